@@ -1,0 +1,123 @@
+"""Every error that ilsvrc raises on purpose.
+
+::
+
+    IlsvrcError                     exit status
+    ├── DataError                   1   the data is at fault
+    │   ├── ArchiveError                an archive or a member is not what it should be; carries its Code
+    │   └── DamageError                 the data set has issues; carries them all
+    ├── UsageError                  2   the call is at fault
+    │   └── LayoutError                 a layout template that can't be used
+    └── MachineError                3   the machine is at fault: disk, permissions, a lock, a lost worker
+        └── MissingExtraError           an optional dependency is not installed
+
+An error says what is wrong and where; its `hint` says what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ilsvrc.issues import Code, Issue
+
+
+class IlsvrcError(Exception):
+    """The root: `message` is one sentence, `hint` says what to do about it."""
+
+    exit_status = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class DataError(IlsvrcError):
+    """The data is at fault."""
+
+
+class ArchiveError(DataError):
+    """An archive that can't be trusted.
+
+    Parameters
+    ----------
+    code
+        The kind of fault.
+    detail
+        What is wrong, without saying where.
+    archive
+        The archive file.
+    member
+        The member's name, with the inner archive before a slash; empty when the whole archive is meant.
+    offset
+        Byte offset in the archive file, or None when the whole archive is meant.
+    hint
+        What to do about it.
+    """
+
+    def __init__(  # noqa: PLR0913  -- an error carries its fields
+        self,
+        code: Code,
+        detail: str,
+        archive: Path | str,
+        *,
+        member: str = "",
+        offset: int | None = None,
+        hint: str = "",
+    ) -> None:
+        where = str(archive)
+        if member:
+            where += f": {member}"
+        if offset is not None:
+            where += f" at byte {offset:,}"
+        super().__init__(f"{where}: {detail} [{code}]", hint=hint)
+        self.code = code
+        self.detail = detail
+        self.archive = str(archive)
+        self.member = member
+        self.offset = offset
+
+    def __reduce__(self) -> tuple[object, ...]:
+        state = (self.code, self.detail, self.archive, self.member, self.offset, self.hint)
+        return _archive_error, state
+
+
+def _archive_error(*state: object) -> ArchiveError:
+    """Rebuild an error that crossed a process boundary."""
+    code, detail, archive, member, offset, hint = state
+    return ArchiveError(code, detail, archive, member=member, offset=offset, hint=hint)  # type: ignore[arg-type]
+
+
+class DamageError(DataError):
+    """The data set has faults; `issues` holds every one of them."""
+
+    def __init__(self, message: str, issues: Sequence[Issue], *, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.issues = tuple(issues)
+
+
+class UsageError(IlsvrcError):
+    """The call is at fault."""
+
+    exit_status = 2
+
+
+class LayoutError(UsageError):
+    """A layout template that can't be used, or that would put two images in one place."""
+
+
+class MachineError(IlsvrcError):
+    """The machine is at fault: no space, no permission, another run holds the lock, a worker was lost."""
+
+    exit_status = 3
+
+
+class MissingExtraError(MachineError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f"this needs {package}, which is not installed", hint=f"pip install 'ilsvrc[{extra}]'")

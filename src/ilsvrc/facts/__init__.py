@@ -1,0 +1,33 @@
+"""What is true of ILSVRC 2012: classes, labels, archives and known anomalies, read from packaged tables."""
+
+from ilsvrc.facts.archives import (
+    DEVKIT,
+    TEST,
+    TRAIN,
+    VAL,
+    ArchiveSpec,
+    Digest,
+    archive_with_digest,
+    archives,
+    official,
+)
+from ilsvrc.facts.classes import ClassTable, Synset, classes
+from ilsvrc.facts.images import anomalies, val_blacklist, val_labels
+
+__all__ = [
+    "DEVKIT",
+    "TEST",
+    "TRAIN",
+    "VAL",
+    "ArchiveSpec",
+    "ClassTable",
+    "Digest",
+    "Synset",
+    "anomalies",
+    "archive_with_digest",
+    "archives",
+    "classes",
+    "official",
+    "val_blacklist",
+    "val_labels",
+]

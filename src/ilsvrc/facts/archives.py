@@ -1,0 +1,75 @@
+"""The archives that image-net.org publishes: names, sizes and digests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+from ilsvrc.facts.tables import read_rows
+
+TRAIN = "ILSVRC2012_img_train.tar"
+VAL = "ILSVRC2012_img_val.tar"
+TEST = "ILSVRC2012_img_test_v10102019.tar"
+DEVKIT = "ILSVRC2012_devkit_t12.tar.gz"
+
+_SPLITS = {TRAIN: "train", VAL: "val", TEST: "test", "ILSVRC2012_img_test.tar": "test"}
+_ALGORITHMS = ("md5", "sha1", "sha256")
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """A digest of a file.
+
+    algorithm : a name that hashlib knows, such as md5
+    hex : lower-case hexadecimal digits
+    """
+
+    algorithm: str
+    hex: str
+
+    def __str__(self) -> str:
+        return f"{self.algorithm}:{self.hex}"
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveSpec:
+    """What an official archive is.
+
+    name : official file name
+    size : bytes, or None where it is not published
+    digests : the published ones
+    contents : one line for people
+    split : train, val or test, or None when it holds no images of a split
+    """
+
+    name: str
+    size: int | None
+    digests: tuple[Digest, ...]
+    contents: str
+    split: str | None
+
+    def digest(self, algorithm: str) -> Digest | None:
+        """Return the published digest by this algorithm, or None."""
+        return next((d for d in self.digests if d.algorithm == algorithm), None)
+
+
+@cache
+def archives() -> tuple[ArchiveSpec, ...]:
+    """Return every archive of ILSVRC 2012 that we know of, the image archives first."""
+    return tuple(_spec(row) for row in read_rows("archives.tsv"))
+
+
+def official(name: str) -> ArchiveSpec | None:
+    """Return the official archive of this file name, or None."""
+    return next((a for a in archives() if a.name == name), None)
+
+
+def archive_with_digest(digest: Digest) -> ArchiveSpec | None:
+    """Return the official archive that has this digest, or None: it tells a wrong file by its right name."""
+    return next((a for a in archives() if digest in a.digests), None)
+
+
+def _spec(row: dict[str, str]) -> ArchiveSpec:
+    digests = tuple(Digest(a, row[a]) for a in _ALGORITHMS if row[a])
+    size = int(row["bytes"]) if row["bytes"] else None
+    return ArchiveSpec(row["name"], size, digests, row["contents"], _SPLITS.get(row["name"]))

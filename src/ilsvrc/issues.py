@@ -1,0 +1,87 @@
+"""What can be wrong with an archive, a member, an image or a tree: one code for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Code(StrEnum):
+    """The kinds of fault; each is explained with an example in docs/reference/issues.md."""
+
+    # the archive as a file
+    NOT_TAR = "not-tar"
+    HTML_PAGE = "html-page"
+    WRONG_FILE = "wrong-file"
+    WRONG_SIZE = "wrong-size"
+    WRONG_DIGEST = "wrong-digest"
+    TRUNCATED_ARCHIVE = "truncated-archive"
+    TRAILING_DATA = "trailing-data"
+    # one member of it
+    BAD_CHECKSUM = "bad-checksum"
+    BAD_HEADER = "bad-header"
+    PATH_TRAVERSAL = "path-traversal"
+    ABSOLUTE_PATH = "absolute-path"
+    SYMLINK = "symlink"
+    HARD_LINK = "hard-link"
+    DEVICE = "device"
+    SPARSE = "sparse"
+    COMPRESSED = "compressed"
+    UNKNOWN_MEMBER = "unknown-member"
+    UNKNOWN_CLASS = "unknown-class"
+    WRONG_CLASS = "wrong-class"
+    DUPLICATE_MEMBER = "duplicate-member"
+    # one image
+    ZERO_BYTES = "zero-bytes"
+    TRUNCATED_IMAGE = "truncated-image"
+    NOT_AN_IMAGE = "not-an-image"
+    UNDECODABLE = "undecodable"
+    PNG = "png"
+    CMYK = "cmyk"
+    BAD_EXIF = "bad-exif"
+    # the data set
+    MISSING_CLASS = "missing-class"
+    MISSING_IMAGE = "missing-image"
+    MISSING_FILE = "missing-file"
+    SURPLUS_IMAGE = "surplus-image"
+    STRAY_FILE = "stray-file"
+    STRAY_FOLDER = "stray-folder"
+    HIDDEN_FOLDER = "hidden-folder"
+    DUPLICATE_IMAGE = "duplicate-image"
+    CHANGED_IMAGE = "changed-image"
+    WRONG_LABEL = "wrong-label"
+    UNREADABLE = "unreadable"
+
+
+HARMLESS = frozenset({Code.PNG, Code.CMYK, Code.BAD_EXIF})
+"""Codes of images that are unusual but decode: reported, never counted as damage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """One thing that is wrong, or unusual.
+
+    key : the member, path, class or archive that it is about
+    code : the kind of fault
+    detail : one sentence with the numbers that matter
+    known : it is one of the published anomalies of the official archives
+    """
+
+    key: str
+    code: Code
+    detail: str
+    known: bool = False
+
+    @property
+    def is_damage(self) -> bool:
+        """Whether the data is at fault, as against merely unusual."""
+        return not self.known and self.code not in HARMLESS
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.key}: {self.detail}"
+
+
+def damage(issues: Iterable[Issue]) -> list[Issue]:
+    """Return the issues that are damage, in their order."""
+    return [issue for issue in issues if issue.is_damage]
