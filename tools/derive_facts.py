@@ -41,7 +41,9 @@ def main(arguments: list[str]) -> int:
     meta, truth = read_devkit(devkit)
     synsets = synset_table(meta)
     labels = val_labels(synsets, truth)
-    write_table(target / "synsets.tsv", ("index", "wnid", "devkit_id", "train_images", "name", "words"), synsets)
+    write_table(
+        target / "synsets.tsv", ("index", "wnid", "devkit_id", "train_images", "name", "words"), synsets
+    )
     write_table(target / "ancestors.tsv", ("wnid", "words"), ancestor_table(meta))
     write_table(target / "edges.tsv", ("parent_wnid", "child_wnid"), edge_table(meta))
     (target / "val_labels.u16le").write_bytes(labels)
@@ -103,7 +105,7 @@ def edge_table(meta: list[dict[str, Any]]) -> Table:
 
 
 def val_labels(synsets: Table, truth: list[int]) -> bytes:
-    """The label of validation image n at position n - 1, as little-endian uint16 indices."""
+    """Return the label of validation image n at position n - 1, as little-endian uint16 indices."""
     index_of = {row[2]: row[0] for row in synsets}
     data = np.array([index_of[i] for i in truth], "<u2").tobytes()
     assert hashlib.sha256(data).hexdigest() == VAL_LABELS_SHA256

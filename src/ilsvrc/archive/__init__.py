@@ -1,0 +1,1 @@
+"""Bytes to index: where every member of a nested archive lies."""

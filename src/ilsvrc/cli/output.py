@@ -1,0 +1,48 @@
+"""What a command prints: data to standard output, progress and messages to standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+
+from ilsvrc.cli.progress import Progress
+
+
+@dataclass(slots=True)
+class Settings:
+    """The options that stand before every command.
+
+    verbosity : -1 for -q, 0, 1 for -v
+    json : standard output is one JSON document
+    """
+
+    verbosity: int = 0
+    json: bool = False
+
+
+settings = Settings()
+"""Set once by the program's callback; commands read it."""
+
+
+def progress() -> Progress:
+    """Return a listener that shows the events of the library on standard error."""
+    return Progress(errors(), quiet=settings.verbosity < 0)
+
+
+def errors() -> Console:
+    """Return the console for messages; made anew so that a redirected standard error is seen."""
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def show(document: dict[str, Any], text: Callable[[Console], None]) -> None:
+    """Print a result: the document with --json, else whatever `text` prints for people."""
+    if settings.json:
+        json.dump(document, sys.stdout, indent=2)
+        sys.stdout.write("\n")
+    else:
+        text(Console(highlight=False, soft_wrap=True))
