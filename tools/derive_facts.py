@@ -41,9 +41,7 @@ def main(arguments: list[str]) -> int:
     meta, truth = read_devkit(devkit)
     synsets = synset_table(meta)
     labels = val_labels(synsets, truth)
-    write_table(
-        target / "synsets.tsv", ("index", "wnid", "devkit_id", "train_images", "name", "words"), synsets
-    )
+    write_table(target / "synsets.tsv", ("index", "wnid", "devkit_id", "train_images", "name", "words"), synsets)
     write_table(target / "ancestors.tsv", ("wnid", "words"), ancestor_table(meta))
     write_table(target / "edges.tsv", ("parent_wnid", "child_wnid"), edge_table(meta))
     (target / "val_labels.u16le").write_bytes(labels)

@@ -120,6 +120,4 @@ class MissingExtraError(MachineError):
     """An optional dependency is not installed."""
 
     def __init__(self, package: str, extra: str) -> None:
-        super().__init__(
-            f"this needs {package}, which is not installed", hint=f"pip install 'ilsvrc[{extra}]'"
-        )
+        super().__init__(f"this needs {package}, which is not installed", hint=f"pip install 'ilsvrc[{extra}]'")

@@ -23,9 +23,7 @@ class Progress:
     def __init__(self, console: Console, *, quiet: bool = False) -> None:
         self._console = console
         self._quiet = quiet
-        self._bars = (
-            bars.Progress(*_columns(), console=console) if console.is_terminal and not quiet else None
-        )
+        self._bars = bars.Progress(*_columns(), console=console) if console.is_terminal and not quiet else None
         self._stages: dict[str, _Stage] = {}
 
     def __enter__(self) -> Self:
