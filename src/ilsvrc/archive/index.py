@@ -103,7 +103,7 @@ class Index(Sequence[Member]):
         """xxh3_128 over all columns, in hex: equal for equal contents wherever the archive lies."""
         digest = xxhash.xxh3_128(f"{FORMAT} {self.archive} {self.split} {len(self)}".encode())
         for column in (*_text_columns(self.names), self.labels, self.offsets, self.sizes):
-            digest.update(memoryview(np.ascontiguousarray(column)))
+            digest.update(np.ascontiguousarray(column).data)
         return digest.hexdigest()
 
     def lies_within(self, size: int) -> bool:

@@ -50,10 +50,11 @@ def inner_label(name: str) -> int:
     match = _INNER.fullmatch(name)
     if not match:
         raise RefusedName(Code.UNKNOWN_MEMBER, "not an archive of a class, which is named WNID.tar")
-    if match[1] not in facts.classes():
+    synset = facts.classes().get(match[1])
+    if synset is None:
         hint = "this may be the Fall 2011 or the 21k release; ilsvrc handles ILSVRC 2012"
         raise RefusedName(Code.UNKNOWN_CLASS, f"{match[1]} is none of the 1000 classes of ILSVRC 2012", hint)
-    return facts.classes().by_wnid(match[1]).index
+    return synset.index
 
 
 def train_name(name: str, wnid: str) -> str:

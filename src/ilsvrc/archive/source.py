@@ -55,19 +55,33 @@ class ByteSource(Protocol):
 
 
 class FileSource:
-    """An archive in a file, read by `pread`: no seek, no lock, and no crash if the file is cut short meanwhile."""
+    """An archive in a file, read by `pread`: no seek, no lock, and no crash if the file is cut short meanwhile.
 
-    def __init__(self, path: Path | str) -> None:
+    Parameters
+    ----------
+    path
+        The archive file.
+    fingerprint
+        The state it must have when it is opened; None for the state that it has now.
+
+    Raises
+    ------
+    UsageError
+        If there is no such file.
+    """
+
+    def __init__(self, path: Path | str, fingerprint: Fingerprint | None = None) -> None:
         self.path = Path(path)
-        try:
-            self._fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            raise UsageError(f"{path} does not exist") from None
-        except IsADirectoryError:
-            raise UsageError(f"{path} is a folder, not an archive") from None
-        self._close = threading.Lock()
-        status = os.fstat(self._fd)
-        self.fingerprint = Fingerprint(status.st_size, status.st_mtime_ns)
+        self._fd = -1
+        self._opening = threading.Lock()
+        self.fingerprint = fingerprint or self._now()
+
+    def _now(self) -> Fingerprint:
+        if not self.path.exists():
+            raise UsageError(f"{self.path} does not exist")
+        if not self.path.is_file():
+            raise UsageError(f"{self.path} is not a file")
+        return Fingerprint.of(self.path)
 
     @property
     def size(self) -> int:
@@ -76,7 +90,7 @@ class FileSource:
 
     def read(self, offset: int, length: int) -> bytes:
         """Return exactly `length` bytes at `offset`."""
-        data = os.pread(self._fd, length, offset)
+        data = os.pread(self._fd if self._fd >= 0 else self.fileno(), length, offset)
         return data if len(data) == length else self._read_on(offset, length, data)
 
     def _read_on(self, offset: int, length: int, data: bytes) -> bytes:
@@ -95,29 +109,33 @@ class FileSource:
         return b"".join(parts)
 
     def fileno(self) -> int:
-        """Return the open file's descriptor, for advice to the system."""
-        return self._fd
+        """Return the descriptor of the open file, opening it first if need be."""
+        with self._opening:
+            if self._fd < 0:
+                self._fd = self._open()
+            return self._fd
+
+    def _open(self) -> int:
+        fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        status = os.fstat(fd)
+        found = Fingerprint(status.st_size, status.st_mtime_ns)
+        if found != self.fingerprint:
+            os.close(fd)
+            detail = f"the archive changed while it was in use: it had {self.size:,} bytes, now {found.size:,}"
+            hint = "let nothing write to it, then run the same command again"
+            raise ArchiveError(Code.WRONG_FILE, detail, self.path, hint=hint)
+        return fd
 
     def close(self) -> None:
-        """Close the file; a second call does nothing."""
-        with self._close:
+        """Close the file; reading opens it again."""
+        with self._opening:
             if self._fd >= 0:
                 os.close(self._fd)
                 self._fd = -1
 
     def __del__(self) -> None:
-        if hasattr(self, "_close"):
-            self.close()
+        if getattr(self, "_fd", -1) >= 0:
+            os.close(self._fd)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _reopen, (self.path, self.fingerprint)
-
-
-def _reopen(path: Path, fingerprint: Fingerprint) -> FileSource:
-    source = FileSource(path)
-    if source.fingerprint != fingerprint:
-        detail = f"the archive changed while it was in use: {fingerprint} became {source.fingerprint}"
-        raise ArchiveError(
-            Code.WRONG_FILE, detail, path, hint="let nothing write to it, then run the same command again"
-        )
-    return source
+        return FileSource, (self.path, self.fingerprint)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import sys
@@ -32,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        return _report(machine_error(error))
+        return _report(MachineError.of(error))
     except KeyboardInterrupt:
         return _interrupted()
     return result if isinstance(result, int) else 0
@@ -41,18 +40,6 @@ def main(arguments: list[str] | None = None) -> int:
 def run() -> None:
     """Run the program and end the process: the console command."""
     sys.exit(main())
-
-
-def machine_error(error: OSError) -> MachineError:
-    """Say in one sentence what the machine would not do."""
-    hints = {
-        errno.ENOSPC: "free some space and run the same command again",
-        errno.EDQUOT: "free some of your quota and run the same command again",
-        errno.EACCES: "change the permissions, or choose another folder",
-        errno.EROFS: "choose a folder that can be written",
-    }
-    where = f"{error.filename}: " if error.filename else ""
-    return MachineError(f"{where}{error.strerror or error}", hint=hints.get(error.errno or 0, ""))
 
 
 def _json_first(words: list[str]) -> list[str]:
