@@ -12,6 +12,7 @@ from ilsvrc.facts.archives import (
     official,
 )
 from ilsvrc.facts.classes import ClassTable, Synset, classes
+from ilsvrc.facts.hierarchy import Hierarchy, hierarchy
 from ilsvrc.facts.images import anomalies, val_blacklist, val_labels
 
 __all__ = [
@@ -22,11 +23,13 @@ __all__ = [
     "ArchiveSpec",
     "ClassTable",
     "Digest",
+    "Hierarchy",
     "Synset",
     "anomalies",
     "archive_with_digest",
     "archives",
     "classes",
+    "hierarchy",
     "official",
     "val_blacklist",
     "val_labels",
