@@ -3,12 +3,14 @@
 The main verb is `prepare`; `index` and `check` serve it and stand alone.
 """
 
-from ilsvrc.api import index
 from ilsvrc.archive.index import Index, Member
+from ilsvrc.archive.open import index
 from ilsvrc.errors import ArchiveError, DamageError, DataError, IlsvrcError, MachineError, UsageError
 from ilsvrc.events import Advanced, Event, Finished, Note, Started
 from ilsvrc.facts import ArchiveSpec, ClassTable, Digest, Synset, classes, val_labels
 from ilsvrc.issues import Code, Issue
+from ilsvrc.pipeline.check import CheckOptions, check
+from ilsvrc.pipeline.checkreport import CheckReport, PartReport
 from ilsvrc.pipeline.options import PrepareOptions
 from ilsvrc.pipeline.prepare import prepare
 from ilsvrc.pipeline.report import PrepareReport, SplitReport
@@ -17,6 +19,8 @@ __all__ = [
     "Advanced",
     "ArchiveError",
     "ArchiveSpec",
+    "CheckOptions",
+    "CheckReport",
     "ClassTable",
     "Code",
     "DamageError",
@@ -30,12 +34,14 @@ __all__ = [
     "MachineError",
     "Member",
     "Note",
+    "PartReport",
     "PrepareOptions",
     "PrepareReport",
     "SplitReport",
     "Started",
     "Synset",
     "UsageError",
+    "check",
     "classes",
     "index",
     "prepare",

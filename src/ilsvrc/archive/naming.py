@@ -91,7 +91,36 @@ def flat_name(name: str, split: str) -> tuple[str, int]:
     return match[1], int(facts.val_labels()[number - 1]) if split == "val" else NO_LABEL
 
 
+def image_split(name: str) -> str | None:
+    """Return the split that an image file of this name belongs to, or None if it is no image of ILSVRC 2012.
+
+    Files that other tools wrote may end in .jpg or .jpeg as well.
+    """
+    stem, _, ending = name.rpartition(".")
+    if ending.lower() not in ("jpeg", "jpg"):
+        return None
+    match = _FLAT.fullmatch(f"{stem}.JPEG")
+    if match:
+        return match[2]
+    wnid, _, number = stem.partition("_")
+    return "train" if number.isdecimal() and facts.classes().get(wnid) else None
+
+
 def image_number(name: str) -> int | None:
     """Return the number in the name of a val or test image, or None."""
-    match = _FLAT.fullmatch(name)
+    match = _FLAT.fullmatch(f"{name.rpartition('.')[0]}.JPEG")
     return int(match[3]) if match else None
+
+
+def image_label(name: str) -> int:
+    """Return the label that an image's own name tells, `NO_LABEL` if it tells none.
+
+    A train image's name begins with its wnid; a validation image's number is a line of the ground truth.
+    """
+    synset = facts.classes().get(name.partition("_")[0])
+    if synset:
+        return synset.index
+    number = image_number(name)
+    if number is None or "_val_" not in name or not 1 <= number <= _VAL_IMAGES:
+        return NO_LABEL
+    return int(facts.val_labels()[number - 1])

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
 
 from ilsvrc.cli.progress import Progress
+from ilsvrc.issues import Issue
+
+LISTED = 20
+"""Issues printed for people."""
 
 
 @dataclass(slots=True)
@@ -46,3 +50,13 @@ def show(document: dict[str, Any], text: Callable[[Console], None]) -> None:
         sys.stdout.write("\n")
     else:
         text(Console(highlight=False, soft_wrap=True))
+
+
+def print_issues(console: Console, title: str, issues: Sequence[Issue]) -> None:
+    """Print the first issues under a title that counts them all; nothing if there are none."""
+    if issues:
+        console.print(f"  {len(issues):,} {title}:", markup=False)
+    for issue in issues[:LISTED]:
+        console.print(f"    {issue}", markup=False)
+    if len(issues) > LISTED:
+        console.print(f"    and {len(issues) - LISTED:,} more: --json lists them all", markup=False)

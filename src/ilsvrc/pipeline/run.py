@@ -23,12 +23,20 @@ from ilsvrc.sinks.base import Receipt, Sink
 
 @dataclass(frozen=True, slots=True)
 class Machinery:
-    """What a run uses: who does the work, what is known to be done, what proves the archive, who listens."""
+    """What a run uses.
+
+    engine : does the work
+    journal : knows what is done; None to remember nothing
+    proof : proves the archive
+    listener : gets progress
+    decode : look at every image by decoding it, not only at its first and last bytes
+    """
 
     engine: Engine
     journal: Journal | None
     proof: Proof
     listener: Listener = silent
+    decode: bool = False
 
 
 def run(plan: Plan, sink: Sink, machinery: Machinery) -> list[Receipt]:
@@ -57,7 +65,7 @@ def run(plan: Plan, sink: Sink, machinery: Machinery) -> list[Receipt]:
 def _work(plan: Plan, sink: Sink, machinery: Machinery, todo: list[Unit]) -> Iterator[Receipt]:
     """Yield the receipts of what is to do, with progress."""
     listener, stage = machinery.listener, f"{plan.split}"
-    task = Task(plan.source.path, plan.source.fingerprint, plan.layout, plan.labels, sink)
+    task = Task(plan.source.path, plan.source.fingerprint, plan.layout, plan.labels, sink, machinery.decode)
     listener(Started(stage, sum(unit.bytes for unit in todo), sum(unit.images for unit in todo)))
     released = machinery.proof.release(todo)
     with closing(machinery.engine.run(task, released)) as receipts, closing(released):  # type: ignore[type-var]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
+
+from ilsvrc.dataset.layout import Layout
 
 SCHEMA = pa.schema([("path", pa.string()), ("label", pa.int16()), ("size", pa.int64()), ("xxh3_128", pa.binary(16))])
 
@@ -62,3 +65,12 @@ def merged(parts: Iterable[Path]) -> pa.Table:
     """Return one manifest of many parts, in catalog order: by label, then by path."""
     tables = [read_manifest(part) for part in parts]
     return pa.concat_tables(tables or [table_of([])]).sort_by([("label", "ascending"), ("path", "ascending")])
+
+
+def layout_in(table: pa.Table) -> str | None:
+    """Return the layout, by name or template, that a manifest was written under, or None if it does not say."""
+    try:
+        settings = json.loads(metadata_of(table)["settings"])
+        return Layout(str(settings["layout"])).name
+    except (KeyError, ValueError, TypeError):
+        return None
