@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,7 +35,7 @@ def images(tree: Path) -> dict[str, bytes]:
 
 def unpacked(source: Path) -> dict[str, bytes]:
     """What a tree of layout wnid must hold, by tarfile and the ground truth alone."""
-    found = {}
+    found: dict[str, bytes] = {}
     with tarfile.open(source / facts.TRAIN) as outer:
         for inner in outer:
             with tarfile.open(fileobj=outer.extractfile(inner)) as archive:
@@ -55,9 +54,9 @@ def _read(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 
 
 @pytest.fixture
-def source(tmp_path: Path, mini: Path) -> Iterator[Path]:
+def source(tmp_path: Path, mini: Path) -> Path:
     """A copy of the small miniature that a test may change."""
-    yield Path(shutil.copytree(mini, tmp_path / "source", ignore=shutil.ignore_patterns(".ilsvrc")))
+    return Path(shutil.copytree(mini, tmp_path / "source", ignore=shutil.ignore_patterns(".ilsvrc")))
 
 
 def test_tree_is_what_tarfile_and_the_ground_truth_say(mini: Path, tmp_path: Path) -> None:
@@ -103,7 +102,9 @@ def test_second_run_writes_nothing(mini: Path, tmp_path: Path) -> None:
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "tree").rglob("*.JPEG")}
     second = prepare(mini, tmp_path / "tree", options())
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "tree").rglob("*.JPEG")} == before
-    assert [(s.images, s.bytes, s.digest) for s in second.splits] == [(s.images, s.bytes, s.digest) for s in first.splits]
+    assert [(s.images, s.bytes, s.digest) for s in second.splits] == [
+        (s.images, s.bytes, s.digest) for s in first.splits
+    ]
     assert [s.seconds for s in second.splits] == [0.0, 0.0]
 
 

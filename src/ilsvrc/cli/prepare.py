@@ -45,7 +45,7 @@ def prepare(
     restart: Annotated[
         bool, typer.Option("--restart", help="Throw away an unfinished run of other settings.")
     ] = False,
-) -> int:
+) -> None:
     """Turn the official archives into verified class folders.
 
     The digest is checked in the same pass that unpacks; no inner archive is written; a split appears by one rename
@@ -57,7 +57,6 @@ def prepare(
     with progress() as listener:
         report = prepare_tree(source, target, options, listener)
     show(report.to_json(), lambda console: _print(console, report))
-    return 0 if report.ok else 1
 
 
 def _print(console: Console, report: PrepareReport) -> None:
