@@ -12,7 +12,9 @@ from ilsvrc.facts.archives import (
     official,
 )
 from ilsvrc.facts.classes import ClassTable, Synset, classes
+from ilsvrc.facts.hierarchy import Hierarchy, hierarchy
 from ilsvrc.facts.images import anomalies, val_blacklist, val_labels
+from ilsvrc.facts.schemes import LabelScheme, convert, permutation, scheme, schemes
 
 __all__ = [
     "DEVKIT",
@@ -22,12 +24,19 @@ __all__ = [
     "ArchiveSpec",
     "ClassTable",
     "Digest",
+    "Hierarchy",
+    "LabelScheme",
     "Synset",
     "anomalies",
     "archive_with_digest",
     "archives",
     "classes",
+    "convert",
+    "hierarchy",
     "official",
+    "permutation",
+    "scheme",
+    "schemes",
     "val_blacklist",
     "val_labels",
 ]
