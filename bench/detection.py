@@ -4,7 +4,7 @@
 Usage: detection.py [RUNS]     (default: 1000 for each of the five schemes, and for each model in none)
 
 Simulated models confuse what is near, as real ones do: the chance of predicting a class falls off exponentially with
-its distance in WordNet, at the rate that gives the wanted accuracy. What is near in WordNet has numbers that are near.
+its distance in WordNet, at the rate that gives the wanted accuracy. What is near in WordNet is near by number, too.
 Prints two tables in Markdown: models in each known scheme, and models in none.
 """
 

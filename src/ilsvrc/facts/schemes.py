@@ -49,7 +49,8 @@ class LabelScheme:
     @property
     def range(self) -> str:
         """The labels' range, for people."""
-        return f"{self.labels.min()} to {self.labels.max()}"
+        ordered = np.sort(self.labels)
+        return f"{ordered[0]} to {ordered[-1]}"
 
     def lookup(self, labels: npt.ArrayLike) -> npt.NDArray[np.int64]:
         """Return the index of each label, -1 for what is no label of this scheme; any shape."""

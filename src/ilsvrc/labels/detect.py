@@ -121,7 +121,7 @@ def detect_scheme(names: Iterable[str], predictions: npt.ArrayLike, truth: npt.A
     return Detection(
         scheme=finding.scheme,
         images=len(listed),
-        needed=max(finding.needed - len(listed), 1) if finding.needed else finding.needed,
+        needed=finding.needed,
         equivalents=_equivalents(finding.scheme),
         reason=finding.reason,
         scores=tuple(_score(s, outputs, right) for s in _shown(outputs)),
@@ -130,7 +130,7 @@ def detect_scheme(names: Iterable[str], predictions: npt.ArrayLike, truth: npt.A
 
 @dataclass(frozen=True, slots=True)
 class _Finding:
-    """What a detection says, with `needed` images in all."""
+    """What a detection says of the schemes."""
 
     scheme: str | None
     needed: int | None
@@ -157,13 +157,13 @@ def _given(truth: npt.ArrayLike) -> npt.NDArray[np.int64]:
 
 @cache
 def _labellings() -> tuple[_Labelling, ...]:
-    """Return every labelling that differs from the others, those with the smallest offsets first."""
+    """Return every labelling that differs from the others, the schemes themselves first."""
     numeric = [s for s in schemes() if s.numeric]
+    slipped = [(s, offset) for s in numeric for offset in _SLIPS]
     found: dict[bytes, _Labelling] = {}
-    for offset in sorted(_SLIPS, key=abs):
-        for known in numeric:
-            labels = known.labels + offset
-            found.setdefault(labels.tobytes(), _Labelling(known, offset, labels))
+    for known, offset in [*((s, 0) for s in numeric), *slipped]:
+        labels = known.labels + offset
+        found.setdefault(labels.tobytes(), _Labelling(known, offset, labels))
     return tuple(found.values())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import comb, fsum, sqrt
 
 
@@ -25,6 +26,7 @@ def wilson(hits: float, trials: float, z: float) -> tuple[float, float]:
     return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
 
 
+@lru_cache(maxsize=65_536)
 def binomial_tail(hits: int, trials: int, chance: float) -> float:
     """Return the exact probability of at least so many hits in so many trials, of which 1000 at most.
 
