@@ -8,6 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from ilsvrc.errors import DataError
 from ilsvrc.labels.predictions import read_predictions
@@ -98,3 +100,17 @@ def test_names_and_predictions_must_be_as_many(tmp_path: Path) -> None:
         np.savez(file, names=np.array(NAMES), labels=np.array([1, 2]))
     with pytest.raises(DataError, match="3 names but 2 predictions"):
         read_predictions(path)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.one_of(st.binary(max_size=60), st.text('nab{}[]:,\\n"0123456789.e-+', max_size=60).map(str.encode)))
+@example(b"a," + b"9" * 40)
+@example(b'{"name": "a", "prediction": ' + b"9" * 40 + b"}")
+@example(b'{"name": [], "prediction": {}}')
+def test_any_bytes_are_read_or_refused(tmp_path: Path, content: bytes) -> None:
+    try:
+        found = read_predictions(write(tmp_path / "p", content))
+    except DataError:
+        return
+    assert len(found.names) == len(found.values) > 0
+    assert found.values.dtype.kind in "iufUb"

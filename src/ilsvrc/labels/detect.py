@@ -112,7 +112,7 @@ def detect_scheme(names: Iterable[str], predictions: npt.ArrayLike, truth: npt.A
     'index1'
     """
     outputs = outputs_of(predictions)
-    listed = list(names)
+    listed = [str(name) for name in names]
     right = true_labels(listed) if truth is None else _given(truth)
     if not len(outputs) == len(listed) == len(right):
         raise UsageError(f"{len(listed):,} names, {len(right):,} true labels and {len(outputs):,} predictions")

@@ -71,7 +71,7 @@ class Evidence:
         return Outcome.SETTLED if beaten else Outcome.OPEN
 
     def needed(self) -> int | None:
-        """Estimate how many more images would settle it: None where all 1000 classes would not, were they like these."""
+        """Estimate how many more images like these would settle it: None where all 1000 classes would not."""
         factors = np.geomspace(1, _CLASSES / self.classes, 200)
         enough = _first(factors, lambda factor: self.scaled(factor).outcome() is not Outcome.OPEN)
         return None if enough is None else max(1, _images(self.classes * enough) - _images(self.classes))

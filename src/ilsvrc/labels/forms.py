@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ilsvrc.labels.names import VAL_NAME
 
 _WNID = r"(?P<label>n\d{8})"
-_NUMBER = r"(?P<label>\d+)"
+_NUMBER = r"(?P<label>\d{1,9})"
 _IMAGE = rf"\S*?{VAL_NAME}(?:\.\w+)?"
 _SAMPLE = 500
 """Lines that are tried to tell the form of a file."""
@@ -38,30 +38,50 @@ class LineForm:
         return "number" not in self.pattern.groupindex
 
 
-def _form(name: str, pattern: str, usual: str, *, of_classes: bool = False, passed_over: str = r"(#.*)?") -> LineForm:
-    line = re.compile(rf"\s*{pattern}\s*", re.ASCII)
-    return LineForm(name, line, usual, of_classes, re.compile(rf"\s*{passed_over}\s*"))
+def _line(pattern: str) -> re.Pattern[str]:
+    """Compile the pattern of a whole line; blanks around it do not matter."""
+    return re.compile(rf"\s*(?:{pattern})\s*", re.ASCII)
 
 
 FORMS = (
-    _form("Kaggle's LOC_val_solution.csv", rf"{VAL_NAME},{_WNID}(?: .*)?", "wnid", passed_over="ImageId,.*|"),
-    _form("valprep.sh", rf"mv\s+{_IMAGE}\s+(?:\S*/)?{_WNID}/?", "wnid", passed_over="mkdir .*|cd .*|set .*|(#.*)?"),
-    _form("Caffe's val.txt", rf"{_IMAGE}[\s,]+{_NUMBER}", "index"),
-    _form("name and wnid (ImageNet_val_label.txt)", rf"{_IMAGE}[\s,]+{_WNID}", "wnid"),
-    _form("MXNet's .lst", rf"\d+\t{_NUMBER}(?:\.0+)?\t{_IMAGE}", "index"),
-    _form("the devkit's ground truth", _NUMBER, "devkit"),
-    _form("wnid per image (TFDS' validation labels)", _WNID, "wnid"),
-    _form("wnid per class (Caffe's synsets.txt)", _WNID, "index", of_classes=True),
-    _form(
-        "wnid and words (synset_words.txt, LOC_synset_mapping.txt)", rf"{_WNID}[\s:]+\D.*", "index", of_classes=True
+    LineForm(
+        "Kaggle's LOC_val_solution.csv",
+        _line(rf"{VAL_NAME},{_WNID}(?: .*)?"),
+        "wnid",
+        passed_over=_line("(ImageId,.*)?"),
     ),
-    _form("wnid and number (map_clsloc.txt)", rf"{_WNID}\s+(?P<number>\d+)(?:\s.*)?", "devkit", of_classes=True),
-    _form("number and wnid", rf"(?P<number>\d+)[\s,:]+{_WNID}(?:[\s,:].*)?", "devkit", of_classes=True),
+    LineForm(
+        "valprep.sh",
+        _line(rf"mv\s+{_IMAGE}\s+(?:\S*/)?{_WNID}/?"),
+        "wnid",
+        passed_over=_line("((mkdir|cd|set) .*|#.*)?"),
+    ),
+    LineForm("Caffe's val.txt", _line(rf"{_IMAGE}[\s,]+{_NUMBER}"), "index"),
+    LineForm("name and wnid (ImageNet_val_label.txt)", _line(rf"{_IMAGE}[\s,]+{_WNID}"), "wnid"),
+    LineForm("MXNet's .lst", _line(rf"\d+\t{_NUMBER}(?:\.0+)?\t{_IMAGE}"), "index"),
+    LineForm("the devkit's ground truth", _line(_NUMBER), "devkit"),
+    LineForm("wnid per image (TFDS' validation labels)", _line(_WNID), "wnid"),
+    LineForm("wnid per class (Caffe's synsets.txt)", _line(_WNID), "index", of_classes=True),
+    LineForm(
+        "wnid and words (synset_words.txt, LOC_synset_mapping.txt)",
+        _line(rf"{_WNID}[\s:]+\D.*"),
+        "index",
+        of_classes=True,
+    ),
+    LineForm(
+        "wnid and number (map_clsloc.txt)",
+        _line(rf"{_WNID}\s+(?P<number>\d{1, 9})(?:\s.*)?"),
+        "devkit",
+        of_classes=True,
+    ),
+    LineForm(
+        "number and wnid", _line(rf"(?P<number>\d{1, 9})[\s,:]+{_WNID}(?:[\s,:].*)?"), "devkit", of_classes=True
+    ),
 )
 
 CLASS_INDEX = LineForm(
     "Keras' imagenet_class_index.json",
-    re.compile(r'"(?P<number>\d+)"\s*:\s*\[\s*"(?P<label>n\d{8})"\s*,\s*"[^"\n]*"\s*\]'),
+    re.compile(r'"(?P<number>\d{1,9})"\s*:\s*\[\s*"(?P<label>n\d{8})"\s*,\s*"[^"\n]*"\s*\]'),
     "index",
     of_classes=True,
 )

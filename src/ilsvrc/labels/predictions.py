@@ -13,8 +13,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ilsvrc.errors import DataError
 
@@ -52,7 +50,7 @@ def read_predictions(path: str | os.PathLike[str]) -> Predictions:
     read = next(reader for magic, reader in _READERS if start.startswith(magic))
     try:
         names, values = read(where)
-    except (ValueError, zipfile.BadZipFile, pa.ArrowInvalid) as error:
+    except (ValueError, OverflowError, zipfile.BadZipFile) as error:
         raise DataError(f"{where}: no file of predictions: {error}", hint=_HINT) from error
     if not names:
         raise DataError(f"{where}: holds no predictions", hint=_HINT)
@@ -105,6 +103,8 @@ def _read_npz(path: Path) -> _Parts:
 
 
 def _read_parquet(path: Path) -> _Parts:
+    import pyarrow.parquet as pq
+
     table = pq.read_table(path)
     name, value = _columns(dict.fromkeys(table.column_names))
     return [str(n) for n in table[name].to_pylist()], _array(table[value].to_pylist())

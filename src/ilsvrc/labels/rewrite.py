@@ -19,7 +19,7 @@ from ilsvrc.labels.names import val_name
 from ilsvrc.labels.readings import best_reading
 from ilsvrc.labels.sources import read_listing
 
-_LABEL = r"(?P<label>\d+|n\d{8})"
+_LABEL = r"(?P<label>[0-9]{1,9}|n[0-9]{8})"
 _LINES = (
     re.compile(rf"(?P<before>\d+\t){_LABEL}(?:\.0+)?(?P<after>\t\S.*\s*)"),  # MXNet's .lst
     re.compile(rf"(?P<before>(?:.*[\s,])?){_LABEL}(?P<after>\s*)"),  # the label ends the line

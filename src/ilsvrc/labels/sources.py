@@ -20,7 +20,9 @@ from ilsvrc.labels.names import val_number
 
 GROUND_TRUTH = "ILSVRC2012_validation_ground_truth.txt"
 _LARGEST = 64_000_000
-"""Bytes; the largest form of 50,000 labels is a third of this with all bounding boxes."""
+"""Bytes; the devkit has 2.6 MB, and 50,000 labels with all their bounding boxes have a third of this."""
+
+_NUMBER = re.compile(r"\d{1,9}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,11 +66,9 @@ def read_listing(path: str | os.PathLike[str]) -> Listing:
     if where.is_dir():
         truth = where / "data" / GROUND_TRUTH
         return _text(where, truth.read_bytes()) if truth.is_file() else _tree(where)
-    if _is_tar(where):
-        return _text(where, _ground_truth(where))
     if where.stat().st_size > _LARGEST:
         raise _unknown(where)
-    return _text(where, where.read_bytes())
+    return _text(where, _ground_truth(where) if _is_tar(where) else where.read_bytes())
 
 
 def _text(path: Path, data: bytes) -> Listing:
@@ -123,7 +123,7 @@ def _tree(path: Path) -> Listing:
 
 def _listing(path: Path, form: LineForm, entries: list[_Entry], strays: Iterable[int] = ()) -> Listing:
     labels = np.array([e.label for e in entries])
-    numeric = all(e.label.isdecimal() for e in entries)
+    numeric = all(_NUMBER.fullmatch(e.label) for e in entries)
     return Listing(
         path=str(path),
         form=form,

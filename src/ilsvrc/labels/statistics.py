@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from math import comb, fsum, sqrt
+from math import exp, fsum, lgamma, log, log1p, sqrt
 
 
 def wilson(hits: float, trials: float, z: float) -> tuple[float, float]:
@@ -28,10 +28,14 @@ def wilson(hits: float, trials: float, z: float) -> tuple[float, float]:
 
 @lru_cache(maxsize=65_536)
 def binomial_tail(hits: int, trials: int, chance: float) -> float:
-    """Return the exact probability of at least so many hits in so many trials, of which 1000 at most.
+    """Return the exact probability of at least so many hits in so many trials, each with a chance between 0 and 1.
 
-    >>> binomial_tail(13, 13, 0.5) == 0.5**13
-    True
+    >>> round(binomial_tail(13, 13, 0.5) * 2**13, 9)
+    1.0
     """
-    terms = (comb(trials, k) * chance**k * (1 - chance) ** (trials - k) for k in range(hits, trials + 1))
+    ways = lgamma(trials + 1)
+    terms = (
+        exp(ways - lgamma(k + 1) - lgamma(trials - k + 1) + k * log(chance) + (trials - k) * log1p(-chance))
+        for k in range(hits, trials + 1)
+    )
     return min(1.0, fsum(terms))
