@@ -70,12 +70,12 @@ FORMS = (
     ),
     LineForm(
         "wnid and number (map_clsloc.txt)",
-        _line(rf"{_WNID}\s+(?P<number>\d{1, 9})(?:\s.*)?"),
+        _line(rf"{_WNID}\s+(?P<number>\d{{1,9}})(?:\s.*)?"),
         "devkit",
         of_classes=True,
     ),
     LineForm(
-        "number and wnid", _line(rf"(?P<number>\d{1, 9})[\s,:]+{_WNID}(?:[\s,:].*)?"), "devkit", of_classes=True
+        "number and wnid", _line(rf"(?P<number>\d{{1,9}})[\s,:]+{_WNID}(?:[\s,:].*)?"), "devkit", of_classes=True
     ),
 )
 
