@@ -42,7 +42,7 @@ def check(
     """
     with progress() as listener:
         report = check_path(path, CheckOptions(deep, against, jobs), listener)
-    show(report.to_json(), lambda console: _print(console, report))
+    show(report.to_json(), lambda console: _print(console, report), ok=report.ok)
 
 
 def _print(console: Console, report: CheckReport) -> None:

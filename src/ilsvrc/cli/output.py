@@ -45,10 +45,10 @@ def errors() -> Console:
     return Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-def show(document: dict[str, Any], text: Callable[[Console], None]) -> None:
+def show(document: dict[str, Any], text: Callable[[Console], None], *, ok: bool = True) -> None:
     """Print a result: the document with --json, else whatever `text` prints for people.
 
-    The exit status is 1 if the document says that the data is not `ok`.
+    The exit status is 1 if the data is not `ok`.
     """
     try:
         if settings.json:
@@ -58,7 +58,7 @@ def show(document: dict[str, Any], text: Callable[[Console], None]) -> None:
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read it has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    if not document["ok"]:
+    if not ok:
         raise typer.Exit(1)
 
 

@@ -56,7 +56,7 @@ def prepare(
     options = PrepareOptions(splits, layout, labels, verify, archives, jobs, restart)
     with progress() as listener:
         report = prepare_tree(source, target, options, listener)
-    show(report.to_json(), lambda console: _print(console, report))
+    show(report.to_json(), lambda console: _print(console, report), ok=report.ok)
 
 
 def _print(console: Console, report: PrepareReport) -> None:
