@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ilsvrc.facts import convert, val_labels
-from ilsvrc.labels.names import val_name
+from ilsvrc.facts.names import val_name
 from tests.cli.helpers import ilsvrc, ilsvrc_json
 from tests.labels import files
 from tests.labels.files import DEVKIT_IDS, TRUTH, WNIDS

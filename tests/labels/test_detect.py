@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from ilsvrc.errors import UsageError
 from ilsvrc.facts import convert, scheme, schemes, val_labels
+from ilsvrc.facts.names import val_name
 from ilsvrc.labels.detect import SIZES, detect_scheme
-from ilsvrc.labels.names import val_name
 
 DISTINCT = ["index", "index1", "devkit", "devkit0", "lexicographic"]
 Ints = np.ndarray[Any, np.dtype[np.int64]]

@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 
 from ilsvrc.facts import convert, val_labels
-from ilsvrc.labels.names import val_name
+from ilsvrc.facts.names import val_name
 from tests.labels import files
 
 ROOT = Path(__file__).parents[2]
 PAGES = ["reference/labels.md", "reference/detect.md", "how-to/which-mapping.md"]
 MODULES = [
-    "facts.classes", "facts.schemes", "labels.detect", "labels.names", "labels.query", "labels.statistics",
+    "facts.classes", "facts.schemes", "labels.detect", "facts.names", "labels.query", "labels.statistics",
     "labels.tables",
 ]  # fmt: skip
 

@@ -15,8 +15,8 @@ from ilsvrc.cli.app import app
 from ilsvrc.cli.output import settings, show
 from ilsvrc.errors import UsageError
 from ilsvrc.facts import scheme, schemes
+from ilsvrc.facts.names import val_number
 from ilsvrc.labels.detect import detect_scheme
-from ilsvrc.labels.names import val_number
 from ilsvrc.labels.predictions import Predictions, read_predictions
 from ilsvrc.labels.query import find
 from ilsvrc.labels.rewrite import Conversion, rewrite

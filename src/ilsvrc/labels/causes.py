@@ -9,8 +9,8 @@ from enum import StrEnum
 import numpy as np
 
 from ilsvrc.facts import classes, schemes
+from ilsvrc.facts.names import val_name
 from ilsvrc.labels.forms import TREE
-from ilsvrc.labels.names import val_name
 from ilsvrc.labels.readings import Reading
 from ilsvrc.labels.sources import Listing
 

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from ilsvrc.errors import UsageError
 from ilsvrc.facts import LabelScheme, schemes
+from ilsvrc.facts.names import true_labels
 from ilsvrc.labels.evidence import Evidence, Outcome, weigh
-from ilsvrc.labels.names import true_labels
 from ilsvrc.labels.outputs import TOP, Outputs, outputs_of
 from ilsvrc.labels.statistics import wilson
 

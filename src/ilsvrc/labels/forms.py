@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ilsvrc.labels.names import VAL_NAME
+from ilsvrc.facts.names import VAL_NAME
 
 _WNID = r"(?P<label>n\d{8})"
 _NUMBER = r"(?P<label>\d{1,9})"

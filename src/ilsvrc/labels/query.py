@@ -9,7 +9,7 @@ from typing import Any
 
 from ilsvrc.errors import UsageError
 from ilsvrc.facts import Synset, classes, hierarchy, scheme, schemes
-from ilsvrc.labels.names import true_label, val_name, val_number
+from ilsvrc.facts.names import true_label, val_name, val_number
 
 _SYNSET = re.compile(r"n\d{8}")
 _NUMBERED = re.compile(r"(?P<scheme>[A-Za-z]\w*):(?P<label>\w+)")

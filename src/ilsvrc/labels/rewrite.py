@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from ilsvrc.errors import DataError, UsageError
 from ilsvrc.facts import LabelScheme, scheme
+from ilsvrc.facts.names import val_name
 from ilsvrc.labels.causes import diagnose
-from ilsvrc.labels.names import val_name
 from ilsvrc.labels.readings import best_reading
 from ilsvrc.labels.sources import read_listing
 

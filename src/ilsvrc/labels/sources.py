@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ilsvrc.errors import DataError
+from ilsvrc.facts.names import val_number
 from ilsvrc.labels.forms import CLASS_INDEX, FORMS, TREE, LineForm, form_of
-from ilsvrc.labels.names import val_number
 
 GROUND_TRUTH = "ILSVRC2012_validation_ground_truth.txt"
 _LARGEST = 64_000_000

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from ilsvrc.errors import DataError
 from ilsvrc.facts import classes
+from ilsvrc.facts.names import val_name
 from ilsvrc.labels.causes import Cause, diagnose
-from ilsvrc.labels.names import val_name
 from ilsvrc.labels.readings import Reading, best_reading
 from ilsvrc.labels.sources import Listing, read_listing
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from ilsvrc.errors import UsageError
 from ilsvrc.facts import val_labels
-from ilsvrc.labels.names import true_label, true_labels, val_name, val_number
+from ilsvrc.facts.names import true_label, true_labels, val_name, val_number
 
 
 @given(st.integers(1, 50_000), st.sampled_from(["", "val/", "C:\\data\\", "val.zip@/"]), st.booleans())

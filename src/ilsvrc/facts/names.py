@@ -9,13 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from ilsvrc.errors import UsageError
-from ilsvrc.facts import classes, val_labels
+from ilsvrc.facts.classes import classes
+from ilsvrc.facts.images import val_labels
 
-VAL_NAME = r"ILSVRC2012_val_(?P<number>\d{8})"
-"""Matches the name of a validation image, without its ending; the group holds its number."""
+VAL_NAME = r"ILSVRC2012_val_(?P<number>\d{1,8})(?!\d)"
+"""Matches the name of a validation image, of any number of digits, without its ending; the group holds its number."""
 
 _VAL = re.compile(VAL_NAME)
 _TRAIN = re.compile(r"(?P<wnid>n\d{8})_\d+")
+_FILE = re.compile(r"(?:n\d{8}_\d+|ILSVRC2012_(?P<flat>val|test)_\d{1,8})\.jpe?g", re.IGNORECASE)
 
 
 def val_number(name: str) -> int | None:
@@ -44,8 +46,20 @@ def true_label(name: str) -> int | None:
     if number is not None:
         return int(val_labels()[number - 1])
     found = _TRAIN.search(name)
-    known = found is not None and found["wnid"] in classes()
-    return classes().by_wnid(found["wnid"]).index if found and known else None
+    synset = classes().get(found["wnid"]) if found else None
+    return synset.index if synset else None
+
+
+def image_split(name: str) -> str | None:
+    """Return the split that an image file of this name belongs to, or None if it is no image of ILSVRC 2012.
+
+    >>> image_split("n01440764_18.JPEG"), image_split("ILSVRC2012_test_00000001.JPEG"), image_split("Thumbs.db")
+    ('train', 'test', None)
+    """
+    found = _FILE.fullmatch(name)
+    if not found or found["flat"] == "test":
+        return "test" if found else None
+    return (found["flat"] or "train") if true_label(name) is not None else None
 
 
 def true_labels(names: Iterable[str]) -> npt.NDArray[np.int64]:
