@@ -141,7 +141,7 @@ def _disagreement(verdict: Verdict) -> DataError:
     agreement = f"agrees with the true labels of {verdict.agree:,} of {verdict.total:,} images"
     return DataError(
         f"{verdict.path}: {agreement}: {verdict.detail}",
-        hint="leave the file out to use the packaged labels, or say that it is to be trusted",
+        hint="leave the file out to use the packaged labels, or add --trust-val-labels to use it all the same",
     )
 
 
