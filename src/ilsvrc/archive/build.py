@@ -116,14 +116,14 @@ def _train_rows(source: ByteSource, outer: Members, listener: Listener) -> list[
     tar.refuse_twins(labels)
     listener(Started("index", total_images=sum(s.train_images for s in facts.classes())))
 
-    def rows(at: int) -> _Rows:
+    def _rows(at: int) -> _Rows:
         start = int(outer.offsets[at])
         extent = Extent(start, start + int(outer.sizes[at]), outer.names[at])
         return _class_rows(source, extent, labels[at])
 
     parts = []
     with ThreadPoolExecutor(THREADS) as pool:
-        for part in pool.map(rows, np.argsort(labels).tolist()):
+        for part in pool.map(_rows, np.argsort(labels).tolist()):
             parts.append(part)
             listener(Advanced("index", images=len(part.names)))
     listener(Finished("index"))
