@@ -31,7 +31,7 @@ def miniature(size: float) -> Path:
 
 
 def simulated(fraction: float) -> Path:
-    """Return a train archive of true headers and no images, at this fraction of the full scale, making it at first."""
+    """Return a train archive of true headers without images, at a fraction of the full scale, making it at first."""
     folder = DATA / f"simulated-{fraction:g}"
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / TRAIN).exists():
@@ -71,7 +71,7 @@ def compiled(name: str) -> Path:
     """Return a program of `peers`, compiled from C."""
     source, program = PEERS / f"{name}.c", DATA / name
     DATA.mkdir(exist_ok=True)
-    command = ["cc", "-O2", "-Wall", "-Wextra", "-pthread", "-o", program, source]
+    command: list[str | Path] = ["cc", "-O2", "-Wall", "-Wextra", "-pthread", "-o", program, source]
     subprocess.run(command, check=True)
     return program
 

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import ctypes
-import gc
-import os
+import json
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-_PR_SET_CHILD_SUBREAPER = 36
-_RSS_UNIT = 1 if sys.platform == "darwin" else 1024
+_RUNNER = Path(__file__).with_name("runner.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,25 +108,12 @@ def run_once(command: Sequence[str | Path]) -> Run:
     RuntimeError
         With what it printed, if its exit status is not 0.
     """
-    _adopt_orphans()
-    gc.collect()
-    written, begun = _written(), time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    assert process.stdout is not None
-    with process.stdout as stdout:
-        printed = stdout.read()
-    seconds, seen, rss = 0.0, 0.0, 0
-    with suppress(ChildProcessError):
-        while True:
-            pid, status, usage = os.wait4(-1, 0)
-            seen += usage.ru_utime + usage.ru_stime
-            rss = max(rss, usage.ru_maxrss * _RSS_UNIT)
-            if pid == process.pid:
-                seconds = time.perf_counter() - begun
-                process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"{command} ended with status {process.returncode}:\n{printed}")
-    return Run(seconds, seen, rss, _written() - written, _stated(printed, seconds))
+    done = subprocess.run([sys.executable, _RUNNER, *command], check=True, capture_output=True, text=True)
+    found = json.loads(done.stdout)
+    if found["status"]:
+        raise RuntimeError(f"{command} ended with status {found['status']}:\n{found['printed']}")
+    seconds = _stated(found["printed"], found["wall"])
+    return Run(found["wall"], found["cpu"], found["rss"], found["written"], seconds)
 
 
 def _around(work: Work) -> Run:
@@ -145,18 +127,3 @@ def _around(work: Work) -> Run:
 def _stated(printed: str, seconds: float) -> float:
     last = printed.rstrip().rpartition("\n")[2]
     return float(last.removeprefix("seconds: ")) if last.startswith("seconds: ") else seconds
-
-
-def _adopt_orphans() -> None:
-    """Become the parent of grandchildren whose parent ends, so that they are counted too (Linux: prctl(2))."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-
-
-def _written() -> int:
-    """Return the bytes that this process and its reaped children wrote (Linux: proc_pid_io(5))."""
-    try:
-        text = Path("/proc/self/io").read_text(encoding="ascii")
-    except OSError:
-        return 0
-    return int(text.partition("\nwrite_bytes: ")[2].partition("\n")[0])

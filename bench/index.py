@@ -1,16 +1,16 @@
-"""Index a nested archive: with its headers in memory against ratarmount, from the disk against what the disk can do."""
+"""Index a nested archive: headers in memory, against ratarmount; from the disk, against what the disk can do."""
 
 from __future__ import annotations
 
-import argparse
 import sys
 from functools import partial
 from pathlib import Path
 
 import ilsvrc
+from bench.command import FRACTION, run
 from bench.data import DATA, PEERS, compiled, cool, forget, peer_python, simulated
 from bench.harness import Work, measure, ratio, run_once, stated
-from bench.table import Row, machine, markdown
+from bench.table import Row
 from ilsvrc.archive.build import THREADS
 
 OURS = (sys.executable, PEERS / "ours.py", "index")
@@ -23,7 +23,7 @@ def rows(fraction: float, runs: int) -> list[Row]:
 
 
 def in_memory(archive: Path, runs: int) -> Row:
-    """Compare with ratarmount's recursive index; both write theirs to the disk. The start of Python is not counted."""
+    """Compare with ratarmount's recursive index; both store theirs. The start of Python is not counted."""
     kept = DATA / "ratarmount.sqlite"
     ours = Work("index", (*OURS, archive), partial(_headers_in_memory, archive))
     theirs = Work(
@@ -40,10 +40,15 @@ def from_disk(archive: Path, runs: int) -> Row:
     places = _places(archive)
     probe = (compiled("probe"), archive, places, str(THREADS))
     before = partial(_cold, archive)
-    rounds = measure([Work("index", (*OURS, archive), before), Work("read only", probe, before)], runs)
+    rounds = measure([ours_indexing(archive), Work("read only", probe, before)], runs)
     measured = ratio(rounds["index"], rounds["read only"], stated)
     against = f"reading them, {THREADS} threads in C"
     return Row(f"index {len(ilsvrc.index(archive)[0]):,} members, cold", against, measured, runs, most=1.3)
+
+
+def ours_indexing(archive: Path) -> Work:
+    """Return the work of indexing an archive from the disk."""
+    return Work("index", (*OURS, archive), partial(_cold, archive))
 
 
 def _places(archive: Path) -> Path:
@@ -66,13 +71,5 @@ def _cold(archive: Path) -> None:
     cool(archive)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--fraction", type=float, default=0.1, help="of 1,281,167 members (%(default)g)")
-    parser.add_argument("--runs", type=int, default=5, help="counted runs of each command (%(default)s)")
-    options = parser.parse_args()
-    print(markdown(rows(options.fraction, options.runs)), machine(DATA), sep="\n\n")
-
-
 if __name__ == "__main__":
-    main()
+    run(__doc__, FRACTION, rows)

@@ -49,7 +49,15 @@ class Row:
     def cells(self) -> tuple[str, ...]:
         """Return the line's cells."""
         spread = f"{self.measured.low:.3g} to {self.measured.high:.3g}"
-        return self.work, self.against, self.wanted, f"{self.measured.median:.3g}", spread, str(self.runs), self.verdict
+        return (
+            self.work,
+            self.against,
+            self.wanted,
+            f"{self.measured.median:.3g}",
+            spread,
+            str(self.runs),
+            self.verdict,
+        )
 
 
 def markdown(rows: Sequence[Row]) -> str:
@@ -72,10 +80,10 @@ def machine(folder: Path) -> str:
 
 
 def _file_system(folder: Path) -> str:
-    """Return the kind of file system that a folder is on (Linux: proc_pid_mounts(5)); the longest mount point wins."""
+    """Return the kind of the file system that a folder is on (Linux: proc_pid_mounts(5))."""
     mounts = Path("/proc/self/mounts")
     if not mounts.exists():
         return "unknown file system"
     fields = [line.split() for line in mounts.read_text(encoding="utf-8").splitlines()]
     around = [(len(place), kind) for _, place, kind, *_ in fields if folder.resolve().is_relative_to(place)]
-    return max(around)[1]
+    return max(around)[1]  # the longest mount point
