@@ -67,10 +67,10 @@ def remove(tree: Path) -> None:
     os.sync()
 
 
-def compiled(name: str) -> Path:
-    """Return a program of `peers`, compiled from C."""
-    source, program = PEERS / f"{name}.c", DATA / name
-    DATA.mkdir(exist_ok=True)
+def compiled(name: str, folder: Path = DATA) -> Path:
+    """Return a program of `peers`, compiled from C into a folder."""
+    source, program = PEERS / f"{name}.c", folder / name
+    folder.mkdir(exist_ok=True)
     command: list[str | Path] = ["cc", "-O2", "-Wall", "-Wextra", "-pthread", "-o", program, source]
     subprocess.run(command, check=True)
     return program
