@@ -7,8 +7,21 @@ from ilsvrc.archive.index import Index, Member
 from ilsvrc.archive.open import index
 from ilsvrc.errors import ArchiveError, DamageError, DataError, IlsvrcError, MachineError, UsageError
 from ilsvrc.events import Advanced, Event, Finished, Note, Started
-from ilsvrc.facts import ArchiveSpec, ClassTable, Digest, Synset, classes, val_labels
+from ilsvrc.facts import (
+    ArchiveSpec,
+    ClassTable,
+    Digest,
+    LabelScheme,
+    Synset,
+    classes,
+    convert,
+    permutation,
+    scheme,
+    schemes,
+    val_labels,
+)
 from ilsvrc.issues import Code, Issue
+from ilsvrc.labels.detect import Detection, detect_scheme
 from ilsvrc.pipeline.check import CheckOptions, check
 from ilsvrc.pipeline.checkreport import CheckReport, PartReport
 from ilsvrc.pipeline.options import PrepareOptions
@@ -25,12 +38,14 @@ __all__ = [
     "Code",
     "DamageError",
     "DataError",
+    "Detection",
     "Digest",
     "Event",
     "Finished",
     "IlsvrcError",
     "Index",
     "Issue",
+    "LabelScheme",
     "MachineError",
     "Member",
     "Note",
@@ -43,7 +58,12 @@ __all__ = [
     "UsageError",
     "check",
     "classes",
+    "convert",
+    "detect_scheme",
     "index",
+    "permutation",
     "prepare",
+    "scheme",
+    "schemes",
     "val_labels",
 ]

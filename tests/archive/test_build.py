@@ -23,7 +23,7 @@ def built(path: Path) -> Index:
 
 def nested(path: Path) -> dict[str, tuple[int, int]]:
     """Every image of a train archive by tarfile alone: name to offset and size in the outer file."""
-    found = {}
+    found: dict[str, tuple[int, int]] = {}
     with tarfile.open(path) as outer:
         for inner in outer:
             file = outer.extractfile(inner)

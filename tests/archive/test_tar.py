@@ -6,6 +6,7 @@ import gzip
 import io
 import tarfile
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -16,7 +17,7 @@ from ilsvrc.archive.tar import Extent, Members, walk
 from ilsvrc.errors import ArchiveError
 from ilsvrc.issues import Code
 
-FORMATS = (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT)
+FORMATS: tuple[Literal[0, 1, 2], ...] = (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT)
 
 names = st.lists(
     st.text("abcdefghijklmnopqrstuvwxyz0123456789_.-\u00e9\u65e5 ", min_size=1, max_size=60).filter(
@@ -32,7 +33,7 @@ entries = st.lists(
 )
 
 
-def tar_bytes(entries: list[tuple[str, bytes, str]], form: int = tarfile.GNU_FORMAT) -> bytes:
+def tar_bytes(entries: list[tuple[str, bytes, str]], form: Literal[0, 1, 2] = tarfile.GNU_FORMAT) -> bytes:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=form) as archive:
         for name, data, kind in entries:
@@ -58,7 +59,7 @@ def plain(name: str) -> str:
 
 @given(entries, st.sampled_from(FORMATS), st.integers(0, 3))
 def test_walk_finds_what_tarfile_finds(
-    tmp_path_factory: pytest.TempPathFactory, entries: list[tuple[str, bytes, str]], form: int, lead: int
+    tmp_path_factory: pytest.TempPathFactory, entries: list[tuple[str, bytes, str]], form: Literal[0, 1, 2], lead: int
 ) -> None:
     data = tar_bytes(entries, form)
     found = walked(bytes(512 * lead) + data, tmp_path_factory.mktemp("walk"), 512 * lead)
@@ -70,7 +71,7 @@ def test_walk_finds_what_tarfile_finds(
 
 
 @given(st.integers(0, 2**63 - 1), st.sampled_from(FORMATS[1:]))
-def test_sizes_of_any_magnitude_are_read_as_tarfile_reads_them(size: int, form: int) -> None:
+def test_sizes_of_any_magnitude_are_read_as_tarfile_reads_them(size: int, form: Literal[0, 1, 2]) -> None:
     from ilsvrc.archive.header import size_field
 
     info = tarfile.TarInfo("a")
