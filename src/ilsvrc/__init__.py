@@ -26,6 +26,7 @@ from ilsvrc.pipeline.check import CheckOptions, check
 from ilsvrc.pipeline.checkreport import CheckReport, PartReport
 from ilsvrc.pipeline.options import PrepareOptions
 from ilsvrc.pipeline.prepare import prepare
+from ilsvrc.pipeline.relabel import Relabelling, relabel
 from ilsvrc.pipeline.report import PrepareReport, SplitReport
 
 __all__ = [
@@ -52,6 +53,7 @@ __all__ = [
     "PartReport",
     "PrepareOptions",
     "PrepareReport",
+    "Relabelling",
     "SplitReport",
     "Started",
     "Synset",
@@ -63,6 +65,7 @@ __all__ = [
     "index",
     "permutation",
     "prepare",
+    "relabel",
     "scheme",
     "schemes",
     "val_labels",

@@ -14,7 +14,7 @@ from ilsvrc.cli.main import main
 
 from .helpers import ilsvrc, ilsvrc_json
 
-COMMANDS = ("mini", "index", "prepare", "check")
+COMMANDS = ("mini", "index", "prepare", "check", "relabel")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

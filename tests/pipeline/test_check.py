@@ -197,12 +197,23 @@ def test_imagefolder_order_is_told_for_unpadded_folders(thousand: Path, tmp_path
     assert part.order == "ImageFolder gives 988 of 1000 folders a wrong label: folder 10 gets label 2, is 10"
 
 
-def test_folders_named_by_devkit_ids_are_wrong_labels(tree: Path, mini: Path) -> None:
-    renamed(tree, {facts.classes()[i].wnid: str(facts.classes()[i].devkit_id) for i in range(6)})
+@pytest.mark.parametrize("name", ["index1", "devkit", "devkit0", "lexicographic"])
+def test_folders_numbered_by_another_scheme_are_one_issue_that_names_it(tree: Path, mini: Path, name: str) -> None:
+    renamed(tree, {facts.classes()[i].wnid: str(facts.scheme(name).labels[i]) for i in range(6)})
+    report = check(tree, CheckOptions(against=mini))
+    wrong = [issue for issue in report.damage if issue.code is Code.WRONG_LABEL]
+    if name == "lexicographic":  # of the first six, only 0 and 1 have the same number in both
+        wrong = [issue for issue in wrong if issue.key == "."]
+    assert [issue.key for issue in wrong] == [".", "."]
+    assert f"named by {name} " in wrong[0].detail
+
+
+def test_folders_numbered_by_no_scheme_are_an_issue_each(tree: Path, mini: Path) -> None:
+    renamed(tree, {facts.classes()[i].wnid: str((i * 7 + 300) % 1000) for i in range(6)})
     report = check(tree, CheckOptions(against=mini))
     wrong = [issue for issue in report.damage if issue.code is Code.WRONG_LABEL]
     assert len(wrong) == 12, "one for every folder, not for every image"
-    assert "n01440764" in next(i.detail for i in wrong if i.key == "449")
+    assert "n01440764" in next(i.detail for i in wrong if i.key == "300")
 
 
 def test_hidden_folder_shifts_what_imagefolder_gives(tree: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from ilsvrc.cli import check, index, labels, mini, prepare  # noqa: F401  -- commands register themselves
+from ilsvrc.cli import check, index, labels, mini, prepare, relabel  # noqa: F401  -- commands register themselves
 from ilsvrc.cli.app import app
 from ilsvrc.cli.output import errors, print_document, settings
 from ilsvrc.errors import ArchiveError, DamageError, IlsvrcError, MachineError
