@@ -16,7 +16,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ilsvrc import convert, detect_scheme, schemes, val_labels
-from ilsvrc.labels.names import val_name
+from ilsvrc.facts.names import val_name
 
 ROUTES = [(a.name, b.name) for a in schemes() for b in schemes()]
 

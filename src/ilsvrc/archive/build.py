@@ -15,8 +15,9 @@ import pyarrow as pa
 from ilsvrc import facts
 from ilsvrc.archive.index import SCHEMA, Index
 from ilsvrc.archive.naming import RefusedName, flat_image, inner_label, split_of, train_name
+from ilsvrc.archive.plain import walk
 from ilsvrc.archive.source import ByteSource
-from ilsvrc.archive.tar import Extent, Members, walk
+from ilsvrc.archive.tar import Extent, Members
 from ilsvrc.errors import ArchiveError
 from ilsvrc.events import Advanced, Finished, Listener, Started, silent
 from ilsvrc.issues import Code
