@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -25,7 +26,11 @@ from ilsvrc.issues import Code
 THREADS = 16
 """Inner archives walked at once: reads of headers wait for the disk, and disks serve many at a time."""
 
+_WAITING = 5
+"""Seconds to a second of processor time from which on a walk is one that waits for the disk."""
+
 T = TypeVar("T")
+U = TypeVar("U")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +116,7 @@ def _split(outer: Members, source: ByteSource) -> str:
 
 
 def _train_rows(source: ByteSource, outer: Members, listener: Listener) -> list[_Rows]:
-    """Walk the archives of all classes in parallel; return their rows by label."""
+    """Walk the archives of all classes; return their rows by label."""
     tar = _Tar(source, outer)
     labels = tar.read_names(inner_label)
     tar.refuse_twins(labels)
@@ -123,12 +128,28 @@ def _train_rows(source: ByteSource, outer: Members, listener: Listener) -> list[
         return _class_rows(source, extent, labels[at])
 
     parts = []
-    with ThreadPoolExecutor(THREADS) as pool:
-        for part in pool.map(rows, np.argsort(labels).tolist()):
-            parts.append(part)
-            listener(Advanced("index", images=len(part.names)))
+    for part in _map(rows, np.argsort(labels).tolist()):
+        parts.append(part)
+        listener(Advanced("index", images=len(part.names)))
     listener(Finished("index"))
     return parts
+
+
+def _map(work: Callable[[T], U], items: Iterable[T]) -> Iterator[U]:
+    """Yield each result in order: worked out here while headers come from memory, in threads once the disk is slow.
+
+    Threads that do not wait for a disk wait for each other: the interpreter runs one at a time.
+    """
+    rest = iter(items)
+    for item in rest:
+        begun, busy = time.perf_counter(), time.thread_time()
+        result = work(item)
+        waits = time.perf_counter() - begun > _WAITING * (time.thread_time() - busy)
+        yield result
+        if waits:
+            break
+    with ThreadPoolExecutor(THREADS) as pool:
+        yield from pool.map(work, rest)
 
 
 def _class_rows(source: ByteSource, extent: Extent, label: int) -> _Rows:
