@@ -33,7 +33,7 @@ def test_full_prints_every_line_of_its_table(tmp_path: Path) -> None:
     table = [line for line in done.stdout.splitlines() if line.startswith("| ")]
     assert [line.split("|")[1].strip().partition(":")[0] for line in table] == [
         "work",
-        "index 1,281 members, cold",
+        "index 1,000 members, cold",
         "index",
         "plan",
         "check",

@@ -73,7 +73,7 @@ class _Tar:
 class _Rows:
     """Some rows of an index, in catalog order among themselves."""
 
-    names: list[str]
+    names: pa.StringArray  # a million Python strings would take a hundred megabytes
     labels: npt.NDArray[np.int16]
     offsets: npt.NDArray[np.int64]
     sizes: npt.NDArray[np.int64]
@@ -93,7 +93,7 @@ def build_index(source: ByteSource, listener: Listener = silent) -> Index:
     split = _split(outer, source)
     parts = _train_rows(source, outer, listener) if split == "train" else [_flat_rows(source, outer, split)]
     columns = [
-        pa.array([name for part in parts for name in part.names], pa.string()),
+        pa.concat_arrays([part.names for part in parts]),
         *(pa.array(np.concatenate([getattr(part, c) for part in parts])) for c in ("labels", "offsets", "sizes")),
     ]
     return Index(source.path.name, split, pa.Table.from_arrays(columns, schema=SCHEMA))
@@ -173,4 +173,5 @@ def _flat_rows(source: ByteSource, outer: Members, split: str) -> _Rows:
 
 def _sorted_rows(names: list[str], labels: npt.NDArray[np.int16], members: Members) -> _Rows:
     order = np.lexsort((np.array(names), labels))
-    return _Rows([names[i] for i in order], labels[order], members.offsets[order], members.sizes[order])
+    ordered = pa.array([names[i] for i in order], pa.string())
+    return _Rows(ordered, labels[order], members.offsets[order], members.sizes[order])
