@@ -14,9 +14,9 @@ import xxhash
 
 from ilsvrc import facts
 from ilsvrc.dataset.catalog import Sample, Unit
+from ilsvrc.dataset.manifest import Row, merged, read_manifest, table_of, write_manifest
 from ilsvrc.files import OWN_FOLDER, sync_filesystem, sync_path, write_text, written_whole
 from ilsvrc.sinks.base import Output, Receipt
-from ilsvrc.sinks.manifest import Row, merged, read_manifest, table_of, write_manifest
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
 
