@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -91,7 +91,7 @@ class _NotedProof:
         self._proof = proof
         self.issues: list[Issue] = []
 
-    def release(self, units: Iterable[Unit]) -> Iterator[Unit]:
+    def release(self, units: Iterable[Unit]) -> Generator[Unit, None, None]:
         """Yield each unit when the proof does."""
         return self._proof.release(units)
 

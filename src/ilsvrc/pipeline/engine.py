@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import connection
@@ -36,14 +36,14 @@ class Engine(Protocol):
     iterator than it can soon begin. Closing the iterator of receipts drops what has not begun.
     """
 
-    def run(self, task: Callable[[P], Receipt], units: Iterable[P]) -> Iterator[Receipt]:
+    def run(self, task: Callable[[P], Receipt], units: Iterable[P]) -> Generator[Receipt, None, None]:
         """Yield a receipt for each unit."""
 
 
 class SerialEngine:
     """Runs every unit here and now."""
 
-    def run(self, task: Callable[[P], Receipt], units: Iterable[P]) -> Iterator[Receipt]:
+    def run(self, task: Callable[[P], Receipt], units: Iterable[P]) -> Generator[Receipt, None, None]:
         """Yield a receipt for each unit."""
         yield from map(task, units)
 
@@ -59,7 +59,7 @@ class PoolEngine:
         self._executor = executor
         self._workers = workers
 
-    def run(self, task: Callable[[P], Receipt], units: Iterable[P]) -> Iterator[Receipt]:
+    def run(self, task: Callable[[P], Receipt], units: Iterable[P]) -> Generator[Receipt, None, None]:
         """Yield a receipt for each unit."""
         executor = self._executor()
         futures: dict[Future[Receipt], P] = {}

@@ -68,7 +68,7 @@ def _work(plan: Plan, sink: Sink, machinery: Machinery, todo: list[Unit]) -> Ite
     task = Task(plan.source.path, plan.source.fingerprint, plan.layout, plan.labels, sink, machinery.decode)
     listener(Started(stage, sum(unit.bytes for unit in todo), sum(unit.images for unit in todo)))
     released = machinery.proof.release(todo)
-    with closing(machinery.engine.run(task, released)) as receipts, closing(released):  # type: ignore[type-var]
+    with closing(machinery.engine.run(task, released)) as receipts, closing(released):
         for receipt in receipts:
             listener(Advanced(stage, receipt.bytes, receipt.samples))
             yield receipt
