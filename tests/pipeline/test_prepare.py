@@ -103,7 +103,9 @@ def test_second_run_writes_nothing(mini: Path, tmp_path: Path) -> None:
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "tree").rglob("*.JPEG")}
     second = prepare(mini, tmp_path / "tree", options())
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "tree").rglob("*.JPEG")} == before
-    assert [(s.images, s.bytes, s.digest) for s in second.splits] == [(s.images, s.bytes, s.digest) for s in first.splits]
+    assert [(s.images, s.bytes, s.digest) for s in second.splits] == [
+        (s.images, s.bytes, s.digest) for s in first.splits
+    ]
     assert [s.seconds for s in second.splits] == [0.0, 0.0]
 
 

@@ -107,10 +107,10 @@ class Index(Sequence[Member]):
         return digest.hexdigest()
 
     def lies_within(self, size: int) -> bool:
-        """Whether every image lies on blocks inside an archive of this many bytes, with room for all and their headers.
+        """Whether every image lies on blocks inside an archive of this many bytes, headers included.
 
-        Every opening pays for this, so nothing is sorted. That no two images overlap was proved by the walk that built
-        the index, and its fingerprint tells whether it is still that one.
+        Every opening pays for this, so nothing is sorted: the walk that built the index proved that no two images
+        overlap, and the fingerprint tells whether it is still that index.
         """
         if not len(self):
             return True
