@@ -143,7 +143,8 @@ class FileSource:
         return fd
 
     def _changed(self, size: int) -> ArchiveError:
-        detail = f"the archive changed while it was in use: it had {self.size:,} bytes, now {size:,}"
+        how = f"it had {self.size:,} bytes, now {size:,}" if size != self.size else "it was written to"
+        detail = f"the archive changed while it was in use: {how}"
         hint = "let nothing write to it, then run the same command again"
         return ArchiveError(Code.WRONG_FILE, detail, self.path, hint=hint)
 

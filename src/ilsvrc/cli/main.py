@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from ilsvrc.cli import check, index, mini, prepare  # noqa: F401  -- commands register themselves
+from ilsvrc.cli import check, index, ls, mini, prepare  # noqa: F401  -- commands register themselves
 from ilsvrc.cli.app import app
 from ilsvrc.cli.output import errors, settings
 from ilsvrc.errors import DamageError, IlsvrcError, MachineError
