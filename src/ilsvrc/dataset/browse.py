@@ -85,10 +85,9 @@ class Browser:
 
     def read(self, path: str) -> bytes:
         """Return the bytes of an image's file; IsADirectoryError for a folder."""
-        place = _Place.parse(path)
-        if not place.name:
+        if self.entry(path).is_folder:
             raise IsADirectoryError(f"{path}: a folder, not an image")
-        reader, rows = self._find(place)
+        reader, rows = self._find(_Place.parse(path))
         return reader.read(rows.start)
 
     def _find(self, place: _Place) -> tuple[Reader, range]:

@@ -11,7 +11,11 @@ import numpy.typing as npt
 import simplejpeg
 from PIL import Image
 
+from ilsvrc.dataset.inspect import components
 from ilsvrc.errors import UsageError
+
+CMYK = 4
+"""Colour components of a CMYK JPEG."""
 
 Loader = Callable[[bytes], Any]
 """Turns the bytes of an image's file into what a transform takes."""
@@ -38,17 +42,19 @@ def pillow(data: bytes) -> Image.Image:
 
 
 def simplejpeg_array(data: bytes) -> npt.NDArray[np.uint8]:
-    """Return RGB pixels, shape (height, width, 3), uint8: libjpeg-turbo without Pillow, which serves what is no JPEG.
+    """Return RGB pixels, shape (height, width, 3), uint8: by libjpeg-turbo alone; CMYK and other formats by Pillow.
 
     Raises
     ------
     UndecodableError
         If it is no image, or not whole.
     """
+    if components(data) == CMYK:
+        return np.array(pillow(data))
     try:
         pixels: npt.NDArray[np.uint8] = simplejpeg.decode_jpeg(data, "RGB")
     except ValueError:
-        return np.array(pillow(data))  # CMYK, PNG, and what is damaged
+        return np.array(pillow(data))
     return pixels
 
 
