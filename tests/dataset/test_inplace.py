@@ -261,7 +261,7 @@ def test_verified_reads_find_one_changed_bit(own: Path) -> None:
 def test_wrong_calls_are_refused(mini: Path, tmp_path: Path) -> None:
     for options in ({"split": "dev"}, {"loader": "opencv"}, {"classes": ["unicorn"]}, {"classes": [999]}):
         with pytest.raises(UsageError):
-            ImageNet(mini, **options)  # type: ignore[arg-type]
+            ImageNet(mini, **options)
     with pytest.raises(UsageError):
         ImageNet(tmp_path)
     assert not issubclass(UsageError, DamageError)

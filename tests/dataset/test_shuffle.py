@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import json
 import pickle
+from collections.abc import Callable
 from copy import copy
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -117,11 +119,8 @@ class Recorder(list[int]):
 
 def test_fetches_every_buffer_before_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     class Now:
-        def __init__(self, target: object, args: tuple[object, ...], daemon: bool) -> None:
-            self.run = lambda: target(*args)  # type: ignore[operator]
-
-        def start(self) -> None:
-            self.run()
+        def __init__(self, target: Callable[..., None], args: tuple[object, ...], daemon: bool) -> None:
+            self.start = partial(target, *args)
 
     monkeypatch.setattr("ilsvrc.dataset.shuffle.threading.Thread", Now)
     dataset = Recorder(50)
@@ -136,11 +135,8 @@ def test_pickles(mini: Path) -> None:
 
 
 def test_senseless_orders_are_refused() -> None:
-    for make in (
-        lambda: BlockShuffle(range(9), 0),
-        lambda: BlockShuffle(range(9), 1, 0),
-        lambda: BlockShuffle(range(9), seed=-1),
-        lambda: BlockShuffle(range(9)).share(2, 2),
-    ):
+    for block, buffer, seed in ((0, 1, 0), (1, 0, 0), (1, 1, -1)):
         with pytest.raises(UsageError):
-            make()
+            BlockShuffle(range(9), block, buffer, seed=seed)
+    with pytest.raises(UsageError):
+        BlockShuffle(range(9)).share(2, 2)

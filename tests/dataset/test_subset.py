@@ -54,10 +54,12 @@ def test_everything_needs_no_rows(mini: Path) -> None:
 
 def test_classes_come_from_a_list_or_a_file(tmp_path: Path) -> None:
     assert wanted_labels(None) is None
-    assert wanted_labels(["n01440764", 1, "white_shark"]) == {0, 1, 2}
-    assert wanted_labels("tench,goldfish") == {0, 1}
+    assert wanted_labels(["n01440764", 1, "white_shark"]) == frozenset({0, 1, 2})
+    assert wanted_labels("tench,goldfish") == frozenset({0, 1})
     (tmp_path / "wanted.txt").write_text("# mine\nn01440764\ttench\n999\n")
-    assert wanted_labels(tmp_path / "wanted.txt") == wanted_labels(str(tmp_path / "wanted.txt")) == {0, 999}
+    assert (
+        wanted_labels(tmp_path / "wanted.txt") == wanted_labels(str(tmp_path / "wanted.txt")) == frozenset({0, 999})
+    )
 
 
 def test_blacklist_is_left_out(thousand: Path) -> None:
