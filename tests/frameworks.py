@@ -17,7 +17,7 @@ def needs(name: str) -> Any:
     """Return a package, or skip the test where it is not installed; in CI some must be."""
     try:
         if name.partition(".")[0] in ("torchvision", "timm"):
-            _declare_operators()
+            declare_operators()
         return importlib.import_module(name)
     except ImportError as error:
         if os.environ.get("CI") and name.partition(".")[0] in REQUIRED_IN_CI:
@@ -25,7 +25,7 @@ def needs(name: str) -> Any:
         pytest.skip(f"{name} is not installed: {error}")
 
 
-def _declare_operators() -> None:
+def declare_operators() -> None:
     """Declare the operators whose schemas torchvision's Python code expects of its compiled part.
 
     So torchvision imports beside a torch that its wheel was not compiled for; datasets and transforms use neither.
