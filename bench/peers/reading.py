@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from tests.frameworks import declare_operators
 from torch.utils.data import DataLoader
 
 from ilsvrc import ImageNet
-from tests.frameworks import declare_operators
+
+declare_operators()  # here, so that spawned workers find torchvision too
 
 READS = 2_000
 """Images of a read or a load; more where memory is measured, so that whatever grows has grown."""
@@ -26,7 +28,6 @@ TOUCHED = 40_000
 
 def imagefolder(folder: Path, **options: Any) -> Any:
     """Return torchvision's dataset."""
-    declare_operators()
     from torchvision.datasets import ImageFolder
 
     return ImageFolder(folder, **options)
@@ -78,7 +79,7 @@ def private_bytes(_: object) -> int:
 
 
 def memory(dataset: Any, method: str) -> int:
-    """Return the bytes that a worker has for itself after it fetched many images, beyond one with an empty dataset."""
+    """Return the bytes that a worker has for itself after many images, beyond one with an empty dataset."""
     return _worker(dataset, method) - _worker([0], method)
 
 

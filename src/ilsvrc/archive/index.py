@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import xxhash
 
-from ilsvrc.archive.header import BLOCK
+from ilsvrc.archive.columns import numbers, one_chunk
 
 FORMAT = "1"
 """Version of the file format; a file of another version is built anew."""
@@ -75,7 +75,7 @@ class Index(Sequence[Member]):
     @cached_property
     def names(self) -> pa.StringArray:
         """File names, N strings."""
-        return _one_chunk(self.table.column("name"))
+        return one_chunk(self.table.column("name"))
 
     @cached_property
     def labels(self) -> npt.NDArray[np.int16]:
@@ -106,22 +106,8 @@ class Index(Sequence[Member]):
             digest.update(np.ascontiguousarray(column).data)
         return digest.hexdigest()
 
-    def lies_within(self, size: int) -> bool:
-        """Whether every image lies on blocks inside an archive of this many bytes, headers included.
-
-        Every opening pays for this, so nothing is sorted: the walk that built the index proved that no two images
-        overlap, and the fingerprint tells whether it is still that index.
-        """
-        if not len(self):
-            return True
-        starts, sizes = self.offsets, self.sizes
-        whole = int(starts.min()) >= BLOCK and int(sizes.min()) >= 0 and not (starts % BLOCK).any()
-        needed = int(((sizes + BLOCK - 1) // BLOCK + 1).sum()) * BLOCK
-        return whole and int((starts + sizes).max()) <= size and needed <= size
-
     def _numbers(self, name: str) -> npt.NDArray[Any]:
-        column: npt.NDArray[Any] = _one_chunk(self.table.column(name)).to_numpy(zero_copy_only=True)
-        return column
+        return numbers(one_chunk(self.table.column(name)))
 
 
 def save(index: Index, path: Path, metadata: dict[str, str]) -> None:
@@ -143,7 +129,7 @@ def load(path: Path) -> tuple[pa.Table, dict[str, str]]:
     metadata = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
     if not table.schema.equals(SCHEMA, check_metadata=False) or metadata.get("format") != FORMAT:
         raise ValueError(f"{path} is no index of format {FORMAT}")
-    table.validate(full=True)
+    table.validate()
     return table.replace_schema_metadata(None), metadata
 
 
@@ -153,9 +139,3 @@ def _text_columns(strings: pa.StringArray) -> tuple[npt.NDArray[np.int32], npt.N
     bounds = np.frombuffer(ends, np.int32, len(strings) + 1, strings.offset * 4)
     text = np.frombuffer(data or b"", np.uint8)[bounds[0] : bounds[-1]]
     return bounds[1:] - bounds[0], text
-
-
-def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
-    return (
-        column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks or [pa.array([], column.type)])
-    )

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ilsvrc import facts
+from ilsvrc.archive.columns import numbers
 from ilsvrc.archive.naming import image_split
 from ilsvrc.dataset.reader import Reader
 from ilsvrc.dataset.selection import read_selection, select_classes
@@ -64,6 +65,8 @@ class Subset:
         UsageError
             If none is left.
         """
+        if self == Subset(seed=self.seed):
+            return None
         rows = np.flatnonzero(self._kept(reader)).astype(np.int32)
         if self.fraction is not None or self.per_class is not None:
             rows = self._drawn(rows, reader.labels)
@@ -78,7 +81,7 @@ class Subset:
         if self.excluded:
             stems = pc.replace_substring_regex(reader.names, _ENDING, "")
             unwanted = pa.array(sorted(self.excluded), pa.string())
-            kept &= ~pc.is_in(stems, value_set=unwanted).to_numpy(zero_copy_only=False)
+            kept[numbers(pc.indices_nonzero(pc.is_in(stems, value_set=unwanted)))] = False
         return kept
 
     def _drawn(self, rows: npt.NDArray[np.int32], labels: npt.NDArray[np.int16]) -> npt.NDArray[np.int32]:

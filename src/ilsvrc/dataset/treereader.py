@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
+from ilsvrc.archive.columns import numbers, one_chunk
 from ilsvrc.archive.source import Fingerprint
 from ilsvrc.dataset.manifest import read_manifest
 from ilsvrc.dataset.reader import Rows
@@ -64,11 +65,11 @@ class TreeReader:
         self.split = split
         self._contents = contents
         self._base = str(contents.base)
-        columns = contents.table.combine_chunks()
-        self._paths = _chunk(columns, "path")
-        self.labels: npt.NDArray[np.int16] = _chunk(columns, "label").to_numpy()
-        self.sizes: npt.NDArray[np.int64] = _chunk(columns, "size").to_numpy()
-        self._digests = _chunk(columns, "xxh3_128") if verify else None
+        table = contents.table
+        self._paths = one_chunk(table.column("path"))
+        self.labels: npt.NDArray[np.int16] = numbers(one_chunk(table.column("label")))
+        self.sizes: npt.NDArray[np.int64] = numbers(one_chunk(table.column("size")))
+        self._digests = one_chunk(table.column("xxh3_128")) if verify else None
 
     def __len__(self) -> int:
         return len(self._paths)
@@ -157,9 +158,3 @@ def _found(tree: Tree) -> Contents:
     table = tree.table.append_column("label", pa.array(tree.labels)).append_column("name", names)
     order = pc.sort_indices(table, [("label", "ascending"), ("name", "ascending"), ("path", "ascending")])
     return Contents(tree.folder, table.drop_columns("name").take(order), None)
-
-
-def _chunk(table: pa.Table, name: str) -> pa.Array:
-    """Return a column of a table of one chunk."""
-    column = table.column(name)
-    return column.chunk(0) if column.num_chunks else pa.array([], column.type)
