@@ -9,12 +9,13 @@ from pathlib import Path
 
 import ilsvrc
 from bench.command import FRACTION, run
+from bench.command import SIZE as WHOLE
 from bench.data import DATA, cool, miniature, simulated, warm
 from bench.harness import Spread, Work, measure, ratio, stated
 from bench.table import Row
 
 READING = (sys.executable, "-m", "bench.peers.reading")
-SIZE = 3e8
+_, SIZE, _ = WHOLE
 """Bytes of the images that are read and decoded: warm reads need them in memory twice."""
 
 
@@ -29,7 +30,7 @@ def opening(fraction: float, runs: int) -> list[Row]:
     """Compare opening, and what every worker holds for itself, over as many images; the folders' files are empty."""
     archive = simulated(fraction)
     folders, images = named(archive), len(ilsvrc.index(archive)[0])
-    rounds = measure([_work("ours", archive, "open"), _work("imagefolder", folders, "open")], runs)
+    rounds = measure([_work(*side, "open") for side in _sides(archive, folders)], runs)
     measured = ratio(rounds["ours"], rounds["imagefolder"], stated)
     found = [Row(f"open {images:,} images, indexed", "ImageFolder, warm", measured, runs, most=1 / 100)]
     for method in ("fork", "spawn"):
@@ -42,10 +43,11 @@ def reads(archive: Path, folders: Path, runs: int) -> list[Row]:
     """Compare random reads with opening, reading and closing files: from memory, and from the disk."""
     found = []
     for state, before, most in (("warm", _warm, 1 / 2), ("cold", _cold, 1 / 5)):
-        works = [_work(*side, "read", before=before) for side in (("ours", archive), ("imagefolder", folders))]
-        rounds = measure(works, runs)
-        measured = ratio(rounds["ours"], rounds["imagefolder"], stated)
-        found.append(Row(f"random reads, {state}", "open, read, close", measured, runs, most=most))
+        for name, batch in (("reads", "1"), ("batches of 64", "64")):
+            works = [_work(*side, "read", batch, before=before) for side in _sides(archive, folders)]
+            rounds = measure(works, runs)
+            measured = ratio(rounds["ours"], rounds["imagefolder"], stated)
+            found.append(Row(f"random {name}, {state}", "open, read, close", measured, runs, most=most))
     return found
 
 
@@ -53,8 +55,7 @@ def loads(archive: Path, folders: Path, runs: int) -> list[Row]:
     """Compare decoding in torch's DataLoader."""
     found = []
     for workers in range(3):
-        sides = (("ours", archive), ("imagefolder", folders))
-        works = [_work(*side, "load", str(workers), before=_warm) for side in sides]
+        works = [_work(*side, "load", str(workers), before=_warm) for side in _sides(archive, folders)]
         rounds = measure(works, runs)
         measured = ratio(rounds["ours"], rounds["imagefolder"], stated)
         found.append(Row(f"DataLoader with decode, {workers} workers", "ImageFolder", measured, runs, most=1))
@@ -83,6 +84,10 @@ def named(archive: Path) -> Path:
         (folders / wnid / name).touch()
     done.touch()
     return folders
+
+
+def _sides(archive: Path, folders: Path) -> tuple[tuple[str, Path], ...]:
+    return ("ours", archive), ("imagefolder", folders)
 
 
 def _work(kind: str, place: Path, *what: str, before: object = None) -> Work:

@@ -53,13 +53,21 @@ def order(images: int, count: int) -> list[int]:
     return drawn
 
 
-def read(dataset: Any) -> None:
-    """Read random files whole."""
+def read(dataset: Any, batch: int) -> None:
+    """Read random files whole, in batches as torch's DataLoader asks for them."""
     indices = order(len(dataset), READS)
-    if isinstance(dataset, ImageNet):
-        for index in indices:
-            dataset.bytes(index)
-        return
+    for start in range(0, len(indices), batch):
+        (_read_packed if isinstance(dataset, ImageNet) else _read_files)(dataset, indices[start : start + batch])
+
+
+def _read_packed(dataset: ImageNet, indices: list[int]) -> None:
+    if len(indices) > 1:
+        dataset.will_need(indices)
+    for index in indices:
+        dataset.bytes(index)
+
+
+def _read_files(dataset: Any, indices: list[int]) -> None:
     for index in indices:
         with open(dataset.samples[index][0], "rb") as file:
             file.read()
@@ -104,7 +112,7 @@ def main(kind: str, folder: Path, what: str, argument: str = "") -> None:
     if what != "open":
         begun = time.perf_counter()
     if what == "read":
-        read(dataset)
+        read(dataset, int(argument))
     elif what == "load":
         load(dataset, int(argument))
     elif what == "memory":

@@ -17,7 +17,7 @@ def one_chunk(column: pa.ChunkedArray) -> pa.Array:
 
 
 def numbers(array: pa.Array) -> npt.NDArray[Any]:
-    """Return an array of integers without nulls, shape (N,), without a copy and read-only.
+    """Return an array of integers without nulls, shape (N,), without a copy.
 
     Arrow's own `to_numpy` imports pandas wherever that is installed: a second and 30 MB for every worker.
     """
