@@ -11,7 +11,7 @@ from pathlib import Path
 import ilsvrc
 from bench.command import SIZE, run
 from bench.data import DATA, ILSVRC, PEERS, compiled, cool, forget, miniature, remove, warm
-from bench.harness import Rounds, Run, Spread, Work, measure, ratio, wall
+from bench.harness import Rounds, Run, Spread, Work, cpu, measure, ratio, wall
 from bench.table import Row
 
 MEMORY = Path("/dev/shm")
@@ -68,6 +68,12 @@ def to_memory(archive: Path, runs: int) -> list[Row]:
     return [
         _row(rounds, "prepare --jobs 1, to tmpfs", "C, one process", most=1.25),
         _row(rounds, "prepare, to tmpfs", "C, one process"),
+        Row(
+            "prepare --jobs 1, to tmpfs: processor time",
+            "C, one process",
+            ratio(rounds["prepare --jobs 1, to tmpfs"], rounds["C, one process"], cpu),
+            runs,
+        ),
     ]
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from ilsvrc.archive.source import FileSource
 from ilsvrc.archive.store import open_index
-from ilsvrc.dataset.layout import TEMPLATES, Layout
+from ilsvrc.dataset.catalog import Wanted
+from ilsvrc.dataset.layout import Layout
 from ilsvrc.pipeline.plan import Plan
 from ilsvrc.pipeline.preflight import Room, needed, refuse_twins
 
@@ -17,7 +18,7 @@ from ilsvrc.pipeline.preflight import Room, needed, refuse_twins
 def plan(archive: Path) -> None:
     """Decide all that `prepare` decides before it writes."""
     source = FileSource(archive)
-    planned = Plan(source, open_index(source), Layout(TEMPLATES["wnid"]))
+    planned = Plan(source, open_index(source), Wanted(Layout.parse("wnid")))
     refuse_twins(planned)
     size, inodes = needed(planned, (), Room.of(archive.parent).block)
     print(f"{len(planned.units):,} units, {planned.catalog.images:,} images, {size:,} bytes, {inodes:,} inodes")

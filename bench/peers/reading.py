@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from tests.frameworks import declare_operators
+from tests.oracles import declare_operators
 from torch.utils.data import DataLoader
 
 from ilsvrc import ImageNet

@@ -44,7 +44,8 @@ def contents(folder: Path) -> dict[str, str]:
 @needs_gnu
 @pytest.mark.parametrize("steps", [[], ["md5sum"], ["large"], ["md5sum", "large"]], ids=" ".join)
 def test_three_steps(steps: list[str], archive: Path, tree: dict[str, str], tmp_path: Path) -> None:
-    subprocess.run(["sh", PEERS / "threesteps.sh", archive, tmp_path / "tree", *steps], check=True)
+    command: list[str | Path] = ["sh", PEERS / "threesteps.sh", archive, tmp_path / "tree", *steps]
+    subprocess.run(command, check=True)
     assert contents(tmp_path / "tree") == tree
 
 
@@ -68,7 +69,7 @@ def test_those_that_hash_refuse_a_damaged_archive(peer: str, archive: Path, tmp_
     (tmp_path / TRAIN).write_bytes(data)
     shutil.copy(archive.with_name("MD5SUMS"), tmp_path)
     program, steps = ("sh", ["md5sum"]) if peer.endswith(".sh") else (sys.executable, [])
-    command = [program, PEERS / peer, tmp_path / TRAIN, tmp_path / "tree", *steps]
+    command: list[str | Path] = [program, PEERS / peer, tmp_path / TRAIN, tmp_path / "tree", *steps]
     assert subprocess.run(command, capture_output=True, check=False).returncode != 0
     assert not (tmp_path / "tree").exists() or not contents(tmp_path / "tree")
 
@@ -89,7 +90,7 @@ def test_pillow_counts_what_it_can_load(archive: Path, tmp_path: Path) -> None:
     ilsvrc.prepare(archive, tmp_path / "tree", ilsvrc.PrepareOptions(splits=("train",), jobs=1))
     broken = next((tmp_path / "tree" / "train").rglob("*.JPEG"))
     broken.write_bytes(broken.read_bytes()[:1000])
-    command = [sys.executable, PEERS / "pillow.py", tmp_path / "tree"]
+    command: list[str | Path] = [sys.executable, PEERS / "pillow.py", tmp_path / "tree"]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "11 of 12 images are whole\n"
 
 

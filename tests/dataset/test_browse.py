@@ -10,7 +10,7 @@ import pytest
 from ilsvrc import facts
 from ilsvrc.dataset.browse import Browser, Entry
 from ilsvrc.errors import UsageError
-from tests.frameworks import needs
+from tests.oracles import package
 
 
 @pytest.fixture(params=["archives", "tree"])
@@ -65,7 +65,7 @@ def test_pickles(browser: Browser) -> None:
 
 
 def test_fsspec_opens_a_url_that_says_where(mini: Path, tree: Path) -> None:
-    fsspec = needs("fsspec")
+    fsspec = package("fsspec")
     for path, data in files(tree).items():
         with fsspec.open(f"ilsvrc://{path}::{mini}") as file:
             assert file.read() == data
@@ -74,7 +74,7 @@ def test_fsspec_opens_a_url_that_says_where(mini: Path, tree: Path) -> None:
 
 
 def test_fsspec_lists_walks_and_cats(mini: Path, tree: Path) -> None:
-    fs = needs("fsspec").filesystem("ilsvrc", root=str(mini))
+    fs = package("fsspec").filesystem("ilsvrc", root=str(mini))
     assert sorted(fs.find("")) == sorted(files(tree))
     assert fs.glob("val/*/*.JPEG") == [path for path in files(tree) if path.startswith("val/")]
     assert fs.cat(fs.glob("val/*/*.JPEG")) == {p: d for p, d in files(tree).items() if p.startswith("val/")}
@@ -88,7 +88,7 @@ def test_fsspec_lists_walks_and_cats(mini: Path, tree: Path) -> None:
 
 
 def test_fsspec_refuses_to_write_or_guess(mini: Path) -> None:
-    fsspec = needs("fsspec")
+    fsspec = package("fsspec")
     with pytest.raises(UsageError, match="read-only"):
         fsspec.filesystem("ilsvrc", root=str(mini)).open("train/n01440764/new.JPEG", "wb")
     with pytest.raises(UsageError, match="where the archives are"):
@@ -96,8 +96,8 @@ def test_fsspec_refuses_to_write_or_guess(mini: Path) -> None:
 
 
 def test_pyarrow_opens_images(mini: Path, tree: Path) -> None:
-    fs = needs("fsspec").filesystem("ilsvrc", root=str(mini))
-    pafs = needs("pyarrow.fs")
+    fs = package("fsspec").filesystem("ilsvrc", root=str(mini))
+    pafs = package("pyarrow.fs")
     through = pafs.PyFileSystem(pafs.FSSpecHandler(fs))
     path, data = next(iter(files(tree).items()))
     with through.open_input_file(path) as file:

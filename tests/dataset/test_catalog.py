@@ -13,12 +13,12 @@ from ilsvrc import facts
 from ilsvrc.archive.build import build_index
 from ilsvrc.archive.source import FileSource
 from ilsvrc.dataset import catalog as module
-from ilsvrc.dataset.catalog import Catalog
+from ilsvrc.dataset.catalog import Catalog, Wanted
 from ilsvrc.dataset.layout import Layout
 
 
 def catalog_of(path: Path, labels: frozenset[int] | None = None) -> Catalog:
-    return Catalog(build_index(FileSource(path)), Layout.parse("wnid"), labels)
+    return Catalog(build_index(FileSource(path)), Wanted(Layout.parse("wnid"), labels))
 
 
 @pytest.mark.parametrize("name", [facts.TRAIN, facts.VAL])
@@ -54,7 +54,7 @@ def test_selection_keeps_the_classes_asked_for(mini: Path, labels: frozenset[int
 
 def test_samples_are_the_bytes_that_tarfile_reads(mini: Path) -> None:
     source = FileSource(mini / facts.VAL)
-    catalog = Catalog(build_index(source), Layout.parse("wnid"))
+    catalog = Catalog(build_index(source), Wanted(Layout.parse("wnid")))
     with tarfile.open(mini / facts.VAL) as archive:
         for unit in catalog.units():
             for sample in catalog.samples(source, unit):

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from ilsvrc import BlockShuffle, ImageNet, facts
-from tests.frameworks import needs
+from tests.oracles import package
 
 
 @pytest.fixture(scope="module")
 def torch() -> Any:
-    found = needs("torch")
+    found = package("torch")
     found.set_num_threads(1)
     return found
 
@@ -34,7 +34,7 @@ def raw(data: bytes) -> bytes:
 
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_equals_imagefolder_at_every_index(thousand: Path, thousand_tree: Path, split: str) -> None:
-    folder = needs("torchvision.datasets").ImageFolder(thousand_tree / split)
+    folder = package("torchvision.datasets").ImageFolder(thousand_tree / split)
     packed, unpacked = ImageNet(thousand, split), ImageNet(thousand_tree, split)
     assert len(folder) == len(packed) == len(unpacked) == {"train": 3000, "val": 1000}[split]
     for index, (path, label) in enumerate(folder.samples):
@@ -53,7 +53,7 @@ def test_equals_imagefolder_at_every_index(thousand: Path, thousand_tree: Path, 
 def test_has_all_that_torchvisions_imagenet_has(
     shared: Path, thousand: Path, thousand_tree: Path, tmp_path: Path
 ) -> None:
-    module = needs("torchvision.datasets")
+    module = package("torchvision.datasets")
     shutil.copy(shared / facts.DEVKIT, tmp_path)
     (tmp_path / "val").symlink_to(thousand_tree / "val")
     theirs, ours = module.ImageNet(tmp_path, "val"), ImageNet(thousand, "val")
@@ -67,7 +67,7 @@ def test_has_all_that_torchvisions_imagenet_has(
 
 
 def test_equals_timms_reader(thousand: Path, thousand_tree: Path) -> None:
-    reader = needs("timm.data").create_dataset("", root=str(thousand_tree), split="val").reader
+    reader = package("timm.data").create_dataset("", root=str(thousand_tree), split="val").reader
     theirs = {}
     for index in range(len(reader)):
         file, label = reader[index]

@@ -12,7 +12,7 @@ import pytest
 
 from tests.cli.helpers import ilsvrc
 from tests.docs.blocks import Block, blocks
-from tests.frameworks import needs
+from tests.oracles import package
 
 BLOCKS = [*blocks("how-to/read-in-place.md"), *blocks("reference/dataset.md")]
 
@@ -41,8 +41,8 @@ def test_example_runs(block: Block, archives: Path) -> None:
             assert words[0] == "ilsvrc"
             run_raw(words[1:]) if words[1] == "cat" else ilsvrc(*words[1:])
         return
-    for package in sorted(block.packages):
-        needs(package)
+    for name in sorted(block.packages):
+        package(name)
     exec(compile(code, str(block), "exec"), {"__name__": "__main__"})
 
 

@@ -6,14 +6,13 @@ import json
 import os
 import shutil
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ilsvrc import facts
 from ilsvrc.archive import verified
-from ilsvrc.errors import ArchiveError, IlsvrcError, LayoutError, MachineError, UsageError
+from ilsvrc.errors import ArchiveError, DataError, IlsvrcError, LayoutError, MachineError, UsageError
 from ilsvrc.events import Event, Note
 from ilsvrc.files import locked
 from ilsvrc.issues import Code
@@ -36,7 +35,7 @@ def images(tree: Path) -> dict[str, bytes]:
 
 def unpacked(source: Path) -> dict[str, bytes]:
     """What a tree of layout wnid must hold, by tarfile and the ground truth alone."""
-    found = {}
+    found: dict[str, bytes] = {}
     with tarfile.open(source / facts.TRAIN) as outer:
         for inner in outer:
             with tarfile.open(fileobj=outer.extractfile(inner)) as archive:
@@ -55,9 +54,9 @@ def _read(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 
 
 @pytest.fixture
-def source(tmp_path: Path, mini: Path) -> Iterator[Path]:
+def source(tmp_path: Path, mini: Path) -> Path:
     """A copy of the small miniature that a test may change."""
-    yield Path(shutil.copytree(mini, tmp_path / "source", ignore=shutil.ignore_patterns(".ilsvrc")))
+    return Path(shutil.copytree(mini, tmp_path / "source", ignore=shutil.ignore_patterns(".ilsvrc")))
 
 
 def test_tree_is_what_tarfile_and_the_ground_truth_say(mini: Path, tmp_path: Path) -> None:
@@ -338,3 +337,39 @@ def test_no_room_is_said_before_anything_is_written(
         prepare(mini, tmp_path / "tree", options())
     assert "nothing was written" in caught.value.hint
     assert not (tmp_path / "tree/.ilsvrc/staging").exists()
+
+
+def val_txt(path: Path, shift: int = 0) -> Path:
+    """Write Caffe's val.txt, its labels `shift` too high."""
+    lines = (
+        f"ILSVRC2012_val_{n:08}.JPEG {(label + shift) % 1000}\n" for n, label in enumerate(facts.val_labels(), 1)
+    )
+    path.write_text("".join(lines))
+    return path
+
+
+def test_val_labels_that_agree_change_nothing(mini: Path, tmp_path: Path) -> None:
+    prepare(mini, tmp_path / "tree", options(val_labels=val_txt(tmp_path / "val.txt")))
+    assert images(tmp_path / "tree") == unpacked(mini)
+
+
+def test_val_labels_that_disagree_stop_prepare_unless_trusted(mini: Path, tmp_path: Path) -> None:
+    file = val_txt(tmp_path / "val.txt")
+    lines = file.read_text().splitlines()
+    lines[292] = "ILSVRC2012_val_00000293.JPEG 5"  # a tench, by the ground truth
+    file.write_text("\n".join(lines))
+    with pytest.raises(DataError, match="49,999 of 50,000") as caught:
+        prepare(mini, tmp_path / "tree", options(val_labels=file))
+    assert "--trust-val-labels" in caught.value.hint
+    assert not (tmp_path / "tree").exists()
+    prepare(mini, tmp_path / "tree", options(val_labels=file, trust_val_labels=True))
+    wanted = unpacked(mini)
+    wanted["val/n01496331/ILSVRC2012_val_00000293.JPEG"] = wanted.pop("val/n01440764/ILSVRC2012_val_00000293.JPEG")
+    assert images(tmp_path / "tree") == wanted
+    assert "n01496331/ILSVRC2012_val_00000293.JPEG 5" in (tmp_path / "tree/val.txt").read_text()
+
+
+def test_val_labels_do_not_change_what_is_published(mini: Path, tmp_path: Path) -> None:
+    prepare(mini, tmp_path / "tree", options(splits=("train",)))
+    again = prepare(mini, tmp_path / "tree", options(splits=("train",), val_labels=val_txt(tmp_path / "val.txt")))
+    assert [s.seconds for s in again.splits] == [0.0]

@@ -14,9 +14,10 @@ import pyarrow as pa
 
 from ilsvrc import facts
 from ilsvrc.archive.index import SCHEMA, Index
-from ilsvrc.archive.naming import RefusedName, flat_name, image_number, inner_label, split_of, train_name
+from ilsvrc.archive.naming import RefusedName, flat_image, inner_label, split_of, train_name
+from ilsvrc.archive.plain import walk
 from ilsvrc.archive.source import ByteSource
-from ilsvrc.archive.tar import Extent, Members, walk
+from ilsvrc.archive.tar import Extent, Members
 from ilsvrc.errors import ArchiveError
 from ilsvrc.events import Advanced, Finished, Listener, Started, silent
 from ilsvrc.issues import Code
@@ -116,14 +117,14 @@ def _train_rows(source: ByteSource, outer: Members, listener: Listener) -> list[
     tar.refuse_twins(labels)
     listener(Started("index", total_images=sum(s.train_images for s in facts.classes())))
 
-    def rows(at: int) -> _Rows:
+    def _rows(at: int) -> _Rows:
         start = int(outer.offsets[at])
         extent = Extent(start, start + int(outer.sizes[at]), outer.names[at])
         return _class_rows(source, extent, labels[at])
 
     parts = []
     with ThreadPoolExecutor(THREADS) as pool:
-        for part in pool.map(rows, np.argsort(labels).tolist()):
+        for part in pool.map(_rows, np.argsort(labels).tolist()):
             parts.append(part)
             listener(Advanced("index", images=len(part.names)))
     listener(Finished("index"))
@@ -143,10 +144,10 @@ def _class_rows(source: ByteSource, extent: Extent, label: int) -> _Rows:
 def _flat_rows(source: ByteSource, outer: Members, split: str) -> _Rows:
     """Read the names of the val or test archive."""
     tar = _Tar(source, outer)
-    found = tar.read_names(partial(flat_name, split=split))
-    names = [name for name, _ in found]
-    tar.refuse_twins([image_number(name) for name in names])
-    return _sorted_rows(names, np.array([label for _, label in found], np.int16), outer)
+    images = tar.read_names(partial(flat_image, split=split))
+    tar.refuse_twins([image.number for image in images])
+    labels = np.array([image.label for image in images], np.int16)
+    return _sorted_rows([image.name for image in images], labels, outer)
 
 
 def _sorted_rows(names: list[str], labels: npt.NDArray[np.int16], members: Members) -> _Rows:

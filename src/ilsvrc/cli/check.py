@@ -34,7 +34,7 @@ def check(
     deep: Annotated[bool, typer.Option("--deep", help="Read and decode every image.")] = False,
     against: Annotated[Path | None, typer.Option(metavar="SRC", help="Archives that the tree came from.")] = None,
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Processes; one a processor if not given.")] = None,
-) -> int:
+) -> None:
     """Say what is wrong with a data set: a prepared tree, another tool's tree, or archives.
 
     A tree is compared with its manifest, with the archives of --against, or with the facts of ILSVRC 2012. The known
@@ -42,8 +42,7 @@ def check(
     """
     with progress() as listener:
         report = check_path(path, CheckOptions(deep, against, jobs), listener)
-    show(report.to_json(), lambda console: _print(console, report))
-    return 0 if report.ok else 1
+    show(report.to_json(), lambda console: _print(console, report), ok=report.ok)
 
 
 def _print(console: Console, report: CheckReport) -> None:

@@ -41,11 +41,18 @@ def prepare(
     archives: Annotated[
         str, typer.Option("--source", help=f"What becomes of archives: {', '.join(SOURCE)}.")
     ] = "keep",
+    val_labels: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Labels of validation images; compared with the built-in ones."),
+    ] = None,
+    trust: Annotated[
+        bool, typer.Option("--trust-val-labels", help="Use that file even where it disagrees with the truth.")
+    ] = False,
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Processes; one a processor if not given.")] = None,
     restart: Annotated[
         bool, typer.Option("--restart", help="Throw away an unfinished run of other settings.")
     ] = False,
-) -> int:
+) -> None:
     """Turn the official archives into verified class folders.
 
     The digest is checked in the same pass that unpacks; no inner archive is written; a split appears by one rename
@@ -53,11 +60,10 @@ def prepare(
     """
     labels = tuple(map(str, sorted(read_selection(classes)))) if classes else None
     splits = tuple(split or ("train", "val"))
-    options = PrepareOptions(splits, layout, labels, verify, archives, jobs, restart)
+    options = PrepareOptions(splits, layout, labels, verify, archives, jobs, restart, val_labels, trust)
     with progress() as listener:
         report = prepare_tree(source, target, options, listener)
-    show(report.to_json(), lambda console: _print(console, report))
-    return 0 if report.ok else 1
+    show(report.to_json(), lambda console: _print(console, report), ok=report.ok)
 
 
 def _print(console: Console, report: PrepareReport) -> None:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from ilsvrc.dataset.layout import Layout
+from ilsvrc.files import written_whole
 
 SCHEMA = pa.schema([("path", pa.string()), ("label", pa.int16()), ("size", pa.int64()), ("xxh3_128", pa.binary(16))])
 
@@ -74,3 +75,11 @@ def layout_in(table: pa.Table) -> str | None:
         return Layout(str(settings["layout"])).name
     except (KeyError, ValueError, TypeError):
         return None
+
+
+def write_labels(table: pa.Table, path: Path) -> None:
+    """Write `{split}.txt`: a line `path index` for every image of a manifest, the path below the split's folder."""
+    with written_whole(path) as beside, beside.open("w", encoding="utf-8") as file:
+        for batch in table.select(["path", "label"]).to_batches(max_chunksize=1 << 16):
+            columns = (batch.column(0).to_pylist(), batch.column(1).to_pylist())
+            file.writelines(f"{key.partition('/')[2]} {label}\n" for key, label in zip(*columns, strict=True))

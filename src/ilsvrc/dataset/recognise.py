@@ -9,10 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from ilsvrc import facts
+from ilsvrc.archive.naming import NO_LABEL
 from ilsvrc.dataset.tree import Tree
+from ilsvrc.facts import LabelScheme, scheme, schemes
 from ilsvrc.issues import Code, Issue
 
 UNKNOWN = "unknown"
+MOST = 0.9
+"""Share of folders that a scheme must explain to be the one that they are named by."""
 _WNID = re.compile(r"n\d{8}")
 
 
@@ -29,35 +33,65 @@ def layout_of(tree: Tree) -> str:
     return UNKNOWN
 
 
-def folder_label(layout: str, folder: str) -> int | None:
-    """Return the label that a folder's name stands for under a layout, or None if it stands for none."""
-    if layout == "wnid":
-        synset = facts.classes().get(folder)
-        return synset.index if synset else None
-    if layout in ("index", "padded") and folder.isdecimal() and int(folder) < len(facts.classes()):
-        return int(folder)
-    return None
-
-
-def label_issues(tree: Tree, layout: str) -> list[Issue]:
-    """Return an issue for every folder that is not of its images' class, and for every image among others of another.
+def folder_scheme(tree: Tree, layout: str) -> LabelScheme | None:
+    """Return the scheme that a tree's folder names are in, by the images in them; None if they fit none.
 
     Train images' names carry their wnid, validation images' names their number: so names tell the truth.
     """
+    if layout == "wnid":
+        return scheme("wnid")
+    if layout not in ("index", "padded"):
+        return None
+    told = {int(f): label for f, label in tree.folder_labels.items() if f.isdecimal() and label != NO_LABEL}
+    numbers, labels = np.array(list(told), np.int64), np.array(list(told.values()), np.int64)
+    numeric = [s for s in schemes() if s.numeric]
+    agreement = [float((s.lookup(numbers) == labels).mean()) if told else 1.0 for s in numeric]
+    best = int(np.argmax(agreement))  # the first of equals: index comes before the others
+    return numeric[best] if agreement[best] > MOST else None
+
+
+def label_issues(tree: Tree, layout: str) -> list[Issue]:
+    """Return an issue for folders that are not of their images' class, and for each image among those of another."""
     if layout == "flat":
         return []
-    told = layout in ("wnid", "index", "padded")  # under another template a folder's name tells nothing
-    claimed = {folder: folder_label(layout, folder) for folder in tree.folders if not folder.startswith(".")}
-    strangers = [folder for folder, label in claimed.items() if label is None and told]
-    issues = [Issue(f, Code.STRAY_FOLDER, f"not the folder of a class under layout {layout}") for f in strangers]
-    for folder, label in tree.folder_labels.items():
-        if claimed.get(folder) not in (None, label):
-            issues.append(Issue(folder, Code.WRONG_LABEL, f"its images are of {_named(label)}"))
+    named = folder_scheme(tree, layout)
+    issues = _scheme_issues(layout, named) + _folder_issues(tree, layout, named)
     paths = tree.table.column("path")
     for row, (folder, label) in enumerate(zip(tree.parents, tree.labels.tolist(), strict=True)):
         if not folder or label != tree.folder_labels[folder]:
             issues.append(Issue(paths[row].as_py(), Code.WRONG_LABEL, f"an image of {_named(label)}"))
     return issues
+
+
+def _scheme_issues(layout: str, named: LabelScheme | None) -> list[Issue]:
+    """Return one issue for a tree whose folders are all numbered by another scheme than the index."""
+    if layout not in ("index", "padded") or named is None or named.name == "index":
+        return []
+    detail = f"folders are named by {named.name} ({named.range}; {named.used_by}), not by index: see `ilsvrc relabel`"
+    return [Issue(".", Code.WRONG_LABEL, detail)]
+
+
+def _folder_issues(tree: Tree, layout: str, named: LabelScheme | None) -> list[Issue]:
+    """Return an issue for every folder that names no class, or another one than its images are of."""
+    if layout not in ("wnid", "index", "padded"):
+        return []  # under another template a folder's name tells nothing
+    named = named or scheme("index")
+    issues = []
+    for folder in tree.folders:
+        claimed, actual = _label_of(folder, named), tree.folder_labels.get(folder, NO_LABEL)
+        if claimed is None and not folder.startswith("."):
+            issues.append(Issue(folder, Code.STRAY_FOLDER, f"not the folder of a class under layout {layout}"))
+        elif claimed is not None and actual not in (claimed, NO_LABEL):
+            issues.append(Issue(folder, Code.WRONG_LABEL, f"its images are of {_named(actual)}"))
+    return issues
+
+
+def _label_of(folder: str, named: LabelScheme) -> int | None:
+    """Return the index of the class that a folder's name stands for in a scheme, or None."""
+    if named.numeric and not folder.isdecimal():
+        return None
+    found = int(named.lookup(np.array([int(folder) if named.numeric else folder]))[0])
+    return found if found >= 0 else None
 
 
 @dataclass(frozen=True, slots=True)

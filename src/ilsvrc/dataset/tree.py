@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from ilsvrc.archive.naming import image_label, image_split
+from ilsvrc.archive.naming import NO_LABEL
+from ilsvrc.facts.names import image_split, true_label
 from ilsvrc.issues import Code, Issue
 
 SPLIT_FOLDERS = {"train": ("train",), "val": ("val", "validation"), "test": ("test",)}
@@ -44,8 +45,9 @@ class Tree:
     def labels(self) -> npt.NDArray[np.int16]:
         """True labels by the images' own names, shape (N,), int16, -1 for test images."""
         paths = (path for batch in self.table.column("path").chunks for path in batch.to_pylist())
-        names = (path.rpartition("/")[2] for path in paths)
-        return np.fromiter((image_label(name) for name in names), np.int16, self.table.num_rows)
+        labels = (true_label(path.rpartition("/")[2]) for path in paths)
+        known = (NO_LABEL if label is None else label for label in labels)
+        return np.fromiter(known, np.int16, self.table.num_rows)
 
     @cached_property
     def parents(self) -> list[str]:

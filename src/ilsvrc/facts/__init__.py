@@ -14,6 +14,7 @@ from ilsvrc.facts.archives import (
 from ilsvrc.facts.classes import ClassTable, Synset, classes
 from ilsvrc.facts.hierarchy import Hierarchy, hierarchy
 from ilsvrc.facts.images import anomalies, val_blacklist, val_labels
+from ilsvrc.facts.schemes import LabelScheme, convert, permutation, scheme, schemes
 
 __all__ = [
     "DEVKIT",
@@ -24,13 +25,18 @@ __all__ = [
     "ClassTable",
     "Digest",
     "Hierarchy",
+    "LabelScheme",
     "Synset",
     "anomalies",
     "archive_with_digest",
     "archives",
     "classes",
+    "convert",
     "hierarchy",
     "official",
+    "permutation",
+    "scheme",
+    "schemes",
     "val_blacklist",
     "val_labels",
 ]

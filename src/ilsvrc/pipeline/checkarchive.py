@@ -10,9 +10,9 @@ from ilsvrc.archive import verified
 from ilsvrc.archive.source import FileSource
 from ilsvrc.archive.store import open_index
 from ilsvrc.archive.sums import expected
-from ilsvrc.dataset.catalog import Unit
+from ilsvrc.dataset.catalog import Unit, Wanted
 from ilsvrc.dataset.counts import count_issues, counts_of, expectation
-from ilsvrc.dataset.layout import TEMPLATES, Layout
+from ilsvrc.dataset.layout import Layout
 from ilsvrc.errors import ArchiveError, MissingExtraError
 from ilsvrc.events import Listener, Note
 from ilsvrc.issues import Issue
@@ -43,10 +43,10 @@ def check_archive(path: Path, depth: Depth) -> PartReport:
 def _check(source: FileSource, depth: Depth) -> PartReport:
     should = expected(source, "md5")
     index = open_index(source, depth.listener)
-    counted, origin = _count(source, Plan(source, index, Layout(TEMPLATES["wnid"])), depth.listener)
-    issues = list(counted)
+    plan = Plan(source, index, Wanted(Layout.parse("flat")))
+    issues, origin = _count(plan, depth.listener)
     if depth.engine:
-        issues += _decode(Plan(source, index, Layout(TEMPLATES["flat"])), depth)
+        issues += _decode(plan, depth)
     proved = verified.recorded(source.path)
     if proved and proved.against == "official":
         issues = [replace(issue, known=True) for issue in issues]
@@ -64,10 +64,10 @@ def _check(source: FileSource, depth: Depth) -> PartReport:
     )
 
 
-def _count(source: FileSource, plan: Plan, listener: Listener) -> tuple[list[Issue], str | None]:
+def _count(plan: Plan, listener: Listener) -> tuple[list[Issue], str | None]:
     """Compare the images a class with what should be there, if something says."""
     try:
-        wanted = expectation(source, plan.index)
+        wanted = expectation(plan.source, plan.index)
     except MissingExtraError as error:
         listener(Note(f"images a class are not compared with the devkit: {error.message}; {error.hint}"))
         return [], None

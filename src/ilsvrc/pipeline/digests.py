@@ -11,6 +11,7 @@ from ilsvrc.archive.index import Index
 from ilsvrc.archive.source import FileSource
 from ilsvrc.archive.store import open_index, writable_folder
 from ilsvrc.archive.sums import expected
+from ilsvrc.dataset.catalog import Wanted
 from ilsvrc.dataset.layout import TEMPLATES, Layout
 from ilsvrc.events import Listener, Note, silent
 from ilsvrc.files import locked
@@ -56,7 +57,7 @@ def _record(source: FileSource, jobs: int, listener: Listener) -> Index:
             return index
         should = None if verified.recorded(source.path) else expected(source, "md5")
         proof = HashingProof(source, should, listener) if should else NoProof()
-        plan = Plan(source, index, Layout(TEMPLATES["flat"]))
+        plan = Plan(source, index, Wanted(Layout(TEMPLATES["flat"])))
         sink = DigestSink(source, folder / f".{name}.digests.part")
         run(plan, sink, Machinery(process_engine(jobs), None, proof, listener))
     return index

@@ -1,0 +1,56 @@
+"""Independent programs that know the same things, and programs that read the data set: torchvision, timm and others."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+REQUIRED_IN_CI = ("torch", "torchvision", "timm")
+"""What the continuous integration installs of those that `package` gives."""
+
+
+def needs(*packages: str) -> None:
+    """Skip where a package is not installed; fail where the continuous integration should have installed it."""
+    missing = [package for package in packages if importlib.util.find_spec(package) is None]
+    if missing and os.environ.get("CI"):
+        pytest.fail(f"the CI should have installed {', '.join(missing)}")
+    if missing:
+        pytest.skip(f"{', '.join(missing)} not installed: pip install {' '.join(packages)}")
+
+
+def package(name: str) -> Any:
+    """Return a module of a package, or skip the test where it is not installed; the CI must have some."""
+    top = name.partition(".")[0]
+    if top in REQUIRED_IN_CI:
+        needs(top)
+    else:
+        pytest.importorskip(top)
+    if top in ("torchvision", "timm"):
+        needs("torch")
+        declare_operators()
+    return importlib.import_module(name)
+
+
+def torchvision_datasets() -> ModuleType:
+    """Return torchvision.datasets."""
+    found: ModuleType = package("torchvision.datasets")
+    return found
+
+
+def declare_operators() -> None:
+    """Let a torchvision without its compiled operators import: the schemas that it expects must be there."""
+    import torch
+
+    if not hasattr(torch.ops.torchvision, "nms"):
+        library = torch.library.Library("torchvision", "FRAGMENT")
+        for name in ("nms", "qnms"):
+            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        _KEPT.append(library)
+
+
+_KEPT: list[object] = []
