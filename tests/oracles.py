@@ -1,4 +1,4 @@
-"""Independent programs that know the same things, and programs that read the data set: torchvision, timm and others."""
+"""Independent programs that know the same things or read the same data: torchvision, timm and others."""
 
 from __future__ import annotations
 

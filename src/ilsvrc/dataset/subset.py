@@ -16,6 +16,7 @@ from ilsvrc.archive.columns import numbers
 from ilsvrc.dataset.reader import Reader
 from ilsvrc.dataset.selection import read_selection, select_classes
 from ilsvrc.errors import UsageError
+from ilsvrc.facts.names import image_split
 
 BLACKLIST = "blacklist"
 """What `exclude` calls the 1,762 validation images that ILSVRC 2014 CLS-LOC left out."""
@@ -134,7 +135,7 @@ def _excluded(item: str) -> Iterable[str]:
         return map(_val_name, facts.val_blacklist())
     if item == ANOMALIES:
         return map(_stem, facts.anomalies())
-    if facts.image_split(item.rpartition("/")[2]):
+    if image_split(item.rpartition("/")[2]):
         return [_stem(item)]
     if not Path(item).is_file():
         hint = f"give {BLACKLIST!r}, {ANOMALIES!r}, names of images, or a file that lists them"
@@ -147,7 +148,7 @@ def _listed(word: str, file: str) -> str:
     """Return the image that a line of a file speaks of."""
     if word.isdecimal():
         return _val_name(int(word))
-    if not facts.image_split(word.rpartition("/")[2]):
+    if not image_split(word.rpartition("/")[2]):
         raise UsageError(
             f"{file}: {word!r} is no image of ILSVRC 2012", hint="list names, paths or validation numbers"
         )
