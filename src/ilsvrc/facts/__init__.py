@@ -13,6 +13,8 @@ from ilsvrc.facts.archives import (
 )
 from ilsvrc.facts.classes import ClassTable, Synset, classes
 from ilsvrc.facts.images import anomalies, val_blacklist, val_labels
+from ilsvrc.facts.sizes import known_by_size
+from ilsvrc.facts.sources import academic_magnet, infohashes, official_url, urls
 
 __all__ = [
     "DEVKIT",
@@ -23,11 +25,16 @@ __all__ = [
     "ClassTable",
     "Digest",
     "Synset",
+    "academic_magnet",
     "anomalies",
     "archive_with_digest",
     "archives",
     "classes",
+    "infohashes",
+    "known_by_size",
     "official",
+    "official_url",
+    "urls",
     "val_blacklist",
     "val_labels",
 ]

@@ -1,0 +1,161 @@
+"""An archive on its way: the file NAME.part, aria2's control file beside it, and what is known of its source.
+
+A file under its final name is whole and verified; until then it is NAME.part.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from ilsvrc.errors import MachineError
+
+CONTROL = ".aria2"
+_PART = ".part"
+_PATIENCE = 5.0  # seconds: a killed run's aria2c ends within two
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a part came from.
+
+    size : bytes of the whole file
+    prefix : leading bytes that are right even without a control file
+    infohash : of the torrent that the control file belongs to; empty for servers alone
+    versions : ETag or time of change by URL, as each server gave it
+    """
+
+    size: int = 0
+    prefix: int = 0
+    infohash: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+
+
+class Part:
+    """The files of one archive under way in a folder."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.name = name
+        self.folder = folder
+        self.final = folder / name
+        self.path = folder / (name + _PART)
+        self.control = _control(self.path)
+        self._origin = state_folder(folder) / f"{name}.origin.json"
+
+    @property
+    def origin(self) -> Origin:
+        """Where the part came from; an empty Origin where that is not known."""
+        try:
+            return Origin(**json.loads(self._origin.read_text("utf-8")))
+        except (OSError, ValueError, TypeError):
+            return Origin()
+
+    @origin.setter
+    def origin(self, origin: Origin) -> None:
+        self._origin.parent.mkdir(parents=True, exist_ok=True)
+        beside = self._origin.with_suffix(".new")
+        beside.write_text(json.dumps(asdict(origin)), "utf-8")
+        beside.replace(self._origin)
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether an aria2c by hand left the file under the final name unfinished."""
+        return _control(self.final).exists()
+
+    @property
+    def allocated(self) -> int:
+        """Bytes that the part takes on disk, holes not counted."""
+        return self.path.stat().st_blocks * 512 if self.path.exists() else 0
+
+    def adopt(self) -> None:
+        """Take over a file that lies under the final name but is not whole.
+
+        With a control file beside it, it is what `aria2c -c` by hand left; without, the beginning that wget left.
+        """
+        if self.by_hand:
+            _control(self.final).replace(self.control)
+        else:
+            self.origin = Origin(prefix=self.final.stat().st_size)
+        self.final.replace(self.path)
+
+    def settle(self) -> None:
+        """Without a control file only the known prefix can be trusted: what follows may have holes. Cut it off."""
+        if self.path.exists() and not self.control.exists():
+            os.truncate(self.path, min(self.origin.prefix, self.path.stat().st_size))
+
+    def restart(self) -> None:
+        """Forget every byte."""
+        self._drop_control()
+        self.path.unlink(missing_ok=True)
+        self._origin.unlink(missing_ok=True)
+
+    def set_aside(self, ending: str) -> Path:
+        """Rename the part to NAME plus this ending, over an earlier one; return the new path."""
+        aside = self.folder / (self.name + ending)
+        self.path.replace(aside)
+        self.restart()
+        return aside
+
+    def publish(self) -> None:
+        """Give the part its final name; it must be whole, verified and closed."""
+        with open(self.path, "rb") as file:
+            os.fsync(file.fileno())
+        self.path.replace(self.final)
+        self._drop_control()
+        self._origin.unlink(missing_ok=True)
+
+    def _drop_control(self) -> None:
+        self.control.unlink(missing_ok=True)
+        self.control.with_name(f"{self.control.name}__temp").unlink(missing_ok=True)
+
+
+def unfinished(folder: Path) -> list[Path]:
+    """Return the archives in a folder, by their final paths, that are still being fetched.
+
+    Those that `ilsvrc fetch` began, and those that an aria2c by hand left with its control file.
+    """
+    parts = [path.with_suffix("") for path in folder.glob(f"*{_PART}")]
+    by_hand = [path.with_suffix("") for path in folder.glob(f"*{CONTROL}") if path.with_suffix("").suffix != _PART]
+    return sorted({*parts, *by_hand})
+
+
+def state_folder(folder: Path) -> Path:
+    """Return the folder beside the archives where what is known of them is kept."""
+    return folder / ".ilsvrc"
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[int]:
+    """Hold a folder for one fetch and yield the lock's descriptor; MachineError where another holds it.
+
+    Give the descriptor to aria2c: the lock then lasts until it has closed its files, however its parent died.
+    """
+    state_folder(folder).mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(state_folder(folder) / "fetch.lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        _acquire(descriptor, folder)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _acquire(descriptor: int, folder: Path) -> None:
+    end = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > end:
+                hint = "wait for it, or stop it"
+                raise MachineError(f"{folder}: another `ilsvrc fetch` is at work there", hint=hint) from None
+            time.sleep(0.1)
+
+
+def _control(path: Path) -> Path:
+    return path.with_name(path.name + CONTROL)
