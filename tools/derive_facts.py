@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> int:
     synsets = synset_table(meta)
     labels = val_labels(synsets, truth)
     write_table(target / "synsets.tsv", ("index", "wnid", "devkit_id", "train_images", "name", "words"), synsets)
-    write_table(target / "ancestors.tsv", ("wnid", "words"), ancestor_table(meta))
+    write_table(target / "ancestors.tsv", ("wnid", "devkit_id", "words"), ancestor_table(meta))
     write_table(target / "edges.tsv", ("parent_wnid", "child_wnid"), edge_table(meta))
     (target / "val_labels.u16le").write_bytes(labels)
     for name in CARRIED_OVER:
@@ -94,7 +94,7 @@ def first_word(words: object) -> str:
 
 
 def ancestor_table(meta: list[dict[str, Any]]) -> Table:
-    return sorted((s["WNID"], s["words"]) for s in meta if s["num_children"] > 0)
+    return sorted((s["WNID"], s["ILSVRC2012_ID"], s["words"]) for s in meta if s["num_children"] > 0)
 
 
 def edge_table(meta: list[dict[str, Any]]) -> Table:

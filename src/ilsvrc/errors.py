@@ -17,6 +17,7 @@ An error says what is wrong and where; its `hint` says what to do.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -115,6 +116,24 @@ class MachineError(IlsvrcError):
     """The machine is at fault: no space, no permission, another run holds the lock, a worker was lost."""
 
     exit_status = 3
+
+    @classmethod
+    def of(cls, error: OSError, where: Path | str = "") -> MachineError:
+        """Say in one sentence what the system would not do."""
+        where = error.filename or where
+        return cls(
+            f"{where}: {error.strerror or error}" if where else str(error), hint=_HINTS.get(error.errno or 0, "")
+        )
+
+
+_HINTS = {
+    errno.ENOSPC: "free some space and run the same command again: it goes on where it stopped",
+    errno.EDQUOT: "free some of your quota and run the same command again: it goes on where it stopped",
+    errno.EACCES: "change the permissions, or choose another folder",
+    errno.EPERM: "change the permissions, or choose another folder",
+    errno.EROFS: "choose a folder that can be written",
+    errno.EIO: "the disk reports an error: look at the system's log before you trust it with anything",
+}
 
 
 class MissingExtraError(MachineError):

@@ -1,56 +1,52 @@
-"""Remember that an archive was verified, so that no archive is hashed twice."""
+"""Remember which archives were proved whole, so that none is hashed twice."""
 
 from __future__ import annotations
 
 import json
-import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ilsvrc.archive.source import Fingerprint
+from ilsvrc.archive.store import folders, writable_folder
 from ilsvrc.facts import Digest
+from ilsvrc.files import write_text
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What is known of an archive that was hashed and found right.
+    """An archive whose digest was found to be right.
 
-    size : bytes
-    mtime_ns : time of its last change, in nanoseconds; size and time together say that it is still the same file
-    digest : the digest that it was found to have
-    against : what said so: official, MD5SUMS, ...
+    archive : file name
+    size, mtime_ns : the state it had; another state makes this void
+    digest : such as md5:1d675b47d978889d74fa0da5fadfb00e
+    against : where the expected digest came from: `official` or `MD5SUMS`
     """
 
+    archive: str
     size: int
     mtime_ns: int
-    digest: Digest
+    digest: str
     against: str
 
 
-def recorded(path: Path) -> Verified | None:
-    """Return the record of an archive, or None where there is none or the file has changed since."""
-    try:
-        document = json.loads(_record_of(path).read_text("utf-8"))
-        algorithm, _, digits = document["digest"].partition(":")
-        found = Verified(document["size"], document["mtime_ns"], Digest(algorithm, digits), document["against"])
-        status = path.stat()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
-    return found if (found.size, found.mtime_ns) == (status.st_size, status.st_mtime_ns) else None
+def recorded(archive: Path) -> Verified | None:
+    """Return what was recorded of an archive, if it is still in the state that was verified."""
+    state = Fingerprint.of(archive)
+    for folder in folders(archive):
+        try:
+            found = Verified(**json.loads((folder / _name(archive)).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            continue
+        if (found.archive, found.size, found.mtime_ns) == (archive.name, state.size, state.mtime_ns):
+            return found
+    return None
 
 
-def record(path: Path, digest: Digest, against: str) -> Verified:
-    """Write down that an archive has this digest; the record is bound to its size and time of change."""
-    status = path.stat()
-    verified = Verified(status.st_size, status.st_mtime_ns, digest, against)
-    document = {"archive": path.name, "size": verified.size, "mtime_ns": verified.mtime_ns}
-    document |= {"digest": str(digest), "against": against}
-    target = _record_of(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    beside = target.with_name(f"{target.name}.{os.getpid()}")
-    beside.write_text(json.dumps(document, indent=2) + "\n", "utf-8")
-    beside.replace(target)
-    return verified
+def record(archive: Path, digest: Digest, against: str, state: Fingerprint) -> None:
+    """Record that an archive in this state has the digest that it should have."""
+    verified = Verified(archive.name, state.size, state.mtime_ns, str(digest), against)
+    write_text(writable_folder(archive) / _name(archive), json.dumps(asdict(verified), indent=2) + "\n")
 
 
-def _record_of(path: Path) -> Path:
-    return path.parent / ".ilsvrc" / f"{path.name}.verified.json"
+def _name(archive: Path) -> str:
+    return f"{archive.name}.verified.json"

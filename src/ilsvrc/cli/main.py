@@ -1,51 +1,19 @@
-"""The program: options, exit statuses, and errors without tracebacks."""
+"""The program: exit statuses, and errors without tracebacks."""
 
 from __future__ import annotations
 
-import errno
-import importlib.metadata
 import json
 import os
 import sys
-from typing import Annotated
 
 import click
-import typer
 
+from ilsvrc.cli import fetch, index, mini, prepare  # noqa: F401  -- commands register themselves
+from ilsvrc.cli.app import app
 from ilsvrc.cli.output import errors, settings
 from ilsvrc.errors import DamageError, IlsvrcError, MachineError
 
 INTERRUPTED = 130
-
-app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"ilsvrc {importlib.metadata.version('ilsvrc')}")
-        raise typer.Exit
-
-
-@app.callback()
-def ilsvrc(
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors and warnings.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
-    version: Annotated[  # noqa: ARG001  -- handled by its callback
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
-    ] = False,
-) -> None:
-    """Get the ILSVRC 2012 (ImageNet-1K) archives ready to train on, and every label right.
-
-    Exit status: 0 done; 1 the data is at fault; 2 the call is at fault; 3 the machine is at fault; 130 interrupted.
-    """
-    settings.verbosity = int(verbose) - int(quiet)
-    settings.json = as_json
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -64,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        return _report(machine_error(error))
+        return _report(MachineError.of(error))
     except KeyboardInterrupt:
         return _interrupted()
     return result if isinstance(result, int) else 0
@@ -73,18 +41,6 @@ def main(arguments: list[str] | None = None) -> int:
 def run() -> None:
     """Run the program and end the process: the console command."""
     sys.exit(main())
-
-
-def machine_error(error: OSError) -> MachineError:
-    """Say in one sentence what the machine would not do."""
-    hints = {
-        errno.ENOSPC: "free some space and run the same command again",
-        errno.EDQUOT: "free some of your quota and run the same command again",
-        errno.EACCES: "change the permissions, or choose another folder",
-        errno.EROFS: "choose a folder that can be written",
-    }
-    where = f"{error.filename}: " if error.filename else ""
-    return MachineError(f"{where}{error.strerror or error}", hint=hints.get(error.errno or 0, ""))
 
 
 def _json_first(words: list[str]) -> list[str]:

@@ -12,6 +12,7 @@ from ilsvrc.facts.archives import (
     official,
 )
 from ilsvrc.facts.classes import ClassTable, Synset, classes
+from ilsvrc.facts.hierarchy import Hierarchy, hierarchy
 from ilsvrc.facts.images import anomalies, val_blacklist, val_labels
 from ilsvrc.facts.sizes import known_by_size
 from ilsvrc.facts.sources import academic_magnet, infohashes, official_url, urls
@@ -24,12 +25,14 @@ __all__ = [
     "ArchiveSpec",
     "ClassTable",
     "Digest",
+    "Hierarchy",
     "Synset",
     "academic_magnet",
     "anomalies",
     "archive_with_digest",
     "archives",
     "classes",
+    "hierarchy",
     "infohashes",
     "known_by_size",
     "official",

@@ -57,13 +57,14 @@ class ClassTable(Sequence[Synset]):
     def __iter__(self) -> Iterator[Synset]:
         return iter(self._synsets)
 
-    def __contains__(self, item: object) -> bool:
-        return item in self._by_wnid if isinstance(item, str) else item in self._synsets
-
     @property
     def wnids(self) -> tuple[str, ...]:
         """All wnids, sorted: position is index."""
         return tuple(self._by_wnid)
+
+    def get(self, wnid: str) -> Synset | None:
+        """Return the class of a wnid, or None."""
+        return self._by_wnid.get(wnid)
 
     def by_wnid(self, wnid: str) -> Synset:
         """Return the class of a wnid; KeyError if it is none of the 1000."""

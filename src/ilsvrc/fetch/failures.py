@@ -57,7 +57,9 @@ def request_failure(url: str, error: Exception) -> IlsvrcError:
         case socket.gaierror():
             return NetworkError(f"{where}: no address is known for {host}", hint="check the URL and the network")
         case ConnectionRefusedError():
-            return NetworkError(f"{where}: {host} refuses connections", hint="check the URL's port, or try again later")
+            return NetworkError(
+                f"{where}: {host} refuses connections", hint="check the URL's port, or try again later"
+            )
         case ssl.SSLCertVerificationError():
             return MachineError(f"{where}: the certificate of {host} can't be trusted: {reason.verify_message}")
         case TimeoutError():

@@ -15,9 +15,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ilsvrc.errors import MachineError
+from ilsvrc.files import OWN_FOLDER, sync_path, write_text
 
 CONTROL = ".aria2"
-_PART = ".part"
+PART = ".part"
 _PATIENCE = 5.0  # seconds: a killed run's aria2c ends within two
 
 
@@ -44,7 +45,7 @@ class Part:
         self.name = name
         self.folder = folder
         self.final = folder / name
-        self.path = folder / (name + _PART)
+        self.path = folder / (name + PART)
         self.control = _control(self.path)
         self._origin = state_folder(folder) / f"{name}.origin.json"
 
@@ -58,10 +59,7 @@ class Part:
 
     @origin.setter
     def origin(self, origin: Origin) -> None:
-        self._origin.parent.mkdir(parents=True, exist_ok=True)
-        beside = self._origin.with_suffix(".new")
-        beside.write_text(json.dumps(asdict(origin)), "utf-8")
-        beside.replace(self._origin)
+        write_text(self._origin, json.dumps(asdict(origin)))
 
     @property
     def by_hand(self) -> bool:
@@ -104,9 +102,9 @@ class Part:
 
     def publish(self) -> None:
         """Give the part its final name; it must be whole, verified and closed."""
-        with open(self.path, "rb") as file:
-            os.fsync(file.fileno())
+        sync_path(self.path)
         self.path.replace(self.final)
+        sync_path(self.folder)
         self._drop_control()
         self._origin.unlink(missing_ok=True)
 
@@ -120,14 +118,14 @@ def unfinished(folder: Path) -> list[Path]:
 
     Those that `ilsvrc fetch` began, and those that an aria2c by hand left with its control file.
     """
-    parts = [path.with_suffix("") for path in folder.glob(f"*{_PART}")]
-    by_hand = [path.with_suffix("") for path in folder.glob(f"*{CONTROL}") if path.with_suffix("").suffix != _PART]
+    parts = [path.with_suffix("") for path in folder.glob(f"*{PART}") if not path.name.startswith(".")]
+    by_hand = [path.with_suffix("") for path in folder.glob(f"*{CONTROL}") if path.with_suffix("").suffix != PART]
     return sorted({*parts, *by_hand})
 
 
 def state_folder(folder: Path) -> Path:
     """Return the folder beside the archives where what is known of them is kept."""
-    return folder / ".ilsvrc"
+    return folder / OWN_FOLDER
 
 
 @contextmanager

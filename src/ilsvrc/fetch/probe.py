@@ -8,7 +8,6 @@ import re
 import urllib.request
 from base64 import b64encode
 from dataclasses import dataclass
-from email.message import Message
 from http.cookiejar import LoadError, MozillaCookieJar
 from pathlib import Path
 from typing import IO
@@ -16,7 +15,6 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import unquote, urlsplit
 
 from ilsvrc.errors import ArchiveError, UsageError
-from ilsvrc.facts import ArchiveSpec, known_by_size
 from ilsvrc.fetch.failures import LOGIN_HINT, request_failure, shown
 from ilsvrc.fetch.request import Credentials
 from ilsvrc.issues import Code
@@ -56,18 +54,6 @@ def probe(url: str, credentials: Credentials, timeout: float) -> Probe:
             return _read(url, answer)
     except (HTTPError, URLError, OSError, http.client.HTTPException) as error:
         raise request_failure(url, error) from error
-
-
-def check_size(name: str, size: int, spec: ArchiveSpec | None) -> None:
-    """Refuse a file that can't be the official archive by its size; ArchiveError says what it is, where known."""
-    if spec is None or spec.size in (None, size):
-        return
-    known = known_by_size(size)
-    told = f"this is {known}" if known else "this is another file, or a part of it"
-    detail = f"{size:,} bytes where the official archive has {spec.size:,}: {told}"
-    code = Code.WRONG_FILE if known else Code.WRONG_SIZE
-    hint = "for an archive that is not official, list its MD5 in a file MD5SUMS in the folder"
-    raise ArchiveError(code, detail, name, hint=hint)
 
 
 def is_page(path: Path) -> bool:
@@ -142,8 +128,14 @@ def _may_see(asked: str, led_to: str) -> bool:
 class _OwnHost(urllib.request.HTTPRedirectHandler):
     """Follow redirects, but show what the user gave only to the server that it was given for."""
 
-    def redirect_request(  # noqa: PLR0913  -- the signature of the standard library
-        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
+    def redirect_request(  # noqa: PLR0913, PLR0917  -- the signature of the standard library
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
     ) -> urllib.request.Request | None:
         """Return the next request, without private headers where it leads to another server."""
         following = super().redirect_request(req, fp, code, msg, headers, newurl)

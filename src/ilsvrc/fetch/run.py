@@ -35,5 +35,7 @@ def fetch(request: FetchRequest, listener: Listener = silent) -> FetchReport:
         jobs = [Job(engine, sources, request, listener) for sources in plan(request, torrents)]
         looks = [job.look() for job in jobs]
         check_space(request.folder, [found for found in looks if isinstance(found, Survey)])
-        there = (job.bring(found) if isinstance(found, Survey) else found for job, found in zip(jobs, looks, strict=True))
+        there = (
+            job.bring(found) if isinstance(found, Survey) else found for job, found in zip(jobs, looks, strict=True)
+        )
         return FetchReport(tuple(there))

@@ -9,13 +9,14 @@ from pathlib import Path
 
 from ilsvrc.errors import ArchiveError, IlsvrcError, MachineError
 from ilsvrc.events import Listener, Note
+from ilsvrc.facts import official
 from ilsvrc.fetch.failures import AGAIN, shown
 from ilsvrc.fetch.part import Part
-from ilsvrc.fetch.probe import Probe, check_size, probe
+from ilsvrc.fetch.probe import Probe, probe
 from ilsvrc.fetch.request import FetchRequest
 from ilsvrc.fetch.sources import Sources
 from ilsvrc.fetch.torrents import Torrent
-from ilsvrc.fetch.verify import Expectation, expectation
+from ilsvrc.fetch.verify import check_size
 from ilsvrc.issues import Code
 
 _ANSWER = 30.0  # seconds that a server has to answer a probe
@@ -29,14 +30,12 @@ class Survey:
     size : bytes, 0 where no source says
     probes : the servers that have it, all of one size
     torrent : of it, or None
-    expected : what it should be
     """
 
     name: str
     size: int
     probes: tuple[Probe, ...]
     torrent: Torrent | None
-    expected: Expectation
 
     @property
     def resumes(self) -> bool:
@@ -49,18 +48,22 @@ def survey(sources: Sources, request: FetchRequest, listener: Listener) -> Surve
 
     A server that fails, or has a file of another size, is left out with a warning while another source is left.
     """
-    expected = expectation(request.folder, sources.name)
     probes = _answers(sources, request, listener)
     sizes = [p.size for p in probes if p.size]
-    official = expected.spec.size if expected.spec else None
-    size = sources.torrent.size if sources.torrent else official if official in sizes else next(iter(sizes), 0)
+    size = sources.torrent.size if sources.torrent else _settled(sources.name, sizes)
     if size:
-        check_size(sources.name, size, expected.spec)
+        check_size(request.folder / sources.name, size)
     agreeing = [p for p in probes if p.size in (size, None)]
     for other in (p for p in probes if p not in agreeing):
         listener(Note(f"{shown(other.url)}: left out, its file has {other.size:,} bytes, not {size:,}", warning=True))
     resuming = [p for p in agreeing if p.resumes]
-    return Survey(sources.name, size, tuple(resuming or agreeing), sources.torrent, expected)
+    return Survey(sources.name, size, tuple(resuming or agreeing), sources.torrent)
+
+
+def _settled(name: str, sizes: Sequence[int]) -> int:
+    """Return the size to believe where servers differ: the official one if any has it, else the first server's."""
+    spec = official(name)
+    return spec.size if spec and spec.size and spec.size in sizes else next(iter(sizes), 0)
 
 
 def check_space(folder: Path, surveys: Sequence[Survey]) -> None:

@@ -49,7 +49,9 @@ def read_torrent(engine: Aria2, source: str, request: FetchRequest, listener: Li
     else:
         path = Path(source)
         if not path.is_file():
-            raise UsageError(f"{source}: there is no such torrent file", hint="give a file, a magnet link or `academic`")
+            raise UsageError(
+                f"{source}: there is no such torrent file", hint="give a file, a magnet link or `academic`"
+            )
         data = path.read_bytes()
     return _describe(engine, source, data)
 

@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 
 from ilsvrc.errors import NetworkError
-from ilsvrc.events import Listener, Note
+from ilsvrc.events import Listener, Note, silent
 from ilsvrc.fetch.aria2 import Aria2, Options
 from ilsvrc.fetch.digest import PrefixHasher, leading_bytes
 from ilsvrc.fetch.failures import AGAIN, CannotResumeError, engine_failure
@@ -71,9 +71,9 @@ class Transfer:
             raise NetworkError(f"{error}: not a byte came for {patience:,.0f} s", hint=AGAIN) from error
 
     def _look_again(self, found: Survey) -> Survey:
-        """Ask the servers anew, since the file may have changed; while they are out of reach, believe the old answer."""
+        """Ask the servers anew, since the file may have changed; out of reach, they are believed unchanged."""
         try:
-            return survey(self._sources, self._request, lambda event: None)
+            return survey(self._sources, self._request, silent)
         except NetworkError:
             return found
 
@@ -105,8 +105,8 @@ class Transfer:
     def _prepare(self, found: Survey) -> Options:
         """Bring the part in line with its sources and return the options for aria2c."""
         part, infohash = self._part, found.torrent.infohash if found.torrent else ""
-        recheck = bool(infohash) and part.path.exists() and (
-            not part.control.exists() or part.origin.infohash != infohash
+        recheck = (
+            bool(infohash) and part.path.exists() and (not part.control.exists() or part.origin.infohash != infohash)
         )
         if recheck:
             part.control.unlink(missing_ok=True)

@@ -2,41 +2,46 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from pathlib import Path
 
+from ilsvrc.archive.source import Fingerprint
+from ilsvrc.archive.sums import SUMS_FILES, Expected, listed_digest
 from ilsvrc.archive.verified import record, recorded
+from ilsvrc.errors import ArchiveError
 from ilsvrc.events import Advanced, Finished, Listener, Started
-from ilsvrc.facts import ArchiveSpec, Digest, official
+from ilsvrc.facts import Digest, known_by_size, official
 from ilsvrc.fetch.digest import PrefixHasher, md5
-
-MD5SUMS = "MD5SUMS"
-_LINE = re.compile(r"([0-9a-fA-F]{32}) [ *](.+)")
+from ilsvrc.issues import Code
 
 
-@dataclass(frozen=True, slots=True)
-class Expectation:
-    """What an archive should be.
+def expected(archive: Path, size: int) -> Expected | None:
+    """Return the MD5 that an archive of this name and size should have: the official one, or one listed beside it."""
+    spec = official(archive.name)
+    digest = spec.digest("md5") if spec and spec.size in (None, size) else None
+    if digest:
+        return Expected(digest, "official")
+    listed = listed_digest(archive, "md5")
+    return Expected(listed, SUMS_FILES["md5"]) if listed else None
 
-    spec : the official archive of its name, or None where another one is meant
-    digest : its MD5, or None where nobody says
-    against : who says: official or MD5SUMS; None where nobody does
+
+def check_size(archive: Path, size: int) -> None:
+    """Refuse a file that can't be the official archive by its size; ArchiveError says what it is, where known.
+
+    An archive whose digest is listed beside it may be another than the official one.
     """
+    spec = official(archive.name)
+    if spec is None or spec.size in (None, size) or listed_digest(archive, "md5"):
+        return
+    known = known_by_size(size)
+    told = f"this is {known}" if known else "this is another file, or a part of it"
+    detail = f"{size:,} bytes where the official archive has {spec.size:,}: {told}"
+    hint = f"for an archive that is not official, list its digest in a file {SUMS_FILES['md5']} in the folder"
+    raise ArchiveError(Code.WRONG_FILE if known else Code.WRONG_SIZE, detail, archive.name, hint=hint)
 
-    spec: ArchiveSpec | None
-    digest: Digest | None
-    against: str | None
 
-
-def expectation(folder: Path, name: str) -> Expectation:
-    """Return what the archive of this name should be; a file MD5SUMS in the folder overrules the official digest."""
-    listed = _listed(folder / MD5SUMS).get(name)
-    spec = official(name)
-    if listed and (spec is None or spec.digest("md5") != listed):
-        return Expectation(None, listed, MD5SUMS)
-    digest = spec.digest("md5") if spec else None
-    return Expectation(spec, digest, "official" if digest else None)
+def confirm(archive: Path, digest: Digest, against: str) -> None:
+    """Record that an archive is right, so that nobody hashes it again."""
+    record(archive, digest, against, Fingerprint.of(archive))
 
 
 def hash_file(path: Path, listener: Listener, hasher: PrefixHasher | None = None) -> Digest:
@@ -52,22 +57,12 @@ def hash_file(path: Path, listener: Listener, hasher: PrefixHasher | None = None
     return digest
 
 
-def known_digest(path: Path, expected: Expectation, listener: Listener) -> Digest:
-    """Return a file's MD5 from its record where there is one that counts, else by hashing it."""
-    before = recorded(path)
-    if before and before.digest.algorithm == "md5" and expected.digest in (None, before.digest):
-        return before.digest
-    digest = hash_file(path, listener)
-    if digest == expected.digest:
-        record(path, digest, str(expected.against))
+def known_digest(archive: Path, wanted: Expected | None, listener: Listener) -> Digest:
+    """Return an archive's MD5 from its record where there is one, else by hashing it; a right one is recorded."""
+    before = recorded(archive)
+    if before and before.digest.startswith("md5:"):
+        return Digest("md5", before.digest.removeprefix("md5:"))
+    digest = hash_file(archive, listener)
+    if wanted and digest == wanted.digest:
+        confirm(archive, digest, wanted.against)
     return digest
-
-
-def _listed(path: Path) -> dict[str, Digest]:
-    """Read a file as md5sum writes it: digest by file name."""
-    try:
-        lines = path.read_text("utf-8").splitlines()
-    except FileNotFoundError:
-        return {}
-    found = filter(None, map(_LINE.fullmatch, lines))
-    return {Path(match[2]).name: Digest("md5", match[1].lower()) for match in found}

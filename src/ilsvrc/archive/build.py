@@ -1,0 +1,154 @@
+"""Build the index of an archive from its headers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from ilsvrc import facts
+from ilsvrc.archive.index import SCHEMA, Index
+from ilsvrc.archive.naming import RefusedName, flat_name, image_number, inner_label, split_of, train_name
+from ilsvrc.archive.source import ByteSource
+from ilsvrc.archive.tar import Extent, Members, walk
+from ilsvrc.errors import ArchiveError
+from ilsvrc.events import Advanced, Finished, Listener, Started, silent
+from ilsvrc.issues import Code
+
+THREADS = 16
+"""Inner archives walked at once: reads of headers wait for the disk, and disks serve many at a time."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Tar:
+    """The members of one tar and where it lies, to read their names and refuse what is wrong by its place."""
+
+    source: ByteSource
+    members: Members
+    inner: str = ""
+
+    def read_names(self, read: Callable[[str], T]) -> list[T]:
+        """Return what every name means."""
+        found = []
+        for name in self.members.names:
+            try:
+                found.append(read(name))
+            except RefusedName as fault:
+                raise self._at(len(found), fault) from None
+        return found
+
+    def refuse_twins(self, keys: Sequence[object]) -> None:
+        """Refuse two members that stand for the same thing: one would overwrite the other."""
+        if len(set(keys)) == len(keys):
+            return
+        seen: dict[object, int] = {}
+        for at, key in enumerate(keys):
+            if key in seen:
+                detail = f"it is there twice, first at byte {self.members.offsets[seen[key]]:,}"
+                fault = RefusedName(Code.DUPLICATE_MEMBER, detail, "fetch the official archive")
+                raise self._at(at, fault)
+            seen[key] = at
+
+    def _at(self, at: int, fault: RefusedName) -> ArchiveError:
+        """Return the error for the member at this position."""
+        member = "/".join(part for part in (self.inner, self.members.names[at]) if part)
+        return fault.at(self.source.path, member, int(self.members.offsets[at]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Some rows of an index, in catalog order among themselves."""
+
+    names: list[str]
+    labels: npt.NDArray[np.int16]
+    offsets: npt.NDArray[np.int64]
+    sizes: npt.NDArray[np.int64]
+
+
+def build_index(source: ByteSource, listener: Listener = silent) -> Index:
+    """Return the index of an ILSVRC 2012 image archive, having proved its structure.
+
+    Inner archives are walked in parallel, each bounded by its size in the outer one. No image is read.
+
+    Raises
+    ------
+    ArchiveError
+        Naming archive, member and byte offset of what is unsafe, damaged or unknown.
+    """
+    outer = walk(source, Extent(0, source.fingerprint.size))
+    split = _split(outer, source)
+    parts = _train_rows(source, outer, listener) if split == "train" else [_flat_rows(source, outer, split)]
+    columns = [
+        pa.array([name for part in parts for name in part.names], pa.string()),
+        *(pa.array(np.concatenate([getattr(part, c) for part in parts])) for c in ("labels", "offsets", "sizes")),
+    ]
+    return Index(source.path.name, split, pa.Table.from_arrays(columns, schema=SCHEMA))
+
+
+def _split(outer: Members, source: ByteSource) -> str:
+    """Tell by its members what an archive is; its file name must not say otherwise."""
+    split = split_of(outer.names[0]) if outer.names else None
+    if split is None:
+        first = f"its first member is {outer.names[0]}" if outer.names else "it has no members"
+        raise ArchiveError(Code.WRONG_FILE, f"not an image archive of ILSVRC 2012: {first}", source.path)
+    official = facts.official(source.path.name)
+    if official and official.split != split:
+        named = official.split or official.contents
+        hint = "give the archive its right name, or fetch the right one"
+        raise ArchiveError(
+            Code.WRONG_FILE, f"named as {named}, but it holds the {split} split", source.path, hint=hint
+        )
+    return split
+
+
+def _train_rows(source: ByteSource, outer: Members, listener: Listener) -> list[_Rows]:
+    """Walk the archives of all classes in parallel; return their rows by label."""
+    tar = _Tar(source, outer)
+    labels = tar.read_names(inner_label)
+    tar.refuse_twins(labels)
+    listener(Started("index", total_images=sum(s.train_images for s in facts.classes())))
+
+    def rows(at: int) -> _Rows:
+        start = int(outer.offsets[at])
+        extent = Extent(start, start + int(outer.sizes[at]), outer.names[at])
+        return _class_rows(source, extent, labels[at])
+
+    parts = []
+    with ThreadPoolExecutor(THREADS) as pool:
+        for part in pool.map(rows, np.argsort(labels).tolist()):
+            parts.append(part)
+            listener(Advanced("index", images=len(part.names)))
+    listener(Finished("index"))
+    return parts
+
+
+def _class_rows(source: ByteSource, extent: Extent, label: int) -> _Rows:
+    """Walk one class's archive."""
+    members = walk(source, extent)
+    wnid = facts.classes()[label].wnid
+    tar = _Tar(source, members, extent.inner)
+    names = tar.read_names(partial(train_name, wnid=wnid))
+    tar.refuse_twins(names)
+    return _sorted_rows(names, np.full(len(names), label, np.int16), members)
+
+
+def _flat_rows(source: ByteSource, outer: Members, split: str) -> _Rows:
+    """Read the names of the val or test archive."""
+    tar = _Tar(source, outer)
+    found = tar.read_names(partial(flat_name, split=split))
+    names = [name for name, _ in found]
+    tar.refuse_twins([image_number(name) for name in names])
+    return _sorted_rows(names, np.array([label for _, label in found], np.int16), outer)
+
+
+def _sorted_rows(names: list[str], labels: npt.NDArray[np.int16], members: Members) -> _Rows:
+    order = np.lexsort((np.array(names), labels))
+    return _Rows([names[i] for i in order], labels[order], members.offsets[order], members.sizes[order])

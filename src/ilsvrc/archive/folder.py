@@ -1,0 +1,50 @@
+"""Find the archives that a user points to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ilsvrc import facts
+from ilsvrc.errors import UsageError
+
+DOWNLOADING = (".aria2", ".part", ".crdownload", ".download")
+"""Endings of the files that programs keep beside an archive while they fetch it."""
+
+_NAMES = {"train": (facts.TRAIN,), "val": (facts.VAL,), "test": (facts.TEST, "ILSVRC2012_img_test.tar")}
+
+
+def find_archives(source: Path, splits: Sequence[str] = ("train", "val")) -> list[Path]:
+    """Return the image archives in a folder by their official names, or the one archive that `source` is.
+
+    Raises
+    ------
+    UsageError
+        If there is none, or one is still being fetched.
+    """
+    if source.is_file():
+        return [_complete(source)]
+    if not source.is_dir():
+        raise UsageError(f"{source} does not exist", hint="give the folder that holds the archives, or one archive")
+    found = [source / name for split in splits for name in _NAMES[split] if (source / name).is_file()]
+    if not found:
+        raise UsageError(
+            f"{source} holds no {' or '.join(n for s in splits for n in _NAMES[s])}", hint=_others(source)
+        )
+    return [_complete(archive) for archive in found]
+
+
+def _complete(archive: Path) -> Path:
+    for ending in DOWNLOADING:
+        if archive.with_name(archive.name + ending).exists():
+            hint = f"let the download end first; if it was given up, remove {archive.name}{ending} and fetch it again"
+            raise UsageError(f"{archive} is still being fetched: {archive.name}{ending} lies beside it", hint=hint)
+    return archive
+
+
+def _others(source: Path) -> str:
+    """Say what there is instead."""
+    tars = sorted(p.name for p in source.iterdir() if ".tar" in p.suffixes)[:5]
+    if tars:
+        return f"there is {', '.join(tars)}: give an archive by its path if it has another name"
+    return "fetch the archives from image-net.org, or make small ones with `ilsvrc mini`"

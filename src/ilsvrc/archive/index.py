@@ -1,0 +1,158 @@
+"""Where every image of an archive lies, as memory-mapped columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import xxhash
+
+from ilsvrc.archive.header import BLOCK
+
+FORMAT = "1"
+"""Version of the file format; a file of another version is built anew."""
+
+SCHEMA = pa.schema([("name", pa.string()), ("label", pa.int16()), ("offset", pa.int64()), ("size", pa.int64())])
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One image in an archive.
+
+    archive : file name of the archive
+    name : file name of the image
+    offset : first byte of its data in the archive file
+    size : bytes
+    """
+
+    archive: str
+    name: str
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Index(Sequence[Member]):
+    """The images of one archive in catalog order: by label, then by name, as ImageFolder sorts them.
+
+    archive : file name of the archive
+    split : train, val or test
+    table : Arrow table of SCHEMA, N rows
+    """
+
+    archive: str
+    split: str
+    table: pa.Table
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Member: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Member]: ...
+    def __getitem__(self, index: int | slice) -> Member | Sequence[Member]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"index {index} of {len(self)} images")
+        row = index % len(self)
+        return Member(self.archive, self.name(row), int(self.offsets[row]), int(self.sizes[row]))
+
+    def __iter__(self) -> Iterator[Member]:
+        return (self[i] for i in range(len(self)))
+
+    def name(self, row: int) -> str:
+        """Return the file name of the image in a row."""
+        return str(self.names[row].as_py())
+
+    @cached_property
+    def names(self) -> pa.StringArray:
+        """File names, N strings."""
+        return _one_chunk(self.table.column("name"))
+
+    @cached_property
+    def labels(self) -> npt.NDArray[np.int16]:
+        """Labels, shape (N,), int16: indices of sorted wnids, -1 in the test split."""
+        labels: npt.NDArray[np.int16] = self._numbers("label")
+        return labels
+
+    @cached_property
+    def offsets(self) -> npt.NDArray[np.int64]:
+        """First byte of each image in the archive file, shape (N,), int64."""
+        return self._numbers("offset")
+
+    @cached_property
+    def sizes(self) -> npt.NDArray[np.int64]:
+        """Bytes of each image, shape (N,), int64."""
+        return self._numbers("size")
+
+    @cached_property
+    def archive_order(self) -> npt.NDArray[np.int64]:
+        """Rows in the order in which they lie in the archive, shape (N,), int64."""
+        return np.argsort(self.offsets, kind="stable").astype(np.int64)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """xxh3_128 over all columns, in hex: equal for equal contents wherever the archive lies."""
+        digest = xxhash.xxh3_128(f"{FORMAT} {self.archive} {self.split} {len(self)}".encode())
+        for column in (*_text_columns(self.names), self.labels, self.offsets, self.sizes):
+            digest.update(np.ascontiguousarray(column).data)
+        return digest.hexdigest()
+
+    def lies_within(self, size: int) -> bool:
+        """Whether no two images overlap, and all lie on blocks inside an archive of this many bytes."""
+        rows = self.archive_order
+        starts, sizes = self.offsets[rows], self.sizes[rows]
+        ends = starts + (sizes + BLOCK - 1) // BLOCK * BLOCK
+        bounds = np.concatenate(([0], ends, [size]))
+        room = np.concatenate((starts, [size])) - bounds[:-1]
+        return bool(
+            (sizes >= 0).all() and (starts % BLOCK == 0).all() and (room[:-1] >= BLOCK).all() and room[-1] >= 0
+        )
+
+    def _numbers(self, name: str) -> npt.NDArray[Any]:
+        column: npt.NDArray[Any] = _one_chunk(self.table.column(name)).to_numpy(zero_copy_only=True)
+        return column
+
+
+def save(index: Index, path: Path, metadata: dict[str, str]) -> None:
+    """Write an index as one Arrow IPC file with this metadata in its schema."""
+    table = index.table.replace_schema_metadata(metadata).combine_chunks()
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+
+
+def load(path: Path) -> tuple[pa.Table, dict[str, str]]:
+    """Return the memory-mapped table of an index file, and its metadata.
+
+    Raises
+    ------
+    ValueError, OSError
+        If it is not an index file of this format.
+    """
+    table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+    metadata = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
+    if not table.schema.equals(SCHEMA, check_metadata=False) or metadata.get("format") != FORMAT:
+        raise ValueError(f"{path} is no index of format {FORMAT}")
+    return table.replace_schema_metadata(None), metadata
+
+
+def _text_columns(strings: pa.StringArray) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
+    """Return where each string ends, int32, and all their bytes, both counted from the first string."""
+    _, ends, data = strings.buffers()
+    bounds = np.frombuffer(ends, np.int32, len(strings) + 1, strings.offset * 4)
+    text = np.frombuffer(data or b"", np.uint8)[bounds[0] : bounds[-1]]
+    return bounds[1:] - bounds[0], text
+
+
+def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
+    return (
+        column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks or [pa.array([], column.type)])
+    )

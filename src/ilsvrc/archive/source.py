@@ -1,0 +1,141 @@
+"""Where an archive's bytes come from."""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from ilsvrc.errors import ArchiveError, UsageError
+from ilsvrc.issues import Code
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What tells one state of a file from another without reading it.
+
+    size : bytes
+    mtime_ns : time of the last change, nanoseconds
+    """
+
+    size: int
+    mtime_ns: int
+
+    @classmethod
+    def of(cls, path: Path) -> Fingerprint:
+        """Return the fingerprint that a file has now."""
+        status = path.stat()
+        return cls(status.st_size, status.st_mtime_ns)
+
+
+class ByteSource(Protocol):
+    """Random access to the bytes of one archive.
+
+    Safe to use from many threads at once. Pickles by reopening, and refuses to if the archive is another one by then.
+    """
+
+    @property
+    def path(self) -> Path:
+        """The archive file."""
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """The state that the archive had when it was opened first."""
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return exactly `length` bytes at `offset`.
+
+        Raises
+        ------
+        ArchiveError
+            If the archive ends before.
+        """
+
+
+class FileSource:
+    """An archive in a file, read by `pread`: no seek, no lock, and no crash if the file is cut short meanwhile.
+
+    Parameters
+    ----------
+    path
+        The archive file.
+    fingerprint
+        The state it must have when it is opened; None for the state that it has now.
+
+    Raises
+    ------
+    UsageError
+        If there is no such file.
+    """
+
+    def __init__(self, path: Path | str, fingerprint: Fingerprint | None = None) -> None:
+        self.path = Path(path)
+        self._fd = -1
+        self._opening = threading.Lock()
+        self.fingerprint = fingerprint or self._now()
+
+    def _now(self) -> Fingerprint:
+        if not self.path.exists():
+            raise UsageError(f"{self.path} does not exist")
+        if not self.path.is_file():
+            raise UsageError(f"{self.path} is not a file")
+        return Fingerprint.of(self.path)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the archive when it was opened."""
+        return self.fingerprint.size
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return exactly `length` bytes at `offset`."""
+        data = os.pread(self._fd if self._fd >= 0 else self.fileno(), length, offset)
+        return data if len(data) == length else self._read_on(offset, length, data)
+
+    def _read_on(self, offset: int, length: int, data: bytes) -> bytes:
+        """Go on after a short read: the system may return less than was asked for, up to the end of the file."""
+        parts, got = [data], len(data)
+        while got < length and parts[-1]:
+            parts.append(os.pread(self._fd, length - got, offset + got))
+            got += len(parts[-1])
+        if got < length:
+            detail = (
+                f"the file ends here, {length - got:,} bytes short; it had {self.size:,} bytes when it was opened"
+            )
+            raise ArchiveError(
+                Code.TRUNCATED_ARCHIVE, detail, self.path, offset=offset + got, hint="fetch the archive again"
+            )
+        return b"".join(parts)
+
+    def fileno(self) -> int:
+        """Return the descriptor of the open file, opening it first if need be."""
+        with self._opening:
+            if self._fd < 0:
+                self._fd = self._open()
+            return self._fd
+
+    def _open(self) -> int:
+        fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        status = os.fstat(fd)
+        found = Fingerprint(status.st_size, status.st_mtime_ns)
+        if found != self.fingerprint:
+            os.close(fd)
+            detail = f"the archive changed while it was in use: it had {self.size:,} bytes, now {found.size:,}"
+            hint = "let nothing write to it, then run the same command again"
+            raise ArchiveError(Code.WRONG_FILE, detail, self.path, hint=hint)
+        return fd
+
+    def close(self) -> None:
+        """Close the file; reading opens it again."""
+        with self._opening:
+            if self._fd >= 0:
+                os.close(self._fd)
+                self._fd = -1
+
+    def __del__(self) -> None:
+        if getattr(self, "_fd", -1) >= 0:
+            os.close(self._fd)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return FileSource, (self.path, self.fingerprint)

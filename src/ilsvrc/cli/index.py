@@ -1,0 +1,54 @@
+"""`ilsvrc index`: where every image of the archives lies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.filesize import decimal
+
+from ilsvrc.api import index as index_archives
+from ilsvrc.archive.index import Index
+from ilsvrc.cli.app import app
+from ilsvrc.cli.output import progress, show
+
+_EXAMPLES = """**Examples**
+
+`ilsvrc index /data/imagenet` -- every archive in the folder
+
+`ilsvrc index /data/imagenet/ILSVRC2012_img_val.tar` -- one archive
+"""
+
+
+@app.command(epilog=_EXAMPLES)
+def index(
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder of the archives, or one archive.")],
+) -> None:
+    """Find every image in the archives by their headers alone, and prove their structure.
+
+    Nothing is unpacked and no image is read. The index is kept in SRC/.ilsvrc, where the other commands find it.
+    """
+    with progress() as listener:
+        found = index_archives(source, listener)
+    show({"ok": True, "archives": [_document(one) for one in found]}, lambda console: _print(console, found))
+
+
+def _document(one: Index) -> dict[str, object]:
+    return {
+        "archive": one.archive,
+        "split": one.split,
+        "images": len(one),
+        "classes": len(set(one.labels[one.labels >= 0].tolist())),
+        "bytes": int(one.sizes.sum()),
+        "fingerprint": one.fingerprint,
+    }
+
+
+def _print(console: Console, found: list[Index]) -> None:
+    for one in found:
+        told = _document(one)
+        size = decimal(int(one.sizes.sum()))
+        line = f"{one.archive}: {one.split}, {len(one):,} images, {told['classes']:,} classes, {size}"
+        console.print(line, markup=False)

@@ -1,0 +1,89 @@
+"""`ilsvrc prepare`: the main job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.filesize import decimal
+
+from ilsvrc.cli.app import app
+from ilsvrc.cli.output import progress, show
+from ilsvrc.dataset.selection import read_selection
+from ilsvrc.issues import Issue
+from ilsvrc.pipeline.options import SOURCE, VERIFY, PrepareOptions
+from ilsvrc.pipeline.prepare import prepare as prepare_tree
+from ilsvrc.pipeline.report import PrepareReport, SplitReport
+
+_EXAMPLES = """**Examples**
+
+`ilsvrc prepare /data/archives /data/imagenet` -- folders named by wnid, as torchvision and timm read them
+
+`ilsvrc prepare /data/archives /data/imagenet --layout padded` -- folders 0000 to 0999
+
+`ilsvrc prepare /data/archives /data/dogs --classes n02085620,n02085782,pug` -- some classes
+
+`ilsvrc prepare /data/archives /data/imagenet --layout '{split}/{wnid}_{word}/{name}'` -- a template of your own
+
+Interrupted? Give the same command again: it goes on where it stopped.
+"""
+
+_LISTED = 20
+"""Issues printed; the report holds them all."""
+
+
+@app.command(epilog=_EXAMPLES)
+def prepare(
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder of the archives, or one archive.")],
+    target: Annotated[Path, typer.Argument(metavar="DST", help="Folder that gets train and val.")],
+    split: Annotated[list[str] | None, typer.Option(help="train, val or test; again for more.")] = None,
+    layout: Annotated[str, typer.Option(help="wnid, index, padded, flat, or a template.")] = "wnid",
+    classes: Annotated[str, typer.Option(metavar="FILE|LIST", help="Only these: wnids, indices or words.")] = "",
+    verify: Annotated[str, typer.Option(help=f"Digest to prove: {', '.join(VERIFY)}.")] = "md5",
+    archives: Annotated[
+        str, typer.Option("--source", help=f"What becomes of archives: {', '.join(SOURCE)}.")
+    ] = "keep",
+    jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Processes; one a processor if not given.")] = None,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Throw away an unfinished run of other settings.")
+    ] = False,
+) -> int:
+    """Turn the official archives into verified class folders.
+
+    The digest is checked in the same pass that unpacks; no inner archive is written; a split appears by one rename
+    when all of it is durable. Archives without an official digest are checked against MD5SUMS beside them.
+    """
+    labels = tuple(map(str, sorted(read_selection(classes)))) if classes else None
+    splits = tuple(split or ("train", "val"))
+    options = PrepareOptions(splits, layout, labels, verify, archives, jobs, restart)
+    with progress() as listener:
+        report = prepare_tree(source, target, options, listener)
+    show(report.to_json(), lambda console: _print(console, report))
+    return 0 if report.ok else 1
+
+
+def _print(console: Console, report: PrepareReport) -> None:
+    for split in report.splits:
+        console.print(_line(split), markup=False)
+    known = [issue for split in report.splits for issue in split.issues if not issue.is_damage]
+    _print_issues(console, "unusual, as expected", known)
+    _print_issues(console, "damaged in the archive itself", report.damage)
+    console.print(f"{report.tree} is ready, layout {report.layout}", markup=False)
+
+
+def _line(split: SplitReport) -> str:
+    """Return one line for a split: what there is of it, and what was proved."""
+    proof = f"{split.digest} as {split.against}" if split.digest else "digest not verified"
+    size, rate = decimal(split.bytes), f" in {split.seconds:.1f} s" if split.seconds else ""
+    return f"{split.split}: {split.images:,} images, {split.classes:,} classes, {size}{rate}; {proof}"
+
+
+def _print_issues(console: Console, title: str, issues: list[Issue]) -> None:
+    if issues:
+        console.print(f"{len(issues):,} images {title}:", markup=False)
+    for issue in issues[:_LISTED]:
+        console.print(f"  {issue}", markup=False)
+    if len(issues) > _LISTED:
+        console.print(f"  and {len(issues) - _LISTED:,} more, in .ilsvrc/report.json", markup=False)

@@ -1,0 +1,122 @@
+"""Members and labels to samples: what there is to write, in the order in which it lies in the archive."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from ilsvrc.archive.index import Index, Member
+from ilsvrc.archive.source import ByteSource
+from ilsvrc.dataset.layout import Layout
+
+VAL_UNIT = 64 << 20
+"""Bytes of images in a unit of a flat archive, about."""
+
+
+@dataclass(frozen=True, slots=True)
+class SampleRef:
+    """An image and its label.
+
+    key : path below the tree's folder, by the layout
+    member : where its bytes are
+    label : index of the sorted wnids, or None in the test split
+    """
+
+    key: str
+    member: Member
+    label: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """An image in memory: `data` is its file, byte for byte."""
+
+    ref: SampleRef
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A part of an archive that is written at once, and not again once it is done.
+
+    id : the wnid for train, a number for flat archives
+    start, stop : half-open range of the catalog's images in archive order
+    end : byte of the archive file after which all of it has been read
+    images, bytes : what it holds
+    """
+
+    id: str
+    start: int
+    stop: int
+    end: int
+    images: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """The images of an archive that were asked for, under a layout.
+
+    index : all images of the archive
+    layout : where each one goes
+    labels : the classes asked for, or None for all
+    """
+
+    index: Index
+    layout: Layout
+    labels: frozenset[int] | None = None
+
+    @cached_property
+    def rows(self) -> npt.NDArray[np.int64]:
+        """Rows of the index that were asked for, in archive order, shape (N,), int64."""
+        order = self.index.archive_order
+        if self.labels is None:
+            return order
+        wanted: npt.NDArray[np.int64] = order[np.isin(self.index.labels[order], sorted(self.labels))]
+        return wanted
+
+    @property
+    def images(self) -> int:
+        """How many images there are."""
+        return len(self.rows)
+
+    @property
+    def bytes(self) -> int:
+        """How many bytes they have."""
+        return int(self.index.sizes[self.rows].sum())
+
+    def refs(self, start: int = 0, stop: int | None = None) -> Iterator[SampleRef]:
+        """Yield the images of a range in archive order."""
+        for row in self.rows[start:stop].tolist():
+            member = self.index[row]
+            label = int(self.index.labels[row])
+            key = self.layout.path(self.index.split, label, member.name)
+            yield SampleRef(key, member, label if label >= 0 else None)
+
+    def samples(self, source: ByteSource, unit: Unit) -> Iterator[Sample]:
+        """Yield the images of a unit with their bytes."""
+        for ref in self.refs(unit.start, unit.stop):
+            yield Sample(ref, source.read(ref.member.offset, ref.member.size))
+
+    def units(self) -> list[Unit]:
+        """Cut the images into units: a class of train each, about 64 MB of a flat archive each."""
+        sizes = self.index.sizes[self.rows]
+        if self.index.split == "train":
+            keys = self.index.labels[self.rows].astype(np.int64)
+        else:
+            keys = np.cumsum(sizes) // VAL_UNIT
+        bounds = [0, *(np.flatnonzero(np.diff(keys)) + 1).tolist(), len(keys)]
+        return [self._unit(start, stop) for start, stop in itertools.pairwise(bounds) if start < stop]
+
+    def _unit(self, start: int, stop: int) -> Unit:
+        rows = self.rows[start:stop]
+        last = rows[-1]
+        end = int(self.index.offsets[last] + self.index.sizes[last])
+        name = self.index.name(int(rows[0]))
+        unit_id = name.partition("_")[0] if self.index.split == "train" else f"{self.index.split}-{start:06}"
+        return Unit(unit_id, start, stop, end, stop - start, int(self.index.sizes[rows].sum()))

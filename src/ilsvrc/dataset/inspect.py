@@ -1,0 +1,83 @@
+"""Look at an image's bytes: a glance at every one that is unpacked, a decode where that is asked for or needed."""
+
+from __future__ import annotations
+
+import io
+import warnings
+
+import simplejpeg
+from PIL import Image
+
+from ilsvrc import facts
+from ilsvrc.issues import Code, Issue
+
+_JPEG = b"\xff\xd8\xff"
+_END = b"\xff\xd9"
+_PNG = b"\x89PNG\r\n\x1a\n"
+_STANDALONE = frozenset({0x01, *range(0xD0, 0xDA)})
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_CMYK_COMPONENTS = 4
+
+
+def glance(name: str, data: bytes) -> Issue | None:
+    """Return what is wrong or unusual about an image as far as its first and last bytes tell; decode if they don't.
+
+    Empty files, files that are no JPEG, CMYK, and images without their end are found. Costs a few microseconds.
+    """
+    if data.startswith(_JPEG) and data.endswith(_END):
+        return _issue(name, Code.CMYK, "CMYK, not RGB") if components(data) == _CMYK_COMPONENTS else None
+    return examine(name, data)
+
+
+def examine(name: str, data: bytes) -> Issue | None:
+    """Return what is wrong or unusual about an image, having decoded it whole.
+
+    libjpeg-turbo decodes to grey at 1/8 size, which still reads every entropy-coded bit, and takes each of its
+    warnings for an error; Pillow decodes what is no JPEG.
+    """
+    if not data:
+        return _issue(name, Code.ZERO_BYTES, "the file is empty")
+    if not data.startswith(_JPEG):
+        return _examine_other(name, data)
+    cmyk = components(data) == _CMYK_COMPONENTS
+    try:
+        simplejpeg.decode_jpeg(
+            data, "CMYK" if cmyk else "GRAY", fastdct=True, fastupsample=True, min_height=1, min_width=1
+        )
+    except ValueError as error:
+        code = Code.UNDECODABLE if data.rstrip(b"\0").endswith(_END) else Code.TRUNCATED_IMAGE
+        return _issue(name, code, f"of {len(data):,} bytes: {error}")
+    return _issue(name, Code.CMYK, "CMYK, not RGB") if cmyk else None
+
+
+def components(data: bytes) -> int:
+    """Return the number of colour components in a JPEG's frame header, 0 where it can't be found (ITU T.81, B.2)."""
+    position, end = 2, len(data) - 9
+    while position < end and data[position] == 0xFF:
+        marker = data[position + 1]
+        if marker in _FRAMES:
+            return data[position + 9]
+        if marker == 0xFF:
+            position += 1
+        elif marker in _STANDALONE:
+            position += 2
+        else:
+            position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+    return 0
+
+
+def _examine_other(name: str, data: bytes) -> Issue:
+    """Examine what is no JPEG by its first bytes."""
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data)) as image:
+            image.load()
+            kind = str(image.format)
+    except Exception as error:
+        return _issue(name, Code.NOT_AN_IMAGE, f"{len(data):,} bytes that are no image: {error}")
+    if data.startswith(_PNG):
+        return _issue(name, Code.PNG, "a PNG under the name of a JPEG")
+    return _issue(name, Code.NOT_AN_IMAGE, f"a {kind} under the name of a JPEG")
+
+
+def _issue(name: str, code: Code, detail: str) -> Issue:
+    return Issue(name, code, detail, known=facts.anomalies().get(name.rpartition("/")[2]) is code)

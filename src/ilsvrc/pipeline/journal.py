@@ -1,0 +1,103 @@
+"""What has been done, one line a unit, so that an interrupted run goes on where it stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ilsvrc.files import write_text
+from ilsvrc.issues import Code, Issue
+from ilsvrc.sinks.base import Output, Receipt
+
+
+class Journal:
+    """A file of JSON lines: a header for every plan, a receipt for every unit that is durably done.
+
+    A line torn by a power cut is the last one, and is left out.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._plan = ""
+        self._receipts: dict[str, Receipt] = {}
+
+    def plans(self, split: str) -> list[dict[str, Any]]:
+        """Return the headers of the plans of a split that were begun, oldest first."""
+        return [line for line in self._lines() if line.get("split") == split]
+
+    def begin(self, digest: str, header: dict[str, object], holds: Callable[[Receipt], bool]) -> dict[str, Receipt]:
+        """Go on with a plan, or begin it; return the receipts of its units that are done, by unit.
+
+        A unit is done if its receipt says so and `holds` finds all of it there.
+        """
+        lines = [line for line in self._lines() if line.get("plan") == digest]
+        self._plan = digest
+        receipts = [_receipt(line) for line in lines if "unit" in line]
+        self._receipts = {r.unit: r for r in receipts if holds(r)}
+        if not lines:
+            self._write({"plan": digest, **header})
+        return dict(self._receipts)
+
+    def done_units(self, digest: str) -> set[str]:
+        """Return the units of a plan that have a receipt."""
+        return {line["unit"] for line in self._lines() if line.get("plan") == digest and "unit" in line}
+
+    def issues(self, split: str) -> list[Issue]:
+        """Return what was found in the images of a split's latest plan."""
+        plans = self.plans(split)
+        lines = [line for line in self._lines() if plans and line.get("plan") == plans[-1]["plan"] and "unit" in line]
+        return [issue for line in lines for issue in _receipt(line).issues]
+
+    def append(self, receipt: Receipt) -> None:
+        """Record that a unit is done; its outputs are durable already."""
+        self._write({"plan": self._plan, **_document(receipt)})
+        self._receipts[receipt.unit] = receipt
+
+    def receipts(self) -> list[Receipt]:
+        """Return the receipts of the current plan."""
+        return list(self._receipts.values())
+
+    def forget(self, split: str) -> None:
+        """Leave out all that was recorded of a split."""
+        plans = {line["plan"] for line in self.plans(split)}
+        kept = [line for line in self._lines() if line.get("plan") not in plans]
+        write_text(self.path, "".join(json.dumps(line) + "\n" for line in kept))
+
+    def _lines(self) -> list[dict[str, Any]]:
+        found = []
+        text = self.path.read_text(encoding="utf-8", errors="replace") if self.path.exists() else ""
+        for line in text.splitlines():
+            try:
+                found.append(json.loads(line))
+            except ValueError:
+                continue
+        return [line for line in found if isinstance(line, dict)]
+
+    def _write(self, line: dict[str, Any]) -> None:
+        """Append a line durably; one that was torn before it stays on a line of its own."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("ab+") as file:
+            torn = file.tell() > 0 and file.seek(-1, os.SEEK_END) >= 0 and file.read() != b"\n"
+            file.write((b"\n" if torn else b"") + json.dumps(line).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _document(receipt: Receipt) -> dict[str, Any]:
+    return {
+        "unit": receipt.unit,
+        "outputs": [asdict(output) for output in receipt.outputs],
+        "samples": receipt.samples,
+        "bytes": receipt.bytes,
+        "issues": [asdict(issue) for issue in receipt.issues],
+    }
+
+
+def _receipt(line: dict[str, Any]) -> Receipt:
+    issues = tuple(Issue(**{**issue, "code": Code(issue["code"])}) for issue in line["issues"])
+    outputs = tuple(Output(**output) for output in line["outputs"])
+    return Receipt(line["unit"], outputs, line["samples"], line["bytes"], issues)

@@ -1,0 +1,44 @@
+"""What a user may choose about `prepare`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ilsvrc.errors import UsageError
+
+VERIFY = ("md5", "sha256", "none")
+SOURCE = ("keep", "delete")
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareOptions:
+    """How to prepare.
+
+    splits : which of train, val and test, where their archives are there
+    layout : wnid, index, padded, flat, or a template
+    classes : wnids, indices or words; None for all
+    verify : md5, sha256 or none
+    source : keep the archives, or delete each once its split is durable and checked
+    jobs : processes; None for one a processor
+    restart : throw away an unfinished run that was made with other settings
+    """
+
+    splits: tuple[str, ...] = ("train", "val")
+    layout: str = "wnid"
+    classes: tuple[str, ...] | None = None
+    verify: str = "md5"
+    source: str = "keep"
+    jobs: int | None = None
+    restart: bool = False
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("verify", VERIFY), ("source", SOURCE)):
+            if getattr(self, name) not in allowed:
+                raise UsageError(f"{name} can't be {getattr(self, name)!r}", hint=f"use one of {', '.join(allowed)}")
+        if not set(self.splits) <= {"train", "val", "test"} or not self.splits:
+            raise UsageError(f"there is no split {', '.join(self.splits)!r}", hint="use train, val or test")
+        if self.jobs is not None and self.jobs < 1:
+            raise UsageError(f"{self.jobs} jobs can't do anything", hint="give 1 or more")
+        if self.source == "delete" and (self.verify == "none" or self.classes):
+            hint = "archives are deleted only after all of them was verified and unpacked: leave out the other option"
+            raise UsageError("source='delete' does not go with verify='none' or with some classes only", hint=hint)

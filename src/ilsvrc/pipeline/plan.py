@@ -1,0 +1,81 @@
+"""What a run will do, decided before it does anything."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+from ilsvrc.archive.index import Index
+from ilsvrc.archive.source import ByteSource, FileSource, Fingerprint
+from ilsvrc.archive.store import open_index
+from ilsvrc.dataset.catalog import Catalog, Unit
+from ilsvrc.dataset.layout import Layout
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One split of one archive under one layout, cut into units.
+
+    source : the archive
+    index : where its images are
+    layout : where each image goes
+    labels : the classes asked for, or None for all
+    """
+
+    source: FileSource
+    index: Index
+    layout: Layout
+    labels: frozenset[int] | None = None
+
+    @property
+    def split(self) -> str:
+        """The split that the archive holds."""
+        return self.index.split
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The images that the plan speaks of."""
+        return Catalog(self.index, self.layout, self.labels)
+
+    @cached_property
+    def units(self) -> list[Unit]:
+        """The parts of the work, in archive order."""
+        return self.catalog.units()
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """What the user chose."""
+        labels = None if self.labels is None else sorted(self.labels)
+        return {"split": self.split, "layout": self.layout.template, "labels": labels}
+
+    @property
+    def archive_state(self) -> dict[str, object]:
+        """What the archive was: its structure and its state in the file system.
+
+        Inode and change time are in it because a download that keeps the server's time may put other bytes under the
+        same size and mtime; units written from the former bytes must not count as done then.
+        """
+        status = self.source.path.stat()
+        return {
+            "index": self.index.fingerprint,
+            "size": status.st_size,
+            "mtime_ns": status.st_mtime_ns,
+            "ctime_ns": status.st_ctime_ns,
+            "inode": status.st_ino,
+        }
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 of settings and archive, in hex: two plans of one digest do the same work on the same bytes."""
+        text = json.dumps([self.settings, self.archive_state], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+@lru_cache(maxsize=4)
+def catalog_of(path: Path, fingerprint: Fingerprint, layout: Layout, labels: frozenset[int] | None) -> Catalog:
+    """Return a plan's catalog in a worker: the index is mapped into memory, never sent."""
+    source: ByteSource = FileSource(path, fingerprint)
+    return Catalog(open_index(source), layout, labels)

@@ -1,0 +1,122 @@
+"""The main job: official archives to verified class folders."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from ilsvrc import facts
+from ilsvrc.archive.folder import find_archives
+from ilsvrc.archive.source import FileSource
+from ilsvrc.archive.store import open_index
+from ilsvrc.archive.sums import SUMS_FILES, expected
+from ilsvrc.dataset.counts import count_issues, counts_of, expectation
+from ilsvrc.dataset.layout import TEMPLATES, Layout
+from ilsvrc.dataset.selection import select_classes
+from ilsvrc.errors import DamageError, MissingExtraError, UsageError
+from ilsvrc.events import Listener, Note, silent
+from ilsvrc.files import OWN_FOLDER, locked, write_text
+from ilsvrc.pipeline.options import PrepareOptions
+from ilsvrc.pipeline.plan import Plan
+from ilsvrc.pipeline.preflight import Room, refuse_full, refuse_twins
+from ilsvrc.pipeline.report import PrepareReport
+from ilsvrc.pipeline.split import SplitWork
+from ilsvrc.pipeline.state import State
+
+
+def prepare(
+    source: Path | str, target: Path | str, options: PrepareOptions | None = None, listener: Listener = silent
+) -> PrepareReport:
+    """Turn the archives in `source` into class folders below `target`: verified, whole, each split by one rename.
+
+    Run again after any interruption, it goes on where it stopped. Nothing at `target` but its own unfinished work is
+    ever overwritten.
+
+    Parameters
+    ----------
+    source
+        The folder that holds the archives, or one archive.
+    target
+        The folder that gets `train`, `val`, `classes.json`, lists of labels and `.ilsvrc`.
+    options
+        Layout, classes, verification and so on.
+    listener
+        Gets progress and notes.
+
+    Raises
+    ------
+    IlsvrcError
+        DataError for archives that are not what they should be, UsageError for a call that makes no sense,
+        MachineError for lack of space, of permission, or another run on the same target.
+    """
+    options, target = options or PrepareOptions(), Path(target).absolute()
+    layout = Layout.parse(options.layout)
+    labels = select_classes(options.classes) if options.classes else None
+    archives = find_archives(Path(source), options.splits)
+    plans = [_plan(archive, layout, labels, listener) for archive in archives]
+    target.mkdir(parents=True, exist_ok=True)
+    with locked(target / OWN_FOLDER / "lock", what=str(target), wait=False):
+        works = [SplitWork(plan, target, options, listener) for plan in plans]
+        _admit(works, target)
+        report = PrepareReport(str(target), layout.name, tuple(work.do() for work in works))
+        write_text(target / OWN_FOLDER / "report.json", json.dumps(report.to_json(), indent=2) + "\n")
+        _warn_of_string_order(layout, listener)
+        if options.source == "delete":
+            _delete_archives(works, report, listener)
+    return report
+
+
+def _plan(archive: Path, layout: Layout, labels: frozenset[int] | None, listener: Listener) -> Plan:
+    """Index an archive and refuse what should not be written."""
+    source = FileSource(archive)
+    for algorithm in SUMS_FILES:
+        expected(source, algorithm)  # a list that contradicts name or size is refused before any work
+    plan = Plan(source, open_index(source, listener), layout, labels)
+    if not plan.units:
+        raise UsageError(f"{archive} holds no image of the classes asked for")
+    refuse_twins(plan)
+    _refuse_counts(plan, listener)
+    return plan
+
+
+def _refuse_counts(plan: Plan, listener: Listener) -> None:
+    """Refuse an archive that lacks images: what it would make is no whole split."""
+    try:
+        wanted = expectation(plan.source, plan.index)
+    except MissingExtraError as error:
+        listener(Note(f"images a class are not compared with the devkit: {error.message}; {error.hint}"))
+        return
+    issues = count_issues(counts_of(plan.index.labels), wanted) if wanted else []
+    if issues:
+        hint = f"fetch the archive again; to prepare it as it is, move {facts.DEVKIT} away from it"
+        raise DamageError(f"{plan.source.path} does not hold what it should; nothing was written", issues, hint=hint)
+
+
+def _admit(works: Sequence[SplitWork], target: Path) -> None:
+    """Refuse what can't end well, for all splits before the first is begun."""
+    for work in works:
+        work.admit()
+    ahead = [(work.plan, work.done_units()) for work in works if work.state is not State.PUBLISHED]
+    refuse_full(ahead, target, Room.of(target))
+
+
+def _warn_of_string_order(layout: Layout, listener: Listener) -> None:
+    """Warn of a layout whose folders sort otherwise as strings than as numbers."""
+    if layout.template != TEMPLATES["index"]:
+        return
+    count = len(facts.classes())
+    moved = sum(int(name) != place for place, name in enumerate(sorted(map(str, range(count)))))
+    text = (
+        "loaders that sort folder names as strings (torchvision's ImageFolder and its like) would give "
+        f"{moved} of {count} classes a wrong label; for them, use --layout padded"
+    )
+    listener(Note(text, warning=True))
+
+
+def _delete_archives(works: Sequence[SplitWork], report: PrepareReport, listener: Listener) -> None:
+    if not report.ok:
+        listener(Note("the archives are kept, since there is damage", warning=True))
+        return
+    for work in works:
+        work.delete_archive()

@@ -1,0 +1,131 @@
+"""Samples to a folder tree, which appears whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import xxhash
+
+from ilsvrc import facts
+from ilsvrc.dataset.catalog import Sample, Unit
+from ilsvrc.files import OWN_FOLDER, sync_filesystem, sync_path, write_text, written_whole
+from ilsvrc.sinks.base import Output, Receipt
+from ilsvrc.sinks.manifest import Row, merged, read_manifest, table_of, write_manifest
+
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+@dataclass(frozen=True, slots=True)
+class FolderSink:
+    """Writes a split's images below `root`, in staging until `finish` renames the split to its name.
+
+    root : the tree's folder
+    split : train, val or test
+    provenance : what the manifest says of its making: plan, archive, layout
+    """
+
+    root: Path
+    split: str
+    provenance: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def staging(self) -> Path:
+        """The folder that holds the unfinished split."""
+        return self.root / OWN_FOLDER / "staging"
+
+    @property
+    def manifest(self) -> Path:
+        """The manifest file of the split."""
+        return self.root / OWN_FOLDER / f"{self.split}.arrow"
+
+    def write(self, unit: Unit, samples: Iterable[Sample]) -> Receipt:
+        """Write the images of a unit, then the part of the manifest that proves them, then make both durable."""
+        folders: set[str] = set()
+        rows = [self._write_image(sample, folders) for sample in samples]
+        part = self._parts / f"{unit.id}.arrow"
+        part.parent.mkdir(parents=True, exist_ok=True)
+        write_manifest(table_of(rows), part)
+        sync_filesystem(self.staging)
+        output = Output(str(part.relative_to(self.root)), part.stat().st_size)
+        return Receipt(unit.id, (output,), len(rows), sum(row.size for row in rows))
+
+    def holds(self, receipt: Receipt) -> bool:
+        """Whether the part of the manifest and every image in it are there at their sizes."""
+        try:
+            for output in receipt.outputs:
+                part = self.root / output.path
+                if part.stat().st_size != output.size or not self._holds_images(read_manifest(part)):
+                    return False
+        except (OSError, ValueError, pa.ArrowException):
+            return False
+        return True
+
+    def finish(self, receipts: Sequence[Receipt]) -> None:
+        """Write manifest and lists, then give the split its name by one rename."""
+        table = merged(self.root / output.path for receipt in receipts for output in receipt.outputs)
+        with written_whole(self.manifest) as beside:
+            write_manifest(table, beside, dict(self.provenance))
+        self._write_labels(table)
+        write_text(self.root / "classes.json", class_index_json())
+        (self.staging / self.split).rename(self.root / self.split)
+        sync_path(self.root)
+        self.clear()
+
+    def clear(self) -> None:
+        """Remove what staging holds of this split."""
+        for leftover in (self.staging / self.split, self._parts):
+            shutil.rmtree(leftover, ignore_errors=True)
+        if self.staging.is_dir() and not any(self.staging.iterdir()):
+            self.staging.rmdir()
+
+    @property
+    def _parts(self) -> Path:
+        return self.staging / f"{self.split}.parts"
+
+    def _write_image(self, sample: Sample, folders: set[str]) -> Row:
+        """Write one image, over whatever an interrupted run left of it."""
+        key = sample.ref.key
+        folder = key.rpartition("/")[0]
+        if folder not in folders:
+            (self.staging / folder).mkdir(parents=True, exist_ok=True)
+            folders.add(folder)
+        _write_file(f"{self.staging}/{key}", sample.data)
+        label = -1 if sample.ref.label is None else sample.ref.label
+        return Row(key, label, len(sample.data), xxhash.xxh3_128_digest(sample.data))
+
+    def _holds_images(self, part: pa.Table) -> bool:
+        paths, sizes = part.column("path").to_pylist(), part.column("size").to_pylist()
+        return all(
+            os.stat(f"{self.staging}/{path}").st_size == size  # noqa: PTH116  -- a million of them
+            for path, size in zip(paths, sizes, strict=True)
+        )
+
+    def _write_labels(self, table: pa.Table) -> None:
+        """Write `{split}.txt`: a line `path index` for every image, the path below the split's folder."""
+        below = len(self.split) + 1
+        with written_whole(self.root / f"{self.split}.txt") as beside, beside.open("w", encoding="utf-8") as file:
+            for batch in table.select(["path", "label"]).to_batches(max_chunksize=1 << 16):
+                columns = (batch.column(0).to_pylist(), batch.column(1).to_pylist())
+                file.writelines(f"{path[below:]} {label}\n" for path, label in zip(*columns, strict=True))
+
+
+def class_index_json() -> str:
+    """Return the classes in the form of ImageNet_class_index.json, each name unique: index to wnid and name."""
+    entries = (f'"{s.index}": {json.dumps([s.wnid, s.name.replace(" ", "_")])}' for s in facts.classes())
+    return "{" + ",\n ".join(entries) + "}\n"
+
+
+def _write_file(path: str, data: bytes) -> None:
+    fd = os.open(path, _CREATE, 0o666)
+    try:
+        written = os.write(fd, data)
+        while written < len(data):  # a disk about to be full takes a part, then none
+            written += os.write(fd, data[written:])
+    finally:
+        os.close(fd)
