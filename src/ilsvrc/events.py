@@ -19,7 +19,7 @@ class Started:
 class Advanced:
     """A stage moved on by so many bytes and images since its last event.
 
-    `detail` is a few words on how it goes (speed, connections, time left), where the sender knows better than a clock.
+    `detail` is a few words on how it goes (speed, connections, time left), where the sender knows better.
     """
 
     stage: str

@@ -26,6 +26,7 @@ Options = Mapping[str, str | list[str]]
 SAVE_INTERVAL = 2
 """Seconds between two saves of a control file: what a kill -9 can cost."""
 
+_UNDER_WAY = ("active", "waiting", "paused")
 _START, _STOP, _ANSWER = 15.0, 15.0, 120.0  # seconds; an answer waits while aria2c syncs the file to disk
 
 
@@ -65,6 +66,7 @@ class Aria2:
         self._descriptors = () if lock is None else (lock,)
         self._secret = secrets.token_hex(16)
         self._process: subprocess.Popen[bytes] | None = None
+        self._active: set[str] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -97,34 +99,32 @@ class Aria2:
 
     def add(self, sources: list[str], options: Options) -> str:
         """Begin a download from servers of one file, or from a magnet link; return its id."""
-        return str(self.call("addUri", sources, dict(options)))
+        return self._added(self.call("addUri", sources, dict(options)))
 
     def add_torrent(self, torrent: bytes, sources: list[str], options: Options) -> str:
         """Begin a download from a torrent, with servers of the same file beside its peers; return its id."""
-        return str(self.call("addTorrent", base64.b64encode(torrent).decode(), sources, dict(options)))
+        return self._added(self.call("addTorrent", base64.b64encode(torrent).decode(), sources, dict(options)))
 
     def status(self, gid: str) -> dict[str, Any]:
         """Return what aria2.tellStatus says of a download."""
         return dict(self.call("tellStatus", gid))
 
     def forget(self, gid: str) -> None:
-        """Stop a download, saving its control file, and wait until its files are closed."""
-        try:
+        """Stop a download if it has not ended, saving its control file, and wait until its files are closed."""
+        if self.status(gid)["status"] in _UNDER_WAY:
             self.call("forceRemove", gid)
-        except MachineError:
-            return  # it had ended by itself
-        end = time.monotonic() + _STOP
-        while self.status(gid)["status"] in ("active", "waiting", "paused") and time.monotonic() < end:
+        while self.status(gid)["status"] in _UNDER_WAY:
             time.sleep(0.02)
+        self._active.discard(gid)
 
     def close(self) -> None:
-        """End aria2c: control files are saved first."""
+        """End aria2c; what is still under way saves its control file first."""
         if self._process is None:
             return
-        try:
-            self._call("forceShutdown")
-        except MachineError:
-            self._process.terminate()
+        if self._active:
+            self._process.terminate()  # its method forceShutdown would wait three seconds first
+        else:
+            self._process.kill()
         try:
             self._process.wait(_STOP)
         except subprocess.TimeoutExpired:
@@ -132,6 +132,10 @@ class Aria2:
             self._process.wait()
         self._process = None
         self._private.cleanup()
+
+    def _added(self, gid: str) -> str:
+        self._active.add(gid)
+        return gid
 
     def _start(self) -> None:
         binary = find_aria2c()
