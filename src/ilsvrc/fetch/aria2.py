@@ -26,7 +26,6 @@ Options = Mapping[str, str | list[str]]
 SAVE_INTERVAL = 2
 """Seconds between two saves of a control file: what a kill -9 can cost."""
 
-_UNDER_WAY = ("active", "waiting", "paused")
 _START, _STOP, _ANSWER = 15.0, 15.0, 120.0  # seconds; an answer waits while aria2c syncs the file to disk
 
 
@@ -111,9 +110,9 @@ class Aria2:
 
     def forget(self, gid: str) -> None:
         """Stop a download if it has not ended, saving its control file, and wait until its files are closed."""
-        if self.status(gid)["status"] in _UNDER_WAY:
+        if self._under_way(gid):
             self.call("forceRemove", gid)
-        while self.status(gid)["status"] in _UNDER_WAY:
+        while self._under_way(gid):
             time.sleep(0.02)
         self._active.discard(gid)
 
@@ -132,6 +131,12 @@ class Aria2:
             self._process.wait()
         self._process = None
         self._private.cleanup()
+
+    def _under_way(self, gid: str) -> bool:
+        try:
+            return self.status(gid)["status"] in ("active", "waiting", "paused")
+        except MachineError:  # one that never began leaves no trace; nor does an engine that is gone
+            return False
 
     def _added(self, gid: str) -> str:
         self._active.add(gid)

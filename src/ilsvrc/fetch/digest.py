@@ -34,6 +34,11 @@ class PrefixHasher:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
+    @property
+    def hashed(self) -> int:
+        """Bytes that are hashed already."""
+        return self._done
+
     def allow(self, limit: int) -> None:
         """Say that the first `limit` bytes of the file are there; it never shrinks."""
         with self._condition:

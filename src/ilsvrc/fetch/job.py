@@ -74,8 +74,8 @@ class Job:
     def _fetch(self, found: Survey) -> tuple[Digest, int]:
         """Complete the part; return its digest and how many bytes came."""
         part = self._part
-        if part.path.exists() and not part.control.exists() and part.path.stat().st_size == found.size:
-            digest = hash_file(part.path, self._listener)  # a run that was killed at its very end may have left it
+        if part.looks_whole(found.size):
+            digest = hash_file(part.path, self._listener)
             wanted = self._wanted()
             if wanted and digest == wanted.digest:
                 return digest, 0

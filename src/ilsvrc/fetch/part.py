@@ -71,6 +71,12 @@ class Part:
         """Bytes that the part takes on disk, holes not counted."""
         return self.path.stat().st_blocks * 512 if self.path.exists() else 0
 
+    def looks_whole(self, size: int) -> bool:
+        """Whether a run may have been killed after the last byte and before it could say so; only a digest can tell."""
+        if self.control.exists() or self.origin.prefix >= size or not self.path.exists():
+            return False
+        return self.path.stat().st_size == size
+
     def adopt(self) -> None:
         """Take over a file that lies under the final name but is not whole.
 
