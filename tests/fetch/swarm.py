@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import libtorrent
 
@@ -25,9 +26,7 @@ _SETTINGS = {
 
 def make_torrent(data: Path, tracker: str = "", piece: int = 1 << 16) -> bytes:
     """Return a version 1 torrent of one file, made by libtorrent."""
-    storage = libtorrent.file_storage()
-    storage.add_file(data.name, data.stat().st_size)
-    torrent = libtorrent.create_torrent(storage, piece, libtorrent.create_torrent.v1_only)
+    torrent = libtorrent.create_torrent(libtorrent.list_files(str(data)), piece, libtorrent.create_torrent.v1_only)
     if tracker:
         torrent.add_tracker(tracker)
     libtorrent.set_piece_hashes(torrent, str(data.parent))
@@ -39,8 +38,7 @@ class Seeder:
 
     def __init__(self, torrent: bytes, folder: Path, *, limit: int = 0) -> None:
         self._session = libtorrent.session(_SETTINGS)
-        parameters = libtorrent.add_torrent_params()
-        parameters.ti = libtorrent.torrent_info(torrent)
+        parameters = libtorrent.load_torrent_buffer(torrent)
         parameters.save_path = str(folder)
         self._handle = self._session.add_torrent(parameters)
         if limit:
@@ -57,6 +55,10 @@ class Seeder:
         """Bytes of the file that it has sent."""
         return int(self._handle.status().total_payload_upload)
 
+    def pause(self) -> None:
+        """Stop giving."""
+        self._session.pause()
+
     def await_ready(self) -> None:
         """Wait until it has checked its file and seeds."""
         end = time.monotonic() + 20
@@ -66,10 +68,13 @@ class Seeder:
 
 
 class _Tracker(http.server.BaseHTTPRequestHandler):
-    """Answer every announce with the peers that the server knows, in the compact form."""
+    """Remember who announces itself, and answer with the others in the compact form."""
 
     def do_GET(self) -> None:
-        ports: list[int] = self.server.ports  # type: ignore[attr-defined]
+        query = parse_qs(urlsplit(self.path).query, encoding="latin-1")
+        mine = int(query["port"][0])
+        ports: list[int] = [port for port in self.server.ports if port != mine]  # type: ignore[attr-defined]
+        self.server.ports = ports if "stopped" in query.get("event", ()) else [*ports, mine]  # type: ignore[attr-defined]
         peers = b"".join(bytes([127, 0, 0, 1]) + port.to_bytes(2, "big") for port in ports)
         body = b"d8:intervali1e5:peers%d:%be" % (len(peers), peers)
         self.server.requests.append(dict(self.headers))  # type: ignore[attr-defined]
@@ -89,7 +94,7 @@ class Tracker:
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Tracker)
         self._server.ports = []  # type: ignore[attr-defined]
         self._server.requests = []  # type: ignore[attr-defined]
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
         self.url = f"http://127.0.0.1:{self._server.server_port}/announce"
 

@@ -85,9 +85,7 @@ def test_the_lock_lasts_as_long_as_a_process_that_was_given_it(
 ) -> None:
     monkeypatch.setattr(module, "_PATIENCE", 0.2)
     with locked(tmp_path) as descriptor:
-        child = subprocess.Popen(
-            [sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=(descriptor,)
-        )
+        child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=(descriptor,))
     with pytest.raises(MachineError), locked(tmp_path):
         pass
     child.communicate(b"\n")

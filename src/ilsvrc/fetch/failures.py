@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import ssl
 from typing import Any
-from urllib.error import HTTPError
 from urllib.parse import urlsplit
 
 from ilsvrc.errors import ArchiveError, IlsvrcError, MachineError, NetworkError, UsageError
@@ -48,9 +47,7 @@ def http_failure(url: str, status: int) -> IlsvrcError:
 
 
 def request_failure(url: str, error: Exception) -> IlsvrcError:
-    """Return the error for a request that brought no answer, or a bad one."""
-    if isinstance(error, HTTPError):
-        return http_failure(url, error.code)
+    """Return the error for a request that brought no answer."""
     reason = getattr(error, "reason", error)
     where, host = shown(url), urlsplit(url).hostname
     match reason:

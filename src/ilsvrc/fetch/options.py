@@ -8,6 +8,9 @@ from ilsvrc.fetch.request import Credentials, Limits
 _MIB = 1 << 20
 _SMALLEST, _LARGEST, _PIECES = _MIB, 16 * _MIB, 512
 
+WHOLE_OPTIONS = {"split": "1", "max-connection-per-server": "1", "enable-http-pipelining": "false"}
+"""For a server that gives a file whole or not at all."""
+
 
 def engine_settings(credentials: Credentials, limits: Limits) -> dict[str, str]:
     """Return what holds for the whole process; the proxy comes from the environment, as aria2c reads it."""

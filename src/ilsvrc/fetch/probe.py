@@ -15,7 +15,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import unquote, urlsplit
 
 from ilsvrc.errors import ArchiveError, UsageError
-from ilsvrc.fetch.failures import LOGIN_HINT, request_failure, shown
+from ilsvrc.fetch.failures import LOGIN_HINT, http_failure, request_failure, shown
 from ilsvrc.fetch.request import Credentials
 from ilsvrc.issues import Code
 
@@ -52,7 +52,10 @@ def probe(url: str, credentials: Credentials, timeout: float) -> Probe:
     try:
         with opener.open(request, timeout=timeout) as answer:
             return _read(url, answer)
-    except (HTTPError, URLError, OSError, http.client.HTTPException) as error:
+    except HTTPError as error:
+        error.close()
+        raise http_failure(url, error.code) from error
+    except (URLError, OSError, http.client.HTTPException) as error:
         raise request_failure(url, error) from error
 
 

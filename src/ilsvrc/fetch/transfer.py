@@ -11,7 +11,7 @@ from ilsvrc.fetch.aria2 import Aria2, Options
 from ilsvrc.fetch.digest import PrefixHasher, leading_bytes
 from ilsvrc.fetch.failures import AGAIN, CannotResumeError, engine_failure
 from ilsvrc.fetch.meter import Meter
-from ilsvrc.fetch.options import file_options
+from ilsvrc.fetch.options import WHOLE_OPTIONS, file_options
 from ilsvrc.fetch.part import Origin, Part
 from ilsvrc.fetch.request import FetchRequest
 from ilsvrc.fetch.sources import Sources
@@ -121,7 +121,7 @@ class Transfer:
         options = file_options(self._request.limits, found.size) | target
         options |= {"dir": str(self._part.folder.resolve()), "check-integrity": str(recheck).lower()}
         if not found.resumes:
-            options |= {"split": "1", "max-connection-per-server": "1"}
+            options |= WHOLE_OPTIONS
         headers = list(self._request.credentials.headers) if all(p.private for p in found.probes) else []
         return options | {"header": headers}
 
