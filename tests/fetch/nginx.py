@@ -72,7 +72,7 @@ class Nginx:
         return f"http://{host}:{self.port}/{habit}/{name}"
 
     def sent(self) -> int:
-        """Return the bytes that nginx handed to its sockets since the last call: what a network would have carried."""
+        """Return the bytes that nginx handed to its sockets since the last call: what a network would carry."""
         return sum(int(line.split()[2]) for line in self.log())
 
     def log(self) -> list[str]:

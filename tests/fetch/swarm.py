@@ -8,11 +8,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import libtorrent
 
-_SETTINGS = {
+_SETTINGS: Any = {
     "enable_outgoing_utp": False,
     "enable_incoming_utp": False,
     "enable_dht": False,
@@ -37,27 +38,23 @@ class Seeder:
     """A libtorrent session that has the whole file."""
 
     def __init__(self, torrent: bytes, folder: Path, *, limit: int = 0) -> None:
-        self._session = libtorrent.session(_SETTINGS)
+        self.session = libtorrent.session(_SETTINGS)
         parameters = libtorrent.load_torrent_buffer(torrent)
         parameters.save_path = str(folder)
-        self._handle = self._session.add_torrent(parameters)
+        self._handle = self.session.add_torrent(parameters)
         if limit:
             self._handle.set_upload_limit(limit)
-        self.infohash = str(parameters.ti.info_hashes().v1)
+        self.infohash = str(self._handle.info_hashes().v1)
 
     @property
     def port(self) -> int:
         """Where it listens."""
-        return int(self._session.listen_port())
+        return int(self.session.listen_port())
 
     @property
     def uploaded(self) -> int:
         """Bytes of the file that it has sent."""
         return int(self._handle.status().total_payload_upload)
-
-    def pause(self) -> None:
-        """Stop giving."""
-        self._session.pause()
 
     def await_ready(self) -> None:
         """Wait until it has checked its file and seeds."""
@@ -83,8 +80,8 @@ class _Tracker(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *args: object) -> None:
-        pass
+    def log_message(self, *words: object) -> None:
+        """Keep silent."""
 
 
 class Tracker:
@@ -117,6 +114,15 @@ class Swarm:
         self.torrent = make_torrent(data, self.tracker.url)
         self.seeder = Seeder(self.torrent, data.parent, limit=limit)
         self.seeder.await_ready()
+        self.tracker.tell(self.seeder.port)
+
+    def pause(self) -> None:
+        """Make the seeder stop giving."""
+        self.seeder.session.pause()
+
+    def resume(self) -> None:
+        """Make the seeder give again."""
+        self.seeder.session.resume()
         self.tracker.tell(self.seeder.port)
 
     @property

@@ -75,7 +75,7 @@ def test_it_is_not_started_before_it_is_needed() -> None:
 
 
 def test_a_setting_that_aria2c_refuses_is_told_in_its_words() -> None:
-    with pytest.raises(MachineError, match="aria2c did not start: .*split"), Aria2({"split": "many"}) as engine:
+    with pytest.raises(MachineError, match=r"aria2c did not start: .*split"), Aria2({"split": "many"}) as engine:
         engine.call("getVersion")
 
 

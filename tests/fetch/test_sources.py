@@ -59,7 +59,7 @@ def test_a_url_or_torrent_of_none_of_the_archives_is_refused() -> None:
     names = (facts.TRAIN, facts.VAL)
     with pytest.raises(UsageError, match="none of the archives"):
         plan(FetchRequest(HERE, names=names, urls=("http://a/other.tar", "http://b/")), [])
-    with pytest.raises(UsageError, match="x.tar: none of the archives"):
+    with pytest.raises(UsageError, match=r"x\.tar: none of the archives"):
         plan(FetchRequest(HERE, names=names, urls=("http://b/",)), [TORRENT])
 
 

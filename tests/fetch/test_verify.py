@@ -19,7 +19,8 @@ assert VAL.size
 
 def test_the_official_digest_counts_where_the_size_is_official(tmp_path: Path) -> None:
     (tmp_path / "MD5SUMS").write_text(f"{'0' * 32}  {facts.VAL}\n")
-    assert VAL and VAL.size
+    assert VAL
+    assert VAL.size
     official = expected(tmp_path / facts.VAL, VAL.size)
     assert official
     assert (official.digest.hex, official.against) == ("29b22e2961454d5413ddabcf34fc5622", "official")

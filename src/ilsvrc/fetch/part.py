@@ -72,7 +72,7 @@ class Part:
         return self.path.stat().st_blocks * 512 if self.path.exists() else 0
 
     def looks_whole(self, size: int) -> bool:
-        """Whether a run may have been killed after the last byte and before it could say so; only a digest can tell."""
+        """Whether a run may have been killed between the last byte and saying so; only a digest can tell."""
         if self.control.exists() or self.origin.prefix >= size or not self.path.exists():
             return False
         return self.path.stat().st_size == size
