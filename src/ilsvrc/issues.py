@@ -54,10 +54,6 @@ class Code(StrEnum):
     UNREADABLE = "unreadable"
 
 
-HARMLESS = frozenset({Code.PNG, Code.CMYK, Code.BAD_EXIF})
-"""Codes of images that are unusual but decode: reported, never counted as damage."""
-
-
 @dataclass(frozen=True, slots=True)
 class Issue:
     """One thing that is wrong, or unusual.
@@ -65,7 +61,7 @@ class Issue:
     key : the member, path, class or archive that it is about
     code : the kind of fault
     detail : one sentence with the numbers that matter
-    known : it is one of the published anomalies of the official archives
+    known : it is so in the official archives as published, so it is expected
     """
 
     key: str
@@ -75,8 +71,8 @@ class Issue:
 
     @property
     def is_damage(self) -> bool:
-        """Whether the data is at fault, as against merely unusual."""
-        return not self.known and self.code not in HARMLESS
+        """Whether the data is at fault: it is none of the published anomalies."""
+        return not self.known
 
     def __str__(self) -> str:
         return f"{self.code}: {self.key}: {self.detail}"

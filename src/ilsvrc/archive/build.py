@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from ilsvrc import facts
 from ilsvrc.archive.index import SCHEMA, Index
-from ilsvrc.archive.naming import RefusedName, flat_name, image_number, inner_label, split_of, train_name
+from ilsvrc.archive.naming import RefusedName, flat_image, inner_label, split_of, train_name
 from ilsvrc.archive.source import ByteSource
 from ilsvrc.archive.tar import Extent, Members, walk
 from ilsvrc.errors import ArchiveError
@@ -143,10 +143,10 @@ def _class_rows(source: ByteSource, extent: Extent, label: int) -> _Rows:
 def _flat_rows(source: ByteSource, outer: Members, split: str) -> _Rows:
     """Read the names of the val or test archive."""
     tar = _Tar(source, outer)
-    found = tar.read_names(partial(flat_name, split=split))
-    names = [name for name, _ in found]
-    tar.refuse_twins([image_number(name) for name in names])
-    return _sorted_rows(names, np.array([label for _, label in found], np.int16), outer)
+    images = tar.read_names(partial(flat_image, split=split))
+    tar.refuse_twins([image.number for image in images])
+    labels = np.array([image.label for image in images], np.int16)
+    return _sorted_rows([image.name for image in images], labels, outer)
 
 
 def _sorted_rows(names: list[str], labels: npt.NDArray[np.int16], members: Members) -> _Rows:

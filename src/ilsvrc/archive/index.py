@@ -141,6 +141,7 @@ def load(path: Path) -> tuple[pa.Table, dict[str, str]]:
     metadata = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
     if not table.schema.equals(SCHEMA, check_metadata=False) or metadata.get("format") != FORMAT:
         raise ValueError(f"{path} is no index of format {FORMAT}")
+    table.validate(full=True)
     return table.replace_schema_metadata(None), metadata
 
 

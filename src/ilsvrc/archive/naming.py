@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 from ilsvrc import facts
 from ilsvrc.errors import ArchiveError
@@ -15,7 +16,7 @@ NO_LABEL = -1
 _INNER = re.compile(r"(?:.*/)?(n\d{8})\.tar")
 _TRAIN = re.compile(r"(?:.*/)?((n\d{8})_\d+\.JPEG)")
 _FLAT = re.compile(r"(?:.*/)?(ILSVRC2012_(val|test)_0*(\d{1,8})\.JPEG)")
-_VAL_IMAGES, _TEST_IMAGES = 50_000, 100_000
+_LAST = {"val": 50_000, "test": 100_000}
 
 
 class RefusedName(ValueError):  # noqa: N818  -- it is what happened, and never leaves this floor
@@ -73,8 +74,16 @@ def train_name(name: str, wnid: str) -> str:
     return match[1]
 
 
-def flat_name(name: str, split: str) -> tuple[str, int]:
-    """Return file name and label of a member of the val or test archive; any number of digits will do.
+class FlatImage(NamedTuple):
+    """What the name of a val or test member means: file name, number, label (`NO_LABEL` for test)."""
+
+    name: str
+    number: int
+    label: int
+
+
+def flat_image(name: str, split: str) -> FlatImage:
+    """Return what a member of the val or test archive is; any number of digits will do.
 
     Raises
     ------
@@ -83,15 +92,9 @@ def flat_name(name: str, split: str) -> tuple[str, int]:
     """
     match = _FLAT.fullmatch(name)
     if not match or match[2] != split:
-        detail = f"not a {split} image, which is named ILSVRC2012_{split}_NUMBER.JPEG"
-        raise RefusedName(Code.UNKNOWN_MEMBER, detail)
-    number, last = int(match[3]), _VAL_IMAGES if split == "val" else _TEST_IMAGES
+        raise RefusedName(Code.UNKNOWN_MEMBER, f"not a {split} image, which is named ILSVRC2012_{split}_NUMBER.JPEG")
+    number, last = int(match[3]), _LAST[split]
     if not 1 <= number <= last:
         raise RefusedName(Code.UNKNOWN_MEMBER, f"there is no {split} image {number}, only 1 to {last}")
-    return match[1], int(facts.val_labels()[number - 1]) if split == "val" else NO_LABEL
-
-
-def image_number(name: str) -> int | None:
-    """Return the number in the name of a val or test image, or None."""
-    match = _FLAT.fullmatch(name)
-    return int(match[3]) if match else None
+    label = int(facts.val_labels()[number - 1]) if split == "val" else NO_LABEL
+    return FlatImage(match[1], number, label)

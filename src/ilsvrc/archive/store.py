@@ -68,10 +68,10 @@ def _read(path: Path, source: ByteSource) -> Index | None:
     """Return the index in a file, or None where it is missing, damaged, stale or of another archive."""
     try:
         table, metadata = load(path)
+        index = Index(source.path.name, metadata.get("split", ""), table)
+        fits = metadata == _metadata(source, index) and index.lies_within(source.fingerprint.size)
     except (OSError, ValueError, pa.ArrowException):
         return None
-    index = Index(source.path.name, metadata.get("split", ""), table)
-    fits = metadata == _metadata(source, index) and index.lies_within(source.fingerprint.size)
     return index if fits else None
 
 

@@ -196,12 +196,15 @@ class _Walk:
                 raise self._error(Code.TRAILING_DATA, detail, place)
 
     def _cut_short(self, position: int) -> ArchiveError:
+        if position == self.extent.start:  # not one block: say what it is instead
+            self.headers.append(self.source.read(position, min(BLOCK, self.extent.stop - position)))
+            return self._no_tar(position)
         detail = "the archive ends without its end marker: it is cut short"
         return self._error(Code.TRUNCATED_ARCHIVE, detail, position)
 
     def _no_tar(self, position: int) -> ArchiveError:
         """Say what the first block is, which is no header."""
-        known = not_a_tar(self.headers[0], self.source.path, self.extent.inner, position)
+        known = not_a_tar(self.headers.pop(0), self.source.path, self.extent.inner, position)
         return known or self._error(Code.NOT_TAR, "this is not a tar archive", position)
 
     def _error(self, code: Code, detail: str, offset: int, name: str = "") -> ArchiveError:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 
-import click
-
-from ilsvrc.cli import fetch, index, mini, prepare  # noqa: F401  -- commands register themselves
+from ilsvrc.cli import check, fetch, index, labels, mini, prepare, relabel  # noqa: F401  -- commands register themselves
 from ilsvrc.cli.app import app
-from ilsvrc.cli.output import errors, settings
-from ilsvrc.errors import DamageError, IlsvrcError, MachineError
+from ilsvrc.cli.output import errors, print_document, settings
+from ilsvrc.errors import ArchiveError, DamageError, IlsvrcError, MachineError
 
 INTERRUPTED = 130
 
@@ -20,22 +16,16 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the program and return its exit status; an expected failure prints no traceback."""
     words = _json_first(sys.argv[1:] if arguments is None else arguments)
     try:
-        result = app(words, prog_name="ilsvrc", standalone_mode=False)
-    except click.exceptions.Abort:
-        return _interrupted()
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
+        app(words, prog_name="ilsvrc")
+    except SystemExit as end:  # typer ends so in any case, wrong calls included
+        return _interrupted() if end.code == INTERRUPTED else int(end.code or 0)
     except IlsvrcError as error:
         return _report(error)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except OSError as error:
         return _report(MachineError.of(error))
     except KeyboardInterrupt:
         return _interrupted()
-    return result if isinstance(result, int) else 0
+    return 0
 
 
 def run() -> None:
@@ -60,10 +50,8 @@ def _report(error: IlsvrcError) -> int:
         console.print("hint:", error.hint, markup=False)
     if settings.json:
         listed = [{"key": i.key, "code": i.code, "detail": i.detail, "known": i.known} for i in issues]
-        document = {"ok": False, "error": error.message, "hint": error.hint, "issues": listed}
-        code = getattr(error, "code", None)
-        json.dump(document | ({"code": code} if code else {}), sys.stdout, indent=2)
-        sys.stdout.write("\n")
+        code = {"code": error.code} if isinstance(error, ArchiveError) else {}
+        print_document({"ok": False, "error": error.message, "hint": error.hint, "issues": listed} | code)
     return error.exit_status
 
 

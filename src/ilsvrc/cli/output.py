@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import typer
 from rich.console import Console
 
 from ilsvrc.cli.progress import Progress
+from ilsvrc.issues import Issue
+
+LISTED = 20
+"""Issues printed for people."""
 
 
 @dataclass(slots=True)
@@ -39,10 +45,34 @@ def errors() -> Console:
     return Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-def show(document: dict[str, Any], text: Callable[[Console], None]) -> None:
-    """Print a result: the document with --json, else whatever `text` prints for people."""
-    if settings.json:
-        json.dump(document, sys.stdout, indent=2)
-        sys.stdout.write("\n")
-    else:
-        text(Console(highlight=False, soft_wrap=True))
+def show(document: dict[str, Any], text: Callable[[Console], None], *, ok: bool = True) -> None:
+    """Print a result: the document with --json, else whatever `text` prints for people.
+
+    The exit status is 1 if the data is not `ok`.
+    """
+    try:
+        if settings.json:
+            print_document(document)
+        else:
+            text(Console(highlight=False, soft_wrap=True))
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read it has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if not ok:
+        raise typer.Exit(1)
+
+
+def print_document(document: dict[str, Any]) -> None:
+    """Print one JSON document."""
+    json.dump(document, sys.stdout, indent=2)
+    sys.stdout.write("\n")
+
+
+def print_issues(console: Console, title: str, issues: Sequence[Issue]) -> None:
+    """Print the first issues under a title that counts them all; nothing if there are none."""
+    if issues:
+        console.print(f"  {len(issues):,} {title}:", markup=False)
+    for issue in issues[:LISTED]:
+        console.print(f"    {issue}", markup=False)
+    if len(issues) > LISTED:
+        console.print(f"    and {len(issues) - LISTED:,} more: --json lists them all", markup=False)

@@ -10,9 +10,8 @@ from rich.console import Console
 from rich.filesize import decimal
 
 from ilsvrc.cli.app import app
-from ilsvrc.cli.output import progress, show
+from ilsvrc.cli.output import print_issues, progress, show
 from ilsvrc.dataset.selection import read_selection
-from ilsvrc.issues import Issue
 from ilsvrc.pipeline.options import SOURCE, VERIFY, PrepareOptions
 from ilsvrc.pipeline.prepare import prepare as prepare_tree
 from ilsvrc.pipeline.report import PrepareReport, SplitReport
@@ -30,9 +29,6 @@ _EXAMPLES = """**Examples**
 Interrupted? Give the same command again: it goes on where it stopped.
 """
 
-_LISTED = 20
-"""Issues printed; the report holds them all."""
-
 
 @app.command(epilog=_EXAMPLES)
 def prepare(
@@ -45,11 +41,18 @@ def prepare(
     archives: Annotated[
         str, typer.Option("--source", help=f"What becomes of archives: {', '.join(SOURCE)}.")
     ] = "keep",
+    val_labels: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Labels of validation images; compared with the built-in ones."),
+    ] = None,
+    trust: Annotated[
+        bool, typer.Option("--trust-val-labels", help="Use that file even where it disagrees with the truth.")
+    ] = False,
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Processes; one a processor if not given.")] = None,
     restart: Annotated[
         bool, typer.Option("--restart", help="Throw away an unfinished run of other settings.")
     ] = False,
-) -> int:
+) -> None:
     """Turn the official archives into verified class folders.
 
     The digest is checked in the same pass that unpacks; no inner archive is written; a split appears by one rename
@@ -57,19 +60,18 @@ def prepare(
     """
     labels = tuple(map(str, sorted(read_selection(classes)))) if classes else None
     splits = tuple(split or ("train", "val"))
-    options = PrepareOptions(splits, layout, labels, verify, archives, jobs, restart)
+    options = PrepareOptions(splits, layout, labels, verify, archives, jobs, restart, val_labels, trust)
     with progress() as listener:
         report = prepare_tree(source, target, options, listener)
-    show(report.to_json(), lambda console: _print(console, report))
-    return 0 if report.ok else 1
+    show(report.to_json(), lambda console: _print(console, report), ok=report.ok)
 
 
 def _print(console: Console, report: PrepareReport) -> None:
     for split in report.splits:
         console.print(_line(split), markup=False)
     known = [issue for split in report.splits for issue in split.issues if not issue.is_damage]
-    _print_issues(console, "unusual, as expected", known)
-    _print_issues(console, "damaged in the archive itself", report.damage)
+    print_issues(console, "known, as expected", known)
+    print_issues(console, "damaged in the archive itself", report.damage)
     console.print(f"{report.tree} is ready, layout {report.layout}", markup=False)
 
 
@@ -78,12 +80,3 @@ def _line(split: SplitReport) -> str:
     proof = f"{split.digest} as {split.against}" if split.digest else "digest not verified"
     size, rate = decimal(split.bytes), f" in {split.seconds:.1f} s" if split.seconds else ""
     return f"{split.split}: {split.images:,} images, {split.classes:,} classes, {size}{rate}; {proof}"
-
-
-def _print_issues(console: Console, title: str, issues: list[Issue]) -> None:
-    if issues:
-        console.print(f"{len(issues):,} images {title}:", markup=False)
-    for issue in issues[:_LISTED]:
-        console.print(f"  {issue}", markup=False)
-    if len(issues) > _LISTED:
-        console.print(f"  and {len(issues) - _LISTED:,} more, in .ilsvrc/report.json", markup=False)

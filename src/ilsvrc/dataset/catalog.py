@@ -11,8 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ilsvrc.archive.index import Index, Member
+from ilsvrc.archive.naming import NO_LABEL
 from ilsvrc.archive.source import ByteSource
 from ilsvrc.dataset.layout import Layout
+from ilsvrc.facts.names import val_number
 
 VAL_UNIT = 64 << 20
 """Bytes of images in a unit of a flat archive, about."""
@@ -58,26 +60,49 @@ class Unit:
     bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the user wants of an archive; small, since it goes with every unit to a worker.
+
+    layout : where each image goes
+    classes : labels of the classes asked for, or None for all
+    val_labels : labels to use for validation images in place of the packaged truth: int16 in bytes, that of image
+        n at position n - 1 and -1 where there is none; or None
+    """
+
+    layout: Layout
+    classes: frozenset[int] | None = None
+    val_labels: bytes | None = None
+
+
 @dataclass(frozen=True)
 class Catalog:
     """The images of an archive that were asked for, under a layout.
 
     index : all images of the archive
-    layout : where each one goes
-    labels : the classes asked for, or None for all
+    wanted : which of them, where they go, and with what labels
     """
 
     index: Index
-    layout: Layout
-    labels: frozenset[int] | None = None
+    wanted: Wanted
+
+    @cached_property
+    def labels(self) -> npt.NDArray[np.int16]:
+        """The label of every row of the index, shape (N,), int16."""
+        if self.wanted.val_labels is None or self.index.split != "val":
+            return self.index.labels
+        given = np.frombuffer(self.wanted.val_labels, np.int16)
+        numbers = np.array([val_number(name) for name in self.index.names.to_pylist()], np.int64)
+        known = numbers <= len(given)
+        return np.where(known, given[np.where(known, numbers, 1) - 1], np.int16(NO_LABEL))
 
     @cached_property
     def rows(self) -> npt.NDArray[np.int64]:
         """Rows of the index that were asked for, in archive order, shape (N,), int64."""
         order = self.index.archive_order
-        if self.labels is None:
+        if self.wanted.classes is None:
             return order
-        wanted: npt.NDArray[np.int64] = order[np.isin(self.index.labels[order], sorted(self.labels))]
+        wanted: npt.NDArray[np.int64] = order[np.isin(self.labels[order], sorted(self.wanted.classes))]
         return wanted
 
     @property
@@ -94,8 +119,8 @@ class Catalog:
         """Yield the images of a range in archive order."""
         for row in self.rows[start:stop].tolist():
             member = self.index[row]
-            label = int(self.index.labels[row])
-            key = self.layout.path(self.index.split, label, member.name)
+            label = int(self.labels[row])
+            key = self.wanted.layout.path(self.index.split, label, member.name)
             yield SampleRef(key, member, label if label >= 0 else None)
 
     def samples(self, source: ByteSource, unit: Unit) -> Iterator[Sample]:
@@ -107,7 +132,7 @@ class Catalog:
         """Cut the images into units: a class of train each, about 64 MB of a flat archive each."""
         sizes = self.index.sizes[self.rows]
         if self.index.split == "train":
-            keys = self.index.labels[self.rows].astype(np.int64)
+            keys = self.labels[self.rows].astype(np.int64)
         else:
             keys = np.cumsum(sizes) // VAL_UNIT
         bounds = [0, *(np.flatnonzero(np.diff(keys)) + 1).tolist(), len(keys)]

@@ -18,6 +18,10 @@ _CANT_OPEN, _CANT_CREATE, _IO_ERROR, _NO_FOLDER, _BAD_REPLY, _LOGIN = 15, 16, 17
 _FILES = {_CANT_OPEN, _CANT_CREATE, _IO_ERROR, _NO_FOLDER}
 
 
+class DamagedControlError(NetworkError):
+    """The control file of a part can't be read."""
+
+
 class CannotResumeError(NetworkError):
     """The server broke off and can't go on in the middle of a file."""
 
@@ -64,14 +68,21 @@ def request_failure(url: str, error: Exception) -> IlsvrcError:
     return NetworkError(f"{where}: {reason}", hint="try again later")
 
 
+def disk_full(name: str) -> MachineError:
+    """Return the error for a disk without space."""
+    return MachineError(f"{name}: the disk is full", hint=f"free some space, then {AGAIN}")
+
+
 def engine_failure(name: str, status: dict[str, Any]) -> IlsvrcError:
     """Return the error for a download that aria2c gave up; `status` is its aria2.tellStatus.
 
     Codes are those of the section "EXIT STATUS" in aria2's manual.
     """
     code, message = int(status.get("errorCode", 1)), status.get("errorMessage", "")
+    if "segment file" in message:
+        return DamagedControlError(f"{name}: {message}")
     if code == _NO_SPACE or "No space left" in message:
-        return MachineError(f"{name}: the disk is full", hint=f"free some space, then {AGAIN}")
+        return disk_full(name)
     if code in _FILES:
         return MachineError(f"{name}: can't be written: {message}", hint=f"check the folder, then {AGAIN}")
     if code == _NOT_FOUND:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,10 +16,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ilsvrc.errors import MachineError
-from ilsvrc.files import OWN_FOLDER, sync_path, write_text
+from ilsvrc.files import OWN_FOLDER, sync_path, write_text, written_whole
 
 CONTROL = ".aria2"
 PART = ".part"
+_ROOM = 1 << 20  # bytes that must be free for a file just written to be believed
 _PATIENCE = 5.0  # seconds: a killed run's aria2c ends within two
 
 
@@ -48,6 +50,7 @@ class Part:
         self.path = folder / (name + PART)
         self.control = _control(self.path)
         self._origin = state_folder(folder) / f"{name}.origin.json"
+        self._spare = state_folder(folder) / f"{name}.control"
 
     @property
     def origin(self) -> Origin:
@@ -93,6 +96,21 @@ class Part:
         if self.path.exists() and not self.control.exists():
             os.truncate(self.path, min(self.origin.prefix, self.path.stat().st_size))
 
+    def keep_control(self) -> None:
+        """Keep a copy of the control file: aria2c leaves an empty one where it can't write, as on a full disk.
+
+        An older one is as right, it only knows of fewer bytes.
+        """
+        if self.control.exists() and shutil.disk_usage(self.folder).free > _ROOM:
+            with written_whole(self._spare) as beside:
+                shutil.copyfile(self.control, beside)
+
+    def distrust_control(self) -> None:
+        """Go back to the copy of a control file that can't be read, or do without."""
+        self.control.unlink(missing_ok=True)
+        if self._spare.exists():
+            self._spare.replace(self.control)
+
     def restart(self) -> None:
         """Forget every byte."""
         self._drop_control()
@@ -115,6 +133,7 @@ class Part:
         self._origin.unlink(missing_ok=True)
 
     def _drop_control(self) -> None:
+        self._spare.unlink(missing_ok=True)
         self.control.unlink(missing_ok=True)
         self.control.with_name(f"{self.control.name}__temp").unlink(missing_ok=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from dataclasses import replace
 
@@ -9,7 +10,7 @@ from ilsvrc.errors import NetworkError
 from ilsvrc.events import Listener, Note, silent
 from ilsvrc.fetch.aria2 import Aria2, Options
 from ilsvrc.fetch.digest import PrefixHasher, leading_bytes
-from ilsvrc.fetch.failures import AGAIN, CannotResumeError, engine_failure
+from ilsvrc.fetch.failures import AGAIN, CannotResumeError, DamagedControlError, disk_full, engine_failure
 from ilsvrc.fetch.meter import Meter
 from ilsvrc.fetch.options import WHOLE_OPTIONS, file_options
 from ilsvrc.fetch.part import Origin, Part
@@ -18,7 +19,9 @@ from ilsvrc.fetch.sources import Sources
 from ilsvrc.fetch.survey import Survey, check_unchanged, survey
 
 _POLL = 0.2  # seconds between two looks at aria2c
+_KEEP = 3.0  # seconds between two copies of the control file
 _LONGEST_WAIT = 30.0  # seconds between two attempts
+_FULL = 1 << 20  # bytes: with fewer free, whatever failed failed for that
 _RESTARTS = 5  # times that a server which can't resume may break off
 
 
@@ -53,6 +56,9 @@ class Transfer:
             before = meter.done
             try:
                 return self._attempt(found, meter)
+            except DamagedControlError:
+                self._part.distrust_control()
+                continue
             except NetworkError as error:
                 wait = 1.0 if meter.done != before else min(2 * wait, _LONGEST_WAIT)
                 self._give_up(error, meter)
@@ -62,6 +68,8 @@ class Transfer:
 
     def _give_up(self, error: NetworkError, meter: Meter) -> None:
         """Raise the error where trying again has lost its point."""
+        if shutil.disk_usage(self._part.folder).free < _FULL:
+            raise disk_full(self._part.name) from error
         patience = self._request.limits.patience
         if isinstance(error, CannotResumeError):
             self._restarts += 1
@@ -126,6 +134,7 @@ class Transfer:
         return options | {"header": headers}
 
     def _watch(self, gid: str, meter: Meter) -> None:
+        kept = time.monotonic()
         while True:
             status = self._engine.status(gid)
             meter.take(status)
@@ -136,6 +145,9 @@ class Transfer:
                 raise engine_failure(self._part.name, status)
             if meter.idle >= self._request.limits.patience:
                 raise NetworkError(f"{self._part.name}: stalled")
+            if time.monotonic() - kept > _KEEP:
+                self._part.keep_control()
+                kept = time.monotonic()
             time.sleep(_POLL)
 
     def _follow(self, status: dict[str, str]) -> None:

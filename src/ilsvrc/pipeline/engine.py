@@ -6,17 +6,25 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import connection
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from ilsvrc.dataset.catalog import Unit
 from ilsvrc.errors import MachineError
 from ilsvrc.sinks.base import Receipt
 
-Task = Callable[[Unit], Receipt]
+
+class Piece(Protocol):
+    """A part of the work: a unit of an archive, or a batch of files."""
+
+    @property
+    def id(self) -> str:
+        """What messages call it."""
+
+
+P = TypeVar("P", bound=Piece)
 AHEAD = 2
 """Units in flight for every worker: one at work, one waiting."""
 
@@ -28,14 +36,14 @@ class Engine(Protocol):
     iterator than it can soon begin. Closing the iterator of receipts drops what has not begun.
     """
 
-    def run(self, task: Task, units: Iterable[Unit]) -> Iterator[Receipt]:
+    def run(self, task: Callable[[P], Receipt], units: Iterable[P]) -> Generator[Receipt, None, None]:
         """Yield a receipt for each unit."""
 
 
 class SerialEngine:
     """Runs every unit here and now."""
 
-    def run(self, task: Task, units: Iterable[Unit]) -> Iterator[Receipt]:
+    def run(self, task: Callable[[P], Receipt], units: Iterable[P]) -> Generator[Receipt, None, None]:
         """Yield a receipt for each unit."""
         yield from map(task, units)
 
@@ -51,10 +59,10 @@ class PoolEngine:
         self._executor = executor
         self._workers = workers
 
-    def run(self, task: Task, units: Iterable[Unit]) -> Iterator[Receipt]:
+    def run(self, task: Callable[[P], Receipt], units: Iterable[P]) -> Generator[Receipt, None, None]:
         """Yield a receipt for each unit."""
         executor = self._executor()
-        futures: dict[Future[Receipt], Unit] = {}
+        futures: dict[Future[Receipt], P] = {}
         source = iter(units)
         try:
             while True:
@@ -87,7 +95,7 @@ def default_jobs() -> int:
 
 
 def _fill(
-    futures: dict[Future[Receipt], Unit], units: Iterator[Unit], submit: Callable[[Unit], Future[Receipt]], most: int
+    futures: dict[Future[Receipt], P], units: Iterator[P], submit: Callable[[P], Future[Receipt]], most: int
 ) -> None:
     while len(futures) < most:
         unit = next(units, None)
@@ -102,7 +110,7 @@ def _fill(
             return
 
 
-def _receipt(future: Future[Receipt], unit: Unit) -> Receipt:
+def _receipt(future: Future[Receipt], unit: Piece) -> Receipt:
     """Return a unit's receipt; one that says so if its worker died."""
     if not future.done() or isinstance(future.exception(), BrokenProcessPool):
         hint = "the system may have killed it for want of memory: try fewer --jobs, then run the same command again"

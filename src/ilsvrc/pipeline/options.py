@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from ilsvrc.errors import UsageError
 
@@ -21,6 +22,8 @@ class PrepareOptions:
     source : keep the archives, or delete each once its split is durable and checked
     jobs : processes; None for one a processor
     restart : throw away an unfinished run that was made with other settings
+    val_labels : file with the labels of validation images, in any form; None for the packaged truth
+    trust_val_labels : take that file at its word where it disagrees with the truth
     """
 
     splits: tuple[str, ...] = ("train", "val")
@@ -30,6 +33,8 @@ class PrepareOptions:
     source: str = "keep"
     jobs: int | None = None
     restart: bool = False
+    val_labels: Path | str | None = None
+    trust_val_labels: bool = False
 
     def __post_init__(self) -> None:
         for name, allowed in (("verify", VERIFY), ("source", SOURCE)):

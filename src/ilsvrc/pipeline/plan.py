@@ -11,8 +11,7 @@ from pathlib import Path
 from ilsvrc.archive.index import Index
 from ilsvrc.archive.source import ByteSource, FileSource, Fingerprint
 from ilsvrc.archive.store import open_index
-from ilsvrc.dataset.catalog import Catalog, Unit
-from ilsvrc.dataset.layout import Layout
+from ilsvrc.dataset.catalog import Catalog, Unit, Wanted
 
 
 @dataclass(frozen=True)
@@ -21,14 +20,12 @@ class Plan:
 
     source : the archive
     index : where its images are
-    layout : where each image goes
-    labels : the classes asked for, or None for all
+    wanted : which images, where each goes, and with what labels
     """
 
     source: FileSource
     index: Index
-    layout: Layout
-    labels: frozenset[int] | None = None
+    wanted: Wanted
 
     @property
     def split(self) -> str:
@@ -38,7 +35,7 @@ class Plan:
     @cached_property
     def catalog(self) -> Catalog:
         """The images that the plan speaks of."""
-        return Catalog(self.index, self.layout, self.labels)
+        return Catalog(self.index, self.wanted)
 
     @cached_property
     def units(self) -> list[Unit]:
@@ -48,8 +45,13 @@ class Plan:
     @property
     def settings(self) -> dict[str, object]:
         """What the user chose."""
-        labels = None if self.labels is None else sorted(self.labels)
-        return {"split": self.split, "layout": self.layout.template, "labels": labels}
+        classes, given = self.wanted.classes, self.wanted.val_labels
+        return {
+            "split": self.split,
+            "layout": self.wanted.layout.template,
+            "classes": None if classes is None else sorted(classes),
+            "val_labels": hashlib.sha256(given).hexdigest() if given and self.split == "val" else None,
+        }
 
     @property
     def archive_state(self) -> dict[str, object]:
@@ -75,7 +77,7 @@ class Plan:
 
 
 @lru_cache(maxsize=4)
-def catalog_of(path: Path, fingerprint: Fingerprint, layout: Layout, labels: frozenset[int] | None) -> Catalog:
+def catalog_of(path: Path, fingerprint: Fingerprint, wanted: Wanted) -> Catalog:
     """Return a plan's catalog in a worker: the index is mapped into memory, never sent."""
     source: ByteSource = FileSource(path, fingerprint)
-    return Catalog(open_index(source), layout, labels)
+    return Catalog(open_index(source), wanted)

@@ -69,4 +69,4 @@ def refuse_full(plans: Sequence[tuple[Plan, set[str]]], target: Path, room: Room
 
 def refuse_twins(plan: Plan) -> None:
     """Refuse a layout under which two images of a plan would get one path."""
-    refuse_collisions(plan.layout, (ref.key for ref in plan.catalog.refs()))
+    refuse_collisions(plan.wanted.layout, (ref.key for ref in plan.catalog.refs()))

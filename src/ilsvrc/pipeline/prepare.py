@@ -11,12 +11,14 @@ from ilsvrc.archive.folder import find_archives
 from ilsvrc.archive.source import FileSource
 from ilsvrc.archive.store import open_index
 from ilsvrc.archive.sums import SUMS_FILES, expected
+from ilsvrc.dataset.catalog import Wanted
 from ilsvrc.dataset.counts import count_issues, counts_of, expectation
 from ilsvrc.dataset.layout import TEMPLATES, Layout
 from ilsvrc.dataset.selection import select_classes
 from ilsvrc.errors import DamageError, MissingExtraError, UsageError
 from ilsvrc.events import Listener, Note, silent
 from ilsvrc.files import OWN_FOLDER, locked, write_text
+from ilsvrc.labels.verify import read_val_labels
 from ilsvrc.pipeline.options import PrepareOptions
 from ilsvrc.pipeline.plan import Plan
 from ilsvrc.pipeline.preflight import Room, refuse_full, refuse_twins
@@ -51,28 +53,36 @@ def prepare(
         MachineError for lack of space, of permission, or another run on the same target.
     """
     options, target = options or PrepareOptions(), Path(target).absolute()
-    layout = Layout.parse(options.layout)
-    labels = select_classes(options.classes) if options.classes else None
+    wanted = _wanted(options)
     archives = find_archives(Path(source), options.splits)
-    plans = [_plan(archive, layout, labels, listener) for archive in archives]
+    plans = [_plan(archive, wanted, listener) for archive in archives]
     target.mkdir(parents=True, exist_ok=True)
     with locked(target / OWN_FOLDER / "lock", what=str(target), wait=False):
         works = [SplitWork(plan, target, options, listener) for plan in plans]
         _admit(works, target)
-        report = PrepareReport(str(target), layout.name, tuple(work.do() for work in works))
+        report = PrepareReport(str(target), wanted.layout.name, tuple(work.do() for work in works))
         write_text(target / OWN_FOLDER / "report.json", json.dumps(report.to_json(), indent=2) + "\n")
-        _warn_of_string_order(layout, listener)
+        _warn_of_string_order(wanted.layout, listener)
         if options.source == "delete":
             _delete_archives(works, report, listener)
     return report
 
 
-def _plan(archive: Path, layout: Layout, labels: frozenset[int] | None, listener: Listener) -> Plan:
+def _wanted(options: PrepareOptions) -> Wanted:
+    """Return what the options say of images; labels of a file are compared with the truth first."""
+    given = None
+    if options.val_labels is not None:
+        given = read_val_labels(options.val_labels, trust=options.trust_val_labels).tobytes()
+    classes = select_classes(options.classes) if options.classes else None
+    return Wanted(Layout.parse(options.layout), classes, given)
+
+
+def _plan(archive: Path, wanted: Wanted, listener: Listener) -> Plan:
     """Index an archive and refuse what should not be written."""
     source = FileSource(archive)
     for algorithm in SUMS_FILES:
         expected(source, algorithm)  # a list that contradicts name or size is refused before any work
-    plan = Plan(source, open_index(source, listener), layout, labels)
+    plan = Plan(source, open_index(source, listener), wanted)
     if not plan.units:
         raise UsageError(f"{archive} holds no image of the classes asked for")
     refuse_twins(plan)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import Protocol
 
 from ilsvrc import facts
@@ -28,7 +28,7 @@ AHEAD = 4
 class Proof(Protocol):
     """Stands between the units of a plan and the engine."""
 
-    def release(self, units: Iterable[Unit]) -> Iterator[Unit]:
+    def release(self, units: Iterable[Unit]) -> Generator[Unit, None, None]:
         """Yield each unit when it may be worked on."""
 
     def confirm(self) -> None:
@@ -44,7 +44,7 @@ class Proof(Protocol):
 class NoProof:
     """Releases every unit at once: the archive is proved already, or was not to be."""
 
-    def release(self, units: Iterable[Unit]) -> Iterator[Unit]:
+    def release(self, units: Iterable[Unit]) -> Generator[Unit, None, None]:
         """Yield each unit."""
         yield from units
 
@@ -66,7 +66,7 @@ class HashingProof:
         self._hashed = 0
         self._stop = threading.Event()
 
-    def release(self, units: Iterable[Unit]) -> Iterator[Unit]:
+    def release(self, units: Iterable[Unit]) -> Generator[Unit, None, None]:
         """Yield each unit once it has been hashed; go on to the archive's end after the last."""
         ready: queue.Queue[Unit | BaseException | None] = queue.Queue(AHEAD)
         thread = threading.Thread(target=self._fill, args=(ready, list(units)), daemon=True)

@@ -83,7 +83,7 @@ def _report(plan: Plan, totals: tuple[int, int], issues: Sequence[Issue], second
     proved = verified.recorded(plan.source.path)
     if proved and proved.against == "official":
         issues = [replace(issue, known=True) for issue in issues]
-    labels = plan.index.labels[plan.catalog.rows]
+    labels = plan.catalog.labels[plan.catalog.rows]
     return SplitReport(
         split=plan.split,
         archive=plan.source.path.name,

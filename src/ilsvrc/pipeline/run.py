@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ilsvrc.archive.source import FileSource, Fingerprint
-from ilsvrc.dataset.catalog import Sample, Unit
+from ilsvrc.dataset.catalog import Sample, Unit, Wanted
 from ilsvrc.dataset.inspect import examine, glance
-from ilsvrc.dataset.layout import Layout
 from ilsvrc.errors import IlsvrcError, MachineError
 from ilsvrc.events import Advanced, Finished, Listener, Started, silent
 from ilsvrc.issues import Issue
@@ -23,12 +22,20 @@ from ilsvrc.sinks.base import Receipt, Sink
 
 @dataclass(frozen=True, slots=True)
 class Machinery:
-    """What a run uses: who does the work, what is known to be done, what proves the archive, who listens."""
+    """What a run uses.
+
+    engine : does the work
+    journal : knows what is done; None to remember nothing
+    proof : proves the archive
+    listener : gets progress
+    decode : look at every image by decoding it, not only at its first and last bytes
+    """
 
     engine: Engine
     journal: Journal | None
     proof: Proof
     listener: Listener = silent
+    decode: bool = False
 
 
 def run(plan: Plan, sink: Sink, machinery: Machinery) -> list[Receipt]:
@@ -57,10 +64,10 @@ def run(plan: Plan, sink: Sink, machinery: Machinery) -> list[Receipt]:
 def _work(plan: Plan, sink: Sink, machinery: Machinery, todo: list[Unit]) -> Iterator[Receipt]:
     """Yield the receipts of what is to do, with progress."""
     listener, stage = machinery.listener, f"{plan.split}"
-    task = Task(plan.source.path, plan.source.fingerprint, plan.layout, plan.labels, sink)
+    task = Task(plan.source.path, plan.source.fingerprint, plan.wanted, sink, machinery.decode)
     listener(Started(stage, sum(unit.bytes for unit in todo), sum(unit.images for unit in todo)))
     released = machinery.proof.release(todo)
-    with closing(machinery.engine.run(task, released)) as receipts, closing(released):  # type: ignore[type-var]
+    with closing(machinery.engine.run(task, released)) as receipts, closing(released):
         for receipt in receipts:
             listener(Advanced(stage, receipt.bytes, receipt.samples))
             yield receipt
@@ -72,15 +79,14 @@ class Task:
     """What a worker does with a unit; small, since it is sent with every one.
 
     archive, fingerprint : the archive, and the state that it must be in
-    layout, labels : which images go where
+    wanted : which images go where
     sink : what keeps them
     decode : look at every image by decoding it, not only at its first and last bytes
     """
 
     archive: Path
     fingerprint: Fingerprint
-    layout: Layout
-    labels: frozenset[int] | None
+    wanted: Wanted
     sink: Sink
     decode: bool = False
 
@@ -88,7 +94,7 @@ class Task:
         """Write a unit; an expected failure becomes the receipt's error."""
         issues: list[Issue] = []
         try:
-            catalog = catalog_of(self.archive, self.fingerprint, self.layout, self.labels)
+            catalog = catalog_of(self.archive, self.fingerprint, self.wanted)
             samples = catalog.samples(FileSource(self.archive, self.fingerprint), unit)
             receipt = self.sink.write(unit, self._inspected(samples, issues))
         except IlsvrcError as error:

@@ -16,7 +16,7 @@ from ilsvrc import facts
 from ilsvrc.dataset.catalog import Sample, Unit
 from ilsvrc.files import OWN_FOLDER, sync_filesystem, sync_path, write_text, written_whole
 from ilsvrc.sinks.base import Output, Receipt
-from ilsvrc.sinks.manifest import Row, merged, read_manifest, table_of, write_manifest
+from ilsvrc.sinks.manifest import Row, merged, read_manifest, table_of, write_labels, write_manifest
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
 
@@ -71,7 +71,7 @@ class FolderSink:
         table = merged(self.root / output.path for receipt in receipts for output in receipt.outputs)
         with written_whole(self.manifest) as beside:
             write_manifest(table, beside, dict(self.provenance))
-        self._write_labels(table)
+        write_labels(table, self.root / f"{self.split}.txt")
         write_text(self.root / "classes.json", class_index_json())
         (self.staging / self.split).rename(self.root / self.split)
         sync_path(self.root)
@@ -105,14 +105,6 @@ class FolderSink:
             os.stat(f"{self.staging}/{path}").st_size == size  # noqa: PTH116  -- a million of them
             for path, size in zip(paths, sizes, strict=True)
         )
-
-    def _write_labels(self, table: pa.Table) -> None:
-        """Write `{split}.txt`: a line `path index` for every image, the path below the split's folder."""
-        below = len(self.split) + 1
-        with written_whole(self.root / f"{self.split}.txt") as beside, beside.open("w", encoding="utf-8") as file:
-            for batch in table.select(["path", "label"]).to_batches(max_chunksize=1 << 16):
-                columns = (batch.column(0).to_pylist(), batch.column(1).to_pylist())
-                file.writelines(f"{path[below:]} {label}\n" for path, label in zip(*columns, strict=True))
 
 
 def class_index_json() -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
+
+from ilsvrc.dataset.layout import Layout
+from ilsvrc.files import written_whole
 
 SCHEMA = pa.schema([("path", pa.string()), ("label", pa.int16()), ("size", pa.int64()), ("xxh3_128", pa.binary(16))])
 
@@ -62,3 +66,20 @@ def merged(parts: Iterable[Path]) -> pa.Table:
     """Return one manifest of many parts, in catalog order: by label, then by path."""
     tables = [read_manifest(part) for part in parts]
     return pa.concat_tables(tables or [table_of([])]).sort_by([("label", "ascending"), ("path", "ascending")])
+
+
+def layout_in(table: pa.Table) -> str | None:
+    """Return the layout, by name or template, that a manifest was written under, or None if it does not say."""
+    try:
+        settings = json.loads(metadata_of(table)["settings"])
+        return Layout(str(settings["layout"])).name
+    except (KeyError, ValueError, TypeError):
+        return None
+
+
+def write_labels(table: pa.Table, path: Path) -> None:
+    """Write `{split}.txt`: a line `path index` for every image of a manifest, the path below the split's folder."""
+    with written_whole(path) as beside, beside.open("w", encoding="utf-8") as file:
+        for batch in table.select(["path", "label"]).to_batches(max_chunksize=1 << 16):
+            columns = (batch.column(0).to_pylist(), batch.column(1).to_pylist())
+            file.writelines(f"{key.partition('/')[2]} {label}\n" for key, label in zip(*columns, strict=True))

@@ -122,7 +122,8 @@ def _texture(seed: int) -> Pixels:
     generator = np.random.default_rng(seed)
     light = sum(contrast * _octave(generator, cells) for cells, contrast in _OCTAVES)
     colour = [light + 12 * _octave(generator, 32) for _ in range(3)]
-    return np.clip(128 + np.stack(colour, axis=-1), 64, 191).astype(np.uint8)
+    pixels: Pixels = np.clip(128 + np.stack(colour, axis=-1), 64, 191).astype(np.uint8)
+    return pixels
 
 
 def _octave(generator: np.random.Generator, cells: int) -> npt.NDArray[np.float32]:

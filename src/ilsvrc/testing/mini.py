@@ -140,6 +140,7 @@ def _refuse_to_replace(target: Path, *, force: bool) -> None:
 
 def _publish(staging: Path, target: Path) -> dict[str, int]:
     """Move the files to their names; return their sizes. MD5SUMS comes last: where it is, all of them are."""
+    (target / MD5SUMS).unlink(missing_ok=True)
     sizes = {}
     for name in (*_ARCHIVES, MD5SUMS):
         sizes[name] = (staging / name).stat().st_size

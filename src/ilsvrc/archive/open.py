@@ -1,4 +1,4 @@
-"""Calls that need no floor of their own."""
+"""Open the archives that a user points to."""
 
 from __future__ import annotations
 

@@ -1,0 +1,46 @@
+# make demo and make test set everything up by themselves, in .venv, and are quick the second time.
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO := demo
+
+.PHONY: help setup demo test lint types layers facts clean
+
+help:  ## say what can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /: /'
+
+setup: .venv/installed  ## make the virtual environment
+
+.venv/installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[devkit]' --group dev
+	@touch $@
+
+demo: setup  ## write a miniature ILSVRC 2012, prepare it, check it
+	@test -e $(DEMO)/archives/MD5SUMS || $(BIN)/ilsvrc mini $(DEMO)/archives --mean-bytes 20000
+	@$(BIN)/ilsvrc prepare $(DEMO)/archives $(DEMO)/imagenet
+	@$(BIN)/ilsvrc check --deep $(DEMO)/imagenet
+	@echo
+	@echo "The archives are in $(DEMO)/archives, made by: ilsvrc mini"
+	@echo "The class folders are in $(DEMO)/imagenet, made by: ilsvrc prepare $(DEMO)/archives $(DEMO)/imagenet"
+	@echo "The program is $(BIN)/ilsvrc: try $(BIN)/ilsvrc --help"
+
+test: setup  ## run the whole test suite
+	$(BIN)/python -m pytest -n auto --dist loadfile
+
+lint: setup  ## look for mistakes and for what is not formatted
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup  ## check types, strictly
+	$(BIN)/mypy
+
+layers: setup  ## check that imports run downward only
+	$(BIN)/lint-imports
+
+facts: setup  ## derive the packaged tables again: make facts DEVKIT=path/to/ILSVRC2012_devkit_t12.tar.gz
+	$(BIN)/python tools/derive_facts.py $(DEVKIT)
+
+clean:  ## remove what the other targets made
+	rm -rf .venv $(DEMO) build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

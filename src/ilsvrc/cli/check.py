@@ -1,0 +1,66 @@
+"""`ilsvrc check`: what is wrong with a data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.filesize import decimal
+
+from ilsvrc.cli.app import app
+from ilsvrc.cli.output import print_issues, progress, show
+from ilsvrc.issues import damage
+from ilsvrc.pipeline.check import CheckOptions
+from ilsvrc.pipeline.check import check as check_path
+from ilsvrc.pipeline.checkreport import CheckReport, PartReport
+
+_EXAMPLES = """**Examples**
+
+`ilsvrc check /data/imagenet` -- names, counts and sizes of a tree, in seconds
+
+`ilsvrc check --deep /data/imagenet` -- read, compare and decode every image as well
+
+`ilsvrc check /data/archives` -- the archives
+
+`ilsvrc check /data/old-tree --against /data/archives` -- a tree that another tool unpacked from these archives
+"""
+
+
+@app.command(epilog=_EXAMPLES)
+def check(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A tree, a split's folder, or archives.")],
+    deep: Annotated[bool, typer.Option("--deep", help="Read and decode every image.")] = False,
+    against: Annotated[Path | None, typer.Option(metavar="SRC", help="Archives that the tree came from.")] = None,
+    jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Processes; one a processor if not given.")] = None,
+) -> None:
+    """Say what is wrong with a data set: a prepared tree, another tool's tree, or archives.
+
+    A tree is compared with its manifest, with the archives of --against, or with the facts of ILSVRC 2012. The known
+    odd images of the official archives are reported as expected. Exit status 1 if anything is wrong.
+    """
+    with progress() as listener:
+        report = check_path(path, CheckOptions(deep, against, jobs), listener)
+    show(report.to_json(), lambda console: _print(console, report), ok=report.ok)
+
+
+def _print(console: Console, report: CheckReport) -> None:
+    for part in report.parts:
+        _print_part(console, part)
+    faults = len(report.damage)
+    verdict = f"{faults:,} faults" if faults else "nothing is wrong"
+    console.print(
+        f"{report.path}: {verdict}{'' if report.deep else ' (images were not decoded: --deep)'}", markup=False
+    )
+
+
+def _print_part(console: Console, part: PartReport) -> None:
+    what = f"{part.split}: {part.images:,} images, {part.classes:,} classes, {decimal(part.bytes)}"
+    console.print(f"{part.where}: {what if part.split else 'not readable'}; layout {part.layout}", markup=False)
+    told = [f"compared with {part.against}" if part.against else "", part.order]
+    told += [f"digest {part.digest} proved" if part.digest else ""]
+    for line in filter(None, told):
+        console.print(f"  {line}", markup=False)
+    print_issues(console, "known, as expected", [issue for issue in part.issues if not issue.is_damage])
+    print_issues(console, "wrong", damage(part.issues))

@@ -1,0 +1,229 @@
+"""Why a label file disagrees with the truth: one small test a cause, tried in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from ilsvrc.facts import classes, schemes
+from ilsvrc.facts.names import val_name
+from ilsvrc.labels.forms import TREE
+from ilsvrc.labels.readings import Reading
+from ilsvrc.labels.sources import Listing
+
+_MOST = 0.9
+"""Share of entries that a cause must account for to be named."""
+
+_FEW = 0.05
+"""Largest share of wrong entries that still count as single changed labels."""
+
+
+class Cause(StrEnum):
+    """What is likely wrong with a label file.
+
+    truncated : it ends early
+    missing : entries are missing
+    extra : there are entries too many
+    repeated : entries stand more than once
+    unreadable : lines hold no label
+    shifted : labels stand one place too early or late
+    swapped : two entries, or two classes throughout, have each other's label
+    changed : a few labels are wrong
+    one-based : labels count from one where the form counts from zero
+    devkit-ids : devkit ids stand where the form has indices
+    other-scheme : labels of some other scheme stand where the form has its own
+    foreign : the labels are of another release, or of no known scheme
+    """
+
+    TRUNCATED = "truncated"
+    MISSING = "missing"
+    EXTRA = "extra"
+    REPEATED = "repeated"
+    UNREADABLE = "unreadable"
+    SHIFTED = "shifted"
+    SWAPPED = "swapped"
+    CHANGED = "changed"
+    ONE_BASED = "one-based"
+    DEVKIT_IDS = "devkit-ids"
+    OTHER_SCHEME = "other-scheme"
+    FOREIGN = "foreign"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A cause, in words; `ok` where the file holds the whole truth all the same."""
+
+    cause: Cause | None
+    detail: str
+    ok: bool = False
+
+
+def diagnose(reading: Reading) -> Finding:
+    """Return why a listing disagrees with the truth, or that it does not."""
+    found = (test(reading) for test in _TESTS)
+    return next((f for f in found if f), Finding(Cause.FOREIGN, "its labels agree with no scheme that ilsvrc knows"))
+
+
+def _whole(reading: Reading) -> Finding | None:
+    """Hold the whole truth, if perhaps in a scheme that readers of the form do not expect."""
+    if (
+        reading.listing.strays
+        or len(reading.listing) != len(reading.expected)
+        or not reading.agrees().all()
+        or len(reading.missing)
+    ):
+        return None
+    name, form = reading.scheme.name, reading.listing.form
+    if name in (form.usual, "wnid") or form is TREE:
+        return Finding(None, f"agrees with the truth in the scheme {name}", ok=True)
+    detail = f"true, but in the scheme {name}: who takes the labels of {form.name} for {form.usual} gets them wrong"
+    return Finding(_scheme_cause(name), detail, ok=True)
+
+
+def _unknown_wnids(reading: Reading) -> Finding | None:
+    if (reading.actual < 0).mean() <= _FEW:
+        return None
+    distinct = np.unique(reading.listing.labels)
+    ours = len(np.unique(reading.actual[reading.actual >= 0]))
+    detail = (
+        f"only {ours} of its {len(distinct)} distinct labels are classes of ILSVRC 2012: it is of another release"
+        " (the list of ILSVRC 2010 shares 640 wnids)"
+    )
+    return Finding(Cause.FOREIGN, detail)
+
+
+def _cut_short(reading: Reading) -> Finding | None:
+    """Agree from the first entry to where the file ends; its last line may be cut in the middle."""
+    last = len(reading.listing) - 1
+    wrong = np.flatnonzero(~reading.agrees())
+    whole = not reading.listing.strays or reading.listing.strays == (int(reading.listing.lines[last]) + 1,)
+    gap = len(reading.missing) and int(reading.missing[0]) == len(reading.expected) - len(reading.missing)
+    if not (gap and whole and set(wrong) <= {last}) or reading.listing.form is TREE:
+        return None
+    return Finding(Cause.TRUNCATED, f"ends after {len(reading.listing):,} of {len(reading.expected):,} entries")
+
+
+def _strays(reading: Reading) -> Finding | None:
+    if not reading.listing.strays:
+        return None
+    named = ", ".join(map(str, reading.listing.strays[:3]))
+    return Finding(Cause.UNREADABLE, f"{len(reading.listing.strays):,} lines hold no label, the first: {named}")
+
+
+def _gaps(reading: Reading) -> Finding | None:
+    if not len(reading.missing) or not reading.agrees().all():
+        return None
+    first = int(reading.missing[0])
+    subject = f"class {first}" if reading.listing.form.of_classes else val_name(first + 1)
+    return Finding(Cause.MISSING, f"{len(reading.missing):,} entries are missing, the first: {subject}")
+
+
+def _repeats(reading: Reading) -> Finding | None:
+    slots, counts = np.unique(reading.slots, return_counts=True)
+    if counts.max() == 1 or not reading.agrees().all():
+        return None
+    again = np.flatnonzero(np.isin(reading.slots, slots[counts > 1]))
+    return Finding(
+        Cause.REPEATED, f"{int((counts - 1).sum()):,} entries stand twice, the first at {_at(reading.listing, again)}"
+    )
+
+
+def _slipped(reading: Reading) -> Finding | None:
+    """Agree up to some entry, and from there on with the slot next to it."""
+    for shift in (1, -1):
+        before = np.concatenate(([0], np.cumsum(reading.agrees())))
+        after = np.cumsum(np.concatenate(([0], reading.agrees(shift)[::-1])))[::-1]
+        place = int(np.argmax(before + after))
+        accounted = int((before + after)[place]) >= _MOST * len(reading.listing)
+        if (
+            accounted
+            and place < len(reading.listing) - 1
+            and int(reading.agrees()[place:].sum()) < (len(reading.listing) - place) / 2
+        ):
+            return _slip(reading.listing, place, shift)
+    return None
+
+
+def _slip(listing: Listing, place: int, shift: int) -> Finding:
+    where = f"line {listing.lines[place]}" if listing.lines[place] else f"entry {place + 1}"
+    if listing.form.by_position and place:
+        cause, told = (Cause.MISSING, "a line is missing") if shift > 0 else (Cause.EXTRA, "a line too many")
+        return Finding(cause, f"{told} at {where}: from there on every label stands one place off")
+    way = "early" if shift > 0 else "late"
+    return Finding(Cause.SHIFTED, f"from {where} on every label stands one place too {way}")
+
+
+def _swap(reading: Reading) -> Finding | None:
+    """Give two entries, or two classes throughout, each other's label."""
+    wrong = np.flatnonzero(~reading.agrees())
+    if not len(wrong) or not _inside(reading)[wrong].all():
+        return None
+    pairs = np.unique(np.stack([reading.expected[reading.slots[wrong]], reading.actual[wrong]]), axis=1)
+    if pairs.shape != (2, 2) or not np.array_equal(pairs[:, 0], pairs[::-1, 1]) or pairs.min() < 0:
+        return None
+    first, second = (classes()[i].wnid for i in pairs[:, 0])
+    if len(wrong) == 2:
+        return Finding(
+            Cause.SWAPPED,
+            f"the labels at {_at(reading.listing, wrong)} and {_at(reading.listing, wrong[1:])} are swapped",
+        )
+    return Finding(Cause.SWAPPED, f"{first} and {second} are swapped, in {len(wrong)} entries")
+
+
+def _mistaken(reading: Reading) -> Finding | None:
+    """Hold wnids that were looked up with numbers of another scheme, taken for indices."""
+    inside = _inside(reading)
+    expected = reading.expected[reading.slots[inside]]
+    for known in schemes():
+        if known.numeric and known.name != "index" and _mostly(known.labels[expected] == reading.actual[inside]):
+            return Finding(_scheme_cause(known.name), f"labels of the scheme {known.name} were taken for indices")
+    if _mostly(expected - 1 == reading.actual[inside]):
+        return Finding(Cause.ONE_BASED, "off by one: each entry has the class before its own")
+    return None
+
+
+def _changes(reading: Reading) -> Finding | None:
+    wrong = np.flatnonzero(~reading.agrees())
+    if len(wrong) > max(_FEW * len(reading.listing), 1):
+        return None
+    plural = "label is" if len(wrong) == 1 else "labels are"
+    return Finding(Cause.CHANGED, f"{len(wrong):,} {plural} wrong, the first at {_at(reading.listing, wrong)}")
+
+
+def _at(listing: Listing, places: np.ndarray) -> str:
+    """Name the first of some entries."""
+    place = int(places[0])
+    number = int(listing.numbers[place])
+    subject = f"class {number}" if listing.form.of_classes else val_name(number)
+    return f"line {listing.lines[place]} ({subject})" if listing.lines[place] else subject
+
+
+def _inside(reading: Reading) -> np.ndarray:
+    inside: np.ndarray = (reading.slots >= 0) & (reading.slots < len(reading.expected))
+    return inside
+
+
+def _mostly(agreed: np.ndarray) -> bool:
+    return len(agreed) > 0 and float(agreed.mean()) >= _MOST
+
+
+def _scheme_cause(name: str) -> Cause:
+    known = {"index1": Cause.ONE_BASED, "background": Cause.ONE_BASED}
+    return known.get(name, Cause.DEVKIT_IDS if name.startswith("devkit") else Cause.OTHER_SCHEME)
+
+
+_TESTS: tuple[Callable[[Reading], Finding | None], ...] = (
+    _whole,
+    _unknown_wnids,
+    _cut_short,
+    _strays,
+    _slipped,
+    _gaps,
+    _repeats,
+    _swap,
+    _mistaken,
+    _changes,
+)

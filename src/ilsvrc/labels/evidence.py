@@ -1,0 +1,117 @@
+"""How far the hits on some images speak for one labelling against all others.
+
+Labellings stand for schemes and for what they are mistaken for. Two rules keep coincidence from being named:
+
+* Images of one class are one witness. A model in some unknown order that meets a labelling on one class by chance
+  meets it on all images of that class, so hits are averaged within each class before they are counted.
+* A labelling must beat two things: the accuracy that a wrong one can reach (two orders may have a dozen classes in
+  common, and errors fall on classes that stand nearby), and each rival where only one of the two is right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+from math import floor, log
+
+import numpy as np
+import numpy.typing as npt
+
+from ilsvrc.labels.statistics import binomial_tail, wilson
+
+COINCIDENCE = 0.02
+"""Accuracy that a wrong labelling may reach: 12 of 1000 classes are alike in index and lexicographic."""
+
+TRIVIAL = 0.05
+"""Once no labelling can have this accuracy, the model has none of them."""
+
+ALPHA = 0.001 / 5
+"""Risk of each test: 0.1 % in all over the five labellings that can be named."""
+
+_Z99 = 2.576
+_CLASSES = 1000
+
+
+class Outcome(Enum):
+    """What evidence amounts to."""
+
+    SETTLED = auto()
+    NONE = auto()
+    OPEN = auto()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """Hits, averaged within classes.
+
+    classes : distinct true classes among the images
+    hits : of the labelling with the most
+    only : where each rival misses, hits of that labelling: shape (rivals,)
+    lost : hits of each rival where that labelling misses: shape (rivals,)
+    """
+
+    classes: float
+    hits: float
+    only: npt.NDArray[np.float64]
+    lost: npt.NDArray[np.float64]
+
+    def scaled(self, factor: float) -> Evidence:
+        """Return the evidence that so many times the classes would give, were it like this."""
+        return Evidence(self.classes * factor, self.hits * factor, self.only * factor, self.lost * factor)
+
+    def outcome(self) -> Outcome:
+        """Decide."""
+        if wilson(self.hits, self.classes, _Z99)[1] < TRIVIAL:
+            return Outcome.NONE
+        if binomial_tail(_floor(self.hits), round(self.classes), COINCIDENCE) >= ALPHA:
+            return Outcome.OPEN
+        pairs = {(_floor(a), _floor(b)) for a, b in zip(self.only, self.lost, strict=True)}
+        beaten = all(binomial_tail(only, only + lost, 0.5) < ALPHA for only, lost in pairs)
+        return Outcome.SETTLED if beaten else Outcome.OPEN
+
+    def needed(self) -> int | None:
+        """Estimate how many more images like these would settle it: None where all 1000 classes would not."""
+        factors = np.geomspace(1, _CLASSES / self.classes, 200)
+        enough = _first(factors, lambda factor: self.scaled(factor).outcome() is not Outcome.OPEN)
+        return None if enough is None else max(1, _images(self.classes * enough) - _images(self.classes))
+
+
+def weigh(hits: npt.NDArray[np.bool_], truth: npt.NDArray[np.int64]) -> tuple[int, Evidence]:
+    """Return the labelling with the most hits, and the evidence for it against the others.
+
+    Parameters
+    ----------
+    hits
+        Whether each labelling is right for each image: shape (labellings, images).
+    truth
+        Index of each image: shape (images,).
+    """
+    counts = np.bincount(truth)
+    weights = 1 / counts[truth]
+    shares = hits @ weights
+    best = int(np.argmax(shares))
+    rivals = np.delete(hits, best, axis=0)
+    only, lost = (hits[best] & ~rivals) @ weights, (~hits[best] & rivals) @ weights
+    return best, Evidence(float((counts > 0).sum()), float(shares[best]), only, lost)
+
+
+def _floor(count: float) -> int:
+    return floor(count + 1e-9)
+
+
+def _first(factors: npt.NDArray[np.float64], enough: Callable[[float], bool]) -> float | None:
+    """Find the first of ascending factors that is enough, by halving."""
+    if not enough(float(factors[-1])):
+        return None
+    low, high = 0, len(factors) - 1
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(float(factors[middle])) else (middle + 1, high)
+    return float(factors[low])
+
+
+def _images(classes: float) -> int:
+    """Return how many random images are expected to show so many of the 1000 classes."""
+    seen = min(classes, _CLASSES - 0.5) / _CLASSES
+    return round(log(1 - seen) / log(1 - 1 / _CLASSES))

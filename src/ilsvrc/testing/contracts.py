@@ -1,0 +1,178 @@
+"""What every implementation of a Protocol must do: subclass a contract in a test module and give it the fixture.
+
+These classes use no test framework but plain asserts and pytest's fixtures by name, so that implementations outside
+this repository can run them too.
+"""
+
+from __future__ import annotations
+
+import pickle
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ilsvrc.archive.index import Member
+from ilsvrc.archive.source import ByteSource
+from ilsvrc.dataset.catalog import Sample, SampleRef, Unit
+from ilsvrc.pipeline.engine import Engine
+from ilsvrc.pipeline.proof import Proof
+from ilsvrc.sinks.base import Receipt, Sink
+
+CONTENT = bytes(range(256)) * 64
+"""What the archive of a ByteSource under test must hold."""
+
+
+class ByteSourceContract:
+    """A fixture `source` gives a ByteSource of CONTENT."""
+
+    def test_reads_any_range(self, source: ByteSource) -> None:
+        """Every range is what the content has there."""
+        for offset, length in ((0, 1), (255, 2), (1000, 5000), (0, len(CONTENT)), (len(CONTENT), 0)):
+            assert source.read(offset, length) == CONTENT[offset : offset + length]
+
+    def test_knows_its_size(self, source: ByteSource) -> None:
+        """The fingerprint has the size."""
+        assert source.fingerprint.size == len(CONTENT)
+
+    def test_serves_many_threads(self, source: ByteSource) -> None:
+        """Reads of many threads do not disturb each other."""
+        wrong: list[int] = []
+
+        def read(start: int) -> None:
+            for offset in range(start, len(CONTENT) - 100, 97):
+                if source.read(offset, 100) != CONTENT[offset : offset + 100]:
+                    wrong.append(offset)
+
+        threads = [threading.Thread(target=read, args=(start,)) for start in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not wrong
+
+    def test_pickles_by_reopening(self, source: ByteSource) -> None:
+        """A copy reads the same and has the same fingerprint."""
+        copy: ByteSource = pickle.loads(pickle.dumps(source))  # noqa: S301  -- our own bytes
+        assert copy.fingerprint == source.fingerprint
+        assert copy.read(7, 9) == CONTENT[7:16]
+
+
+def samples(unit: Unit) -> list[Sample]:
+    """Return made-up samples for a unit: their keys and bytes depend on the unit alone."""
+    found = []
+    for place in range(unit.start, unit.stop):
+        name = f"n01440764_{place}.JPEG"
+        member = Member("a.tar", name, 512 * place, place + 1)
+        ref = SampleRef(f"train/n01440764/{name}", member, 0)
+        found.append(Sample(ref, bytes([place % 256]) * (place + 1)))
+    return found
+
+
+UNITS = [Unit("a", 0, 3, 9_000, 3, 6), Unit("b", 3, 5, 10_000, 2, 9)]
+
+
+class SinkContract:
+    """A fixture `sink` gives a fresh Sink for the train split; `kept` returns all that it keeps, to compare."""
+
+    def kept(self, sink: Any) -> object:
+        """Return what the sink holds now, in any comparable form."""
+        raise NotImplementedError
+
+    def test_receipt_counts_what_was_taken(self, sink: Sink) -> None:
+        """A receipt has unit, images and bytes, and no error."""
+        receipt = sink.write(UNITS[0], samples(UNITS[0]))
+        assert (receipt.unit, receipt.samples, receipt.bytes, receipt.error) == ("a", 3, 6, None)
+        assert sink.holds(receipt)
+
+    def test_writing_again_leaves_the_same(self, sink: Sink) -> None:
+        """`write` is idempotent, also after a half-written unit."""
+        first = sink.write(UNITS[0], samples(UNITS[0]))
+        before = self.kept(sink)
+        half = iter(samples(UNITS[0])[:2])
+        self._interrupted(sink, half)
+        assert sink.write(UNITS[0], samples(UNITS[0])) == first
+        assert self.kept(sink) == before
+
+    def test_finish_gives_the_same_whatever_the_order(self, sink: Sink) -> None:
+        """Units may be written in any order."""
+        receipts = [sink.write(unit, samples(unit)) for unit in reversed(UNITS)]
+        sink.finish(receipts)
+        assert sum(receipt.samples for receipt in receipts) == 5
+
+    def test_pickles(self, sink: Sink) -> None:
+        """A copy writes to the same place."""
+        copy: Sink = pickle.loads(pickle.dumps(sink))  # noqa: S301  -- our own bytes
+        assert sink.holds(copy.write(UNITS[1], samples(UNITS[1])))
+
+    def _interrupted(self, sink: Sink, some: Iterator[Sample]) -> None:
+        def stop() -> Iterator[Sample]:
+            yield from some
+            raise InterruptedError
+
+        try:
+            sink.write(UNITS[0], stop())
+        except InterruptedError:
+            return
+
+
+@dataclass(frozen=True)
+class Squares:
+    """A task for engines: counts what it did in a folder, so that work in other processes is seen."""
+
+    folder: Path
+
+    def __call__(self, unit: Unit) -> Receipt:
+        """Return a receipt with the square of the unit's start as its size."""
+        (self.folder / unit.id).touch(exist_ok=False)
+        return Receipt(unit.id, (), 1, unit.start**2)
+
+
+class EngineContract:
+    """A fixture `engine` gives an Engine."""
+
+    def test_one_receipt_for_every_unit(self, engine: Engine, tmp_path: Path) -> None:
+        """Every unit is done once, and its receipt is its own."""
+        units = [Unit(f"u{i}", i, i, 0, 1, 0) for i in range(40)]
+        receipts = list(engine.run(Squares(tmp_path), units))
+        assert {receipt.unit: receipt.bytes for receipt in receipts} == {f"u{i}": i * i for i in range(40)}
+        assert len(receipts) == 40
+
+    def test_no_unit_no_receipt(self, engine: Engine, tmp_path: Path) -> None:
+        """Nothing to do is done."""
+        nothing: list[Unit] = []
+        assert list(engine.run(Squares(tmp_path), nothing)) == []
+
+    def test_takes_units_only_as_it_can_begin_them(self, engine: Engine, tmp_path: Path) -> None:
+        """What is in flight is bounded, and closing drops the rest."""
+        taken = 0
+
+        def units() -> Iterable[Unit]:
+            nonlocal taken
+            for i in range(1000):
+                taken += 1
+                yield Unit(f"u{i}", i, i, 0, 1, 0)
+
+        receipts = engine.run(Squares(tmp_path), units())
+        next(receipts)
+        receipts.close()
+        assert taken < 100
+        assert len(list(tmp_path.iterdir())) <= taken
+
+
+class ProofContract:
+    """A fixture `proof` gives a Proof of an archive that is right, whose units are UNITS."""
+
+    def test_releases_every_unit_once_in_order(self, proof: Proof) -> None:
+        """Nothing is lost, doubled or reordered, and a right archive is confirmed."""
+        assert list(proof.release(UNITS)) == UNITS
+        proof.confirm()
+
+    def test_a_run_may_stop_early(self, proof: Proof) -> None:
+        """Closing the iterator ends whatever works behind it."""
+        threads = threading.active_count()
+        released = proof.release(UNITS)
+        assert next(released) == UNITS[0]
+        released.close()
+        assert threading.active_count() <= threads

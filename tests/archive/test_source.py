@@ -1,0 +1,65 @@
+"""Archives that change while they are read."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+
+from ilsvrc.archive.source import FileSource
+from ilsvrc.errors import ArchiveError, UsageError
+from ilsvrc.issues import Code
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> FileSource:
+    (tmp_path / "a.tar").write_bytes(bytes(range(256)) * 16)
+    return FileSource(tmp_path / "a.tar")
+
+
+def test_reads_what_is_there(source: FileSource) -> None:
+    assert source.read(255, 3) == b"\xff\x00\x01"
+    assert source.size == 4096
+
+
+def test_archive_cut_while_open_is_an_error_with_its_place(source: FileSource) -> None:
+    source.read(0, 1)
+    os.truncate(source.path, 1000)
+    with pytest.raises(ArchiveError) as caught:
+        source.read(900, 200)
+    assert caught.value.code is Code.TRUNCATED_ARCHIVE
+    assert caught.value.offset == 1000
+
+
+def test_pickled_source_reads_the_same_archive(source: FileSource) -> None:
+    assert pickle.loads(pickle.dumps(source)).read(10, 2) == source.read(10, 2)
+
+
+def test_replaced_archive_is_refused_on_reopening(source: FileSource) -> None:
+    data = pickle.dumps(source)
+    source.path.write_bytes(b"other")
+    with pytest.raises(ArchiveError) as caught:
+        pickle.loads(data).read(0, 1)
+    assert caught.value.code is Code.WRONG_FILE
+
+
+def test_removed_archive_is_refused_on_reopening(source: FileSource) -> None:
+    data = pickle.dumps(source)
+    source.path.unlink()
+    with pytest.raises((ArchiveError, OSError)):
+        pickle.loads(data).read(0, 1)
+
+
+def test_closed_source_opens_again(source: FileSource) -> None:
+    source.read(0, 1)
+    source.close()
+    source.close()
+    assert source.read(1, 1) == b"\x01"
+
+
+@pytest.mark.parametrize("name", ["missing.tar", "."])
+def test_no_archive_is_the_callers_fault(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError):
+        FileSource(tmp_path / name)

@@ -1,0 +1,45 @@
+"""Miniatures made once for all tests, and where the genuine devkit lies."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ilsvrc.testing.mini import MiniSpec, write_mini
+
+SMALL = MiniSpec(classes=6, per_class=4, val_per_class=2, mean_bytes=4_000)
+THOUSAND = MiniSpec(mean_bytes=2_500)
+
+
+@pytest.fixture(scope="session")
+def mini(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six classes; read it, don't change it."""
+    folder = tmp_path_factory.mktemp("mini")
+    write_mini(folder, SMALL)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def thousand(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All 1000 classes; read it, don't change it."""
+    folder = tmp_path_factory.mktemp("thousand")
+    write_mini(folder, THOUSAND)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of verified facts with the genuine devkit; tests that need it skip where it is absent."""
+    beside = Path(__file__).parents[2] / "shared"
+    folder = Path(os.environ.get("ILSVRC_SHARED") or beside) / "facts"
+    if not (folder / "ILSVRC2012_devkit_t12.tar.gz").is_file():
+        pytest.skip("the genuine devkit is not here: set ILSVRC_SHARED to the folder that has facts/ with it")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep what tests cache out of the user's folders."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
