@@ -204,6 +204,30 @@ class TestResuming:
         part.origin = Origin(size=len(small.data))
         check(fetch(request(tmp_path, nginx.url("ranges", small.name))), small, tmp_path)
 
+    @pytest.mark.parametrize("damage", [b"", b"nonsense" * 20])
+    def test_a_damaged_control_file_gives_way_to_its_copy(
+        self, nginx: Nginx, big: Served, tmp_path: Path, damage: bytes
+    ) -> None:
+        """aria2c leaves an empty one where the disk is full."""
+        big.expect(tmp_path)
+        wanted = request(tmp_path, nginx.url("slow", big.name))
+        with pytest.raises(StopAtError):
+            fetch(wanted, StopAt(8_000_000))
+        part = Part(tmp_path, big.name)
+        part.keep_control()
+        part.control.write_bytes(damage)
+        report = fetch(wanted)
+        check(report, big, tmp_path)
+        assert report.archives[0].received < 17_000_000
+
+    def test_a_damaged_control_file_without_a_copy_costs_the_part(
+        self, nginx: Nginx, small: Served, tmp_path: Path
+    ) -> None:
+        part = Part(tmp_path, small.name)
+        part.path.write_bytes(bytes(3_000_000))
+        part.control.write_bytes(b"")
+        check(fetch(request(tmp_path, nginx.url("ranges", small.name))), small, tmp_path)
+
     def test_a_server_that_drops_connections(self, nginx: Nginx, cutter: Cutter, big: Served, tmp_path: Path) -> None:
         big.expect(tmp_path)
         cutter.budget = 700_000

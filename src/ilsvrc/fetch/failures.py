@@ -13,6 +13,7 @@ from ilsvrc.issues import Code
 LOGIN_HINT = "log in with a browser and pass its cookies (--cookies FILE), or use --header or --netrc"
 AGAIN = "run the same command again: it goes on where it stopped"
 
+_UNKNOWN = 1
 _TIMED_OUT, _NOT_FOUND, _CANT_RESUME, _NO_SPACE, _NO_NAME = 2, 3, 8, 9, 19
 _CANT_OPEN, _CANT_CREATE, _IO_ERROR, _NO_FOLDER, _BAD_REPLY, _LOGIN = 15, 16, 17, 18, 22, 24
 _FILES = {_CANT_OPEN, _CANT_CREATE, _IO_ERROR, _NO_FOLDER}
@@ -79,11 +80,11 @@ def engine_failure(name: str, status: dict[str, Any]) -> IlsvrcError:
     Codes are those of the section "EXIT STATUS" in aria2's manual.
     """
     code, message = int(status.get("errorCode", 1)), status.get("errorMessage", "")
-    if "segment file" in message:
-        return DamagedControlError(f"{name}: {message}")
+    if code == _UNKNOWN and message == "Download aborted.":
+        return DamagedControlError(f"{name}: aria2c can't go on with what is there", hint="remove its .part files")
     if code == _NO_SPACE or "No space left" in message:
         return disk_full(name)
-    if code in _FILES:
+    if code in _FILES or "write into the segment file" in message:
         return MachineError(f"{name}: can't be written: {message}", hint=f"check the folder, then {AGAIN}")
     if code == _NOT_FOUND:
         return UsageError(f"{name}: no such file on the server (404)", hint="look the URL up again")

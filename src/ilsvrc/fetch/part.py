@@ -105,11 +105,14 @@ class Part:
             with written_whole(self._spare) as beside:
                 shutil.copyfile(self.control, beside)
 
-    def distrust_control(self) -> None:
-        """Go back to the copy of a control file that can't be read, or do without."""
-        self.control.unlink(missing_ok=True)
+    def distrust_control(self) -> bool:
+        """Go back to the copy of a control file that can't be read, or do without; return whether there was one."""
+        if not self.control.exists():
+            return False
+        self.control.unlink()
         if self._spare.exists():
             self._spare.replace(self.control)
+        return True
 
     def restart(self) -> None:
         """Forget every byte."""

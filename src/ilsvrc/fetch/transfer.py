@@ -6,7 +6,7 @@ import shutil
 import time
 from dataclasses import replace
 
-from ilsvrc.errors import NetworkError
+from ilsvrc.errors import IlsvrcError, NetworkError
 from ilsvrc.events import Listener, Note, silent
 from ilsvrc.fetch.aria2 import Aria2, Options
 from ilsvrc.fetch.digest import PrefixHasher, leading_bytes
@@ -57,7 +57,8 @@ class Transfer:
             try:
                 return self._attempt(found, meter)
             except DamagedControlError:
-                self._part.distrust_control()
+                if not self._part.distrust_control():
+                    raise
                 continue
             except NetworkError as error:
                 wait = 1.0 if meter.done != before else min(2 * wait, _LONGEST_WAIT)
@@ -68,8 +69,6 @@ class Transfer:
 
     def _give_up(self, error: NetworkError, meter: Meter) -> None:
         """Raise the error where trying again has lost its point."""
-        if shutil.disk_usage(self._part.folder).free < _FULL:
-            raise disk_full(self._part.name) from error
         patience = self._request.limits.patience
         if isinstance(error, CannotResumeError):
             self._restarts += 1
@@ -142,13 +141,18 @@ class Transfer:
             if status["status"] == "complete":
                 return
             if status["status"] != "active" and status["status"] != "waiting":
-                raise engine_failure(self._part.name, status)
+                raise self._failure(status)
             if meter.idle >= self._request.limits.patience:
                 raise NetworkError(f"{self._part.name}: stalled")
             if time.monotonic() - kept > _KEEP:
                 self._part.keep_control()
                 kept = time.monotonic()
             time.sleep(_POLL)
+
+    def _failure(self, status: dict[str, str]) -> IlsvrcError:
+        """Return the error for a download that ended badly; aria2c does not always know that the disk is full."""
+        full = shutil.disk_usage(self._part.folder).free < _FULL
+        return disk_full(self._part.name) if full else engine_failure(self._part.name, status)
 
     def _follow(self, status: dict[str, str]) -> None:
         """Let the hasher go on as far as the file is there without a gap."""
