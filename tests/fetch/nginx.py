@@ -29,6 +29,7 @@ http {{
     location /ranges/ {{ alias {root}/; }}
     location /mirror/ {{ alias {root}/; }}
     location /slow/ {{ alias {root}/; limit_rate {slow}; }}
+    location /headless/ {{ alias {root}/; if ($request_method = HEAD) {{ return 405; }} }}
     location /whole/ {{ alias {root}/; max_ranges 0; }}
     location /whole-slow/ {{ alias {root}/; max_ranges 0; limit_rate 1m; }}
     location /auth/ {{ alias {root}/; auth_basic archives; auth_basic_user_file {home}/users; }}

@@ -21,6 +21,12 @@ def test_a_good_server_tells_size_version_and_that_it_resumes(nginx: Nginx, smal
     assert found.resumes
     assert found.version.startswith('"')
     assert found.url == nginx.url("ranges", small.name)
+    assert found.knows_head
+
+
+def test_a_server_without_head_is_known(nginx: Nginx, small: Served) -> None:
+    found = probe(nginx.url("headless", small.name), NOBODY, 5)
+    assert (found.size, found.resumes, found.knows_head) == (len(small.data), True, False)
 
 
 def test_a_server_without_ranges_is_known_and_its_size_too(nginx: Nginx, small: Served) -> None:

@@ -23,7 +23,7 @@ from ilsvrc.errors import MachineError, MissingExtraError
 
 Options = Mapping[str, str | list[str]]
 
-SAVE_INTERVAL = 2
+SAVE_INTERVAL = 1
 """Seconds between two saves of a control file: what a kill -9 can cost."""
 
 _START, _STOP, _ANSWER = 15.0, 15.0, 120.0  # seconds; an answer waits while aria2c syncs the file to disk

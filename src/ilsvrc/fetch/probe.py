@@ -7,7 +7,7 @@ import netrc
 import re
 import urllib.request
 from base64 import b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.cookiejar import LoadError, MozillaCookieJar
 from pathlib import Path
 from typing import IO
@@ -32,6 +32,7 @@ class Probe:
     resumes : whether it gives parts of the file
     version : its ETag, or else the time of its last change; empty where the server says neither
     private : whether it may be shown the caller's headers
+    knows_head : whether it tells the size without sending the file, so that no byte is sent in vain
     """
 
     url: str
@@ -39,6 +40,7 @@ class Probe:
     resumes: bool
     version: str
     private: bool = True
+    knows_head: bool = False
 
 
 def probe(url: str, credentials: Credentials, timeout: float) -> Probe:
@@ -51,7 +53,8 @@ def probe(url: str, credentials: Credentials, timeout: float) -> Probe:
     opener = urllib.request.build_opener(_OwnHost, *_cookies(credentials))
     try:
         with opener.open(request, timeout=timeout) as answer:
-            return _read(url, answer)
+            found = _read(url, answer)
+        return replace(found, knows_head=found.resumes and _knows_head(opener, request, timeout))
     except HTTPError as error:
         error.close()
         raise http_failure(url, error.code) from error
@@ -91,6 +94,17 @@ def _read(url: str, answer: http.client.HTTPResponse) -> Probe:
     version = headers.get("ETag") or headers.get("Last-Modified") or ""
     home = _may_see(url, final)
     return Probe(url if home else final, int(length) if length else None, resumes, version, private=home)
+
+
+def _knows_head(opener: urllib.request.OpenerDirector, request: urllib.request.Request, timeout: float) -> bool:
+    request.method = "HEAD"
+    request.remove_header("Range")
+    try:
+        with opener.open(request, timeout=timeout) as answer:
+            return bool(answer.status == 200)
+    except HTTPError as error:
+        error.close()
+        return False
 
 
 def _bare(url: str) -> str:

@@ -130,7 +130,8 @@ class Transfer:
         if not found.resumes:
             options |= WHOLE_OPTIONS
         headers = list(self._request.credentials.headers) if all(p.private for p in found.probes) else []
-        return options | {"header": headers}
+        heads = bool(found.probes) and all(p.knows_head for p in found.probes)
+        return options | {"header": headers, "use-head": str(heads).lower()}
 
     def _watch(self, gid: str, meter: Meter) -> None:
         kept = time.monotonic()
