@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := demo
 
-.PHONY: help setup demo test lint types layers facts clean
+.PHONY: help setup demo test campaign-fetch bench-fetch lint types layers facts clean
 
 help:  ## say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /: /'
@@ -28,6 +28,12 @@ demo: setup  ## write a miniature ILSVRC 2012, prepare it, check it
 
 test: setup  ## run the whole test suite
 	$(BIN)/python -m pytest -n auto --dist loadfile
+
+campaign-fetch: setup  ## kill one transfer of 300 MB ten times and count what it costs: some minutes
+	$(BIN)/python -m pytest -m slow -s tests/cli/test_fetch.py
+
+bench-fetch: setup  ## time fetch against plain aria2c on the same server
+	$(BIN)/python -m bench.fetch
 
 lint: setup  ## look for mistakes and for what is not formatted
 	$(BIN)/ruff check .

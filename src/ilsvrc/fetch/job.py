@@ -108,7 +108,8 @@ class Job:
             text = f"{self._part.name}: nobody says what its digest should be, so it could not be verified"
             self._listener(Note(f"{text}; a file MD5SUMS in the folder would", warning=True))
         if found.torrent:
-            seed(self._engine, found.torrent, self._part.final, self._request.limits, self._listener)
+            for event in seed(self._engine, found.torrent, self._part.final, self._request.limits):
+                self._listener(event)
         return against
 
     def _wanted(self) -> Expected | None:
