@@ -109,9 +109,9 @@ class Tracker:
 class Swarm:
     """A tracker, a torrent of one file and a seeder of it."""
 
-    def __init__(self, data: Path, *, limit: int = 0) -> None:
+    def __init__(self, data: Path, *, limit: int = 0, piece: int = 1 << 16) -> None:
         self.tracker = Tracker()
-        self.torrent = make_torrent(data, self.tracker.url)
+        self.torrent = make_torrent(data, self.tracker.url, piece)
         self.seeder = Seeder(self.torrent, data.parent, limit=limit)
         self.seeder.await_ready()
         self.tracker.tell(self.seeder.port)
@@ -132,9 +132,9 @@ class Swarm:
 
 
 @contextmanager
-def swarm(data: Path, *, limit: int = 0) -> Iterator[Swarm]:
+def swarm(data: Path, *, limit: int = 0, piece: int = 1 << 16) -> Iterator[Swarm]:
     """Seed a file for the time of a block."""
-    running = Swarm(data, limit=limit)
+    running = Swarm(data, limit=limit, piece=piece)
     try:
         yield running
     finally:

@@ -12,7 +12,7 @@ from ilsvrc.fetch.torrents import Torrent, expand
 
 HERE = Path()
 LOGIN = Credentials(headers=("Cookie: session=1",))
-TORRENT = Torrent("x.tar", 9, "0" * 40, b"")
+TORRENT = Torrent("x.tar", 9, 1, "0" * 40, b"")
 
 
 def test_nothing_named_means_train_val_and_devkit_from_image_net() -> None:

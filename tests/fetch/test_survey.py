@@ -87,5 +87,5 @@ def test_with_a_torrent_a_change_does_not_matter(tmp_path: Path, heard: Heard) -
     part = Part(tmp_path, "a.tar")
     part.path.write_bytes(b"old")
     part.origin = Origin(size=5)
-    check_unchanged(part, Survey("a.tar", 9, (), Torrent("a.tar", 9, "0" * 40, b"")), heard)
+    check_unchanged(part, Survey("a.tar", 9, (), Torrent("a.tar", 9, 1, "0" * 40, b"")), heard)
     assert part.path.exists()

@@ -167,6 +167,7 @@ class Aria2:
             "rpc-listen-port": str(self._port),
             "rpc-secret": self._secret,
             "rpc-max-request-size": "64M",
+            "rpc-save-upload-metadata": "false",
             "stop-with-process": str(os.getpid()),
             "auto-save-interval": str(SAVE_INTERVAL),
             "quiet": "true",

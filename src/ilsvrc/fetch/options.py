@@ -5,8 +5,10 @@ from __future__ import annotations
 from ilsvrc.fetch.aria2 import Options
 from ilsvrc.fetch.request import Credentials, Limits
 
-_MIB = 1 << 20
-_SMALLEST, _LARGEST, _PIECES = _MIB, 16 * _MIB, 512
+SMALLEST_PIECE = 1 << 20
+"""Bytes: aria2c takes no smaller ones from servers."""
+
+_LARGEST, _PIECES = 16 << 20, 512
 
 WHOLE_OPTIONS = {"split": "1", "max-connection-per-server": "1", "enable-http-pipelining": "false"}
 """For a server that gives a file whole or not at all."""
@@ -24,18 +26,17 @@ def engine_settings(credentials: Credentials, limits: Limits) -> dict[str, str]:
     }
 
 
-def file_options(limits: Limits, size: int) -> dict[str, str]:
-    """Return how one file of so many bytes is fetched, from servers or peers.
+def file_options(limits: Limits, piece: int) -> dict[str, str]:
+    """Return how one file is fetched in pieces of so many bytes, from servers or peers.
 
     Pieces are taken in order, each by its own exact range on a connection that is kept: the beginning of the file is
     there early, so that hashing keeps up, and no connection is cut with bytes still in flight.
     """
-    piece = str(piece_length(size))
     return {
         "split": str(limits.connections),
         "max-connection-per-server": str(limits.connections),
-        "piece-length": piece,
-        "min-split-size": piece,
+        "piece-length": str(max(piece, SMALLEST_PIECE)),
+        "min-split-size": str(max(piece, SMALLEST_PIECE)),
         "stream-piece-selector": "inorder",
         "enable-http-pipelining": "true",
         "file-allocation": "none",
@@ -65,7 +66,7 @@ def piece_length(size: int) -> int:
 
     It follows from the size alone, so that every run of one file agrees with its control file.
     """
-    return min(max(1 << (size // _PIECES).bit_length(), _SMALLEST), _LARGEST)
+    return min(max(1 << (size // _PIECES).bit_length(), SMALLEST_PIECE), _LARGEST)
 
 
 def _seconds(patience: float, most: int) -> int:

@@ -30,12 +30,14 @@ class Origin:
 
     size : bytes of the whole file
     prefix : leading bytes that are right even without a control file
+    piece : bytes of a piece in the control file, 0 where that is not known
     infohash : of the torrent that the control file belongs to; empty for servers alone
     versions : ETag or time of change by URL, as each server gave it
     """
 
     size: int = 0
     prefix: int = 0
+    piece: int = 0
     infohash: str = ""
     versions: dict[str, str] = field(default_factory=dict)
 

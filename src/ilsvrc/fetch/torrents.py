@@ -24,12 +24,14 @@ class Torrent:
 
     name : of the file in it
     size : bytes
+    piece : bytes of a piece
     infohash : 40 hexadecimal digits
     data : the torrent file itself
     """
 
     name: str
     size: int
+    piece: int
     infohash: str
     data: bytes
 
@@ -63,7 +65,8 @@ def _describe(engine: Aria2, source: str, data: bytes) -> Torrent:
     files = status["files"]
     if len(files) != 1 or "bittorrent" not in status:
         raise UsageError(f"{source}: holds {len(files)} files", hint="give a torrent of one archive")
-    return Torrent(status["bittorrent"]["info"]["name"], int(files[0]["length"]), status["infoHash"], data)
+    name, size, piece = status["bittorrent"]["info"]["name"], int(files[0]["length"]), int(status["pieceLength"])
+    return Torrent(name, size, piece, status["infoHash"], data)
 
 
 def _metadata(engine: Aria2, link: str, request: FetchRequest, listener: Listener) -> bytes:

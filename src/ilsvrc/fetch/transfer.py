@@ -12,7 +12,7 @@ from ilsvrc.fetch.aria2 import Aria2, Options
 from ilsvrc.fetch.digest import PrefixHasher, leading_bytes
 from ilsvrc.fetch.failures import AGAIN, CannotResumeError, DamagedControlError, disk_full, engine_failure
 from ilsvrc.fetch.meter import Meter
-from ilsvrc.fetch.options import WHOLE_OPTIONS, file_options
+from ilsvrc.fetch.options import SMALLEST_PIECE, WHOLE_OPTIONS, file_options, piece_length
 from ilsvrc.fetch.part import Origin, Part
 from ilsvrc.fetch.request import FetchRequest
 from ilsvrc.fetch.sources import Sources
@@ -120,12 +120,18 @@ class Transfer:
         elif not infohash:
             part.settle()
         versions = part.origin.versions | {p.url: p.version for p in found.probes}
-        part.origin = Origin(found.size, part.origin.prefix, infohash, versions)
+        piece = found.torrent.piece if found.torrent else self._piece(found.size)
+        part.origin = Origin(found.size, part.origin.prefix, piece, infohash, versions)
         return self._options(found, recheck=recheck)
+
+    def _piece(self, size: int) -> int:
+        """Return the piece length to use: that of the control file, which loses pieces where it is changed."""
+        kept = self._part.origin.piece if self._part.control.exists() else 0
+        return max(kept, SMALLEST_PIECE) if kept else piece_length(size)
 
     def _options(self, found: Survey, *, recheck: bool) -> Options:
         target = {"index-out": f"1={self._part.path.name}"} if found.torrent else {"out": self._part.path.name}
-        options = file_options(self._request.limits, found.size) | target
+        options = file_options(self._request.limits, self._part.origin.piece) | target
         options |= {"dir": str(self._part.folder.resolve()), "check-integrity": str(recheck).lower()}
         if not found.resumes:
             options |= WHOLE_OPTIONS
