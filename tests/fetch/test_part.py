@@ -72,6 +72,23 @@ def test_a_damaged_origin_is_not_believed(tmp_path: Path) -> None:
     assert part.origin == Origin()
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "changed"),
+    [
+        (('"a"', "Monday"), ('"a"', "Monday"), False),
+        (('"a"', "Monday"), ('"b"', "Monday"), False),
+        (('"a"', "Monday"), ('"b"', "Tuesday"), True),
+        (('"a"', ""), ('"b"', ""), True),
+        (('"a"', ""), ("", "Monday"), False),
+    ],
+)
+def test_a_file_has_changed_when_all_that_is_said_of_it_has(
+    old: tuple[str, str], new: tuple[str, str], changed: bool
+) -> None:
+    assert Origin(versions={"u": old}).is_changed("u", new) is changed
+    assert not Origin().is_changed("u", new)
+
+
 def test_one_fetch_at_a_time_in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_PATIENCE", 0.2)
     with locked(tmp_path), pytest.raises(MachineError, match="another `ilsvrc fetch`"), locked(tmp_path):

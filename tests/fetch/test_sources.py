@@ -63,6 +63,14 @@ def test_a_url_or_torrent_of_none_of_the_archives_is_refused() -> None:
         plan(FetchRequest(HERE, names=names, urls=("http://b/",)), [TORRENT])
 
 
+@pytest.mark.parametrize("name", ["../x.tar", "a/b.tar", ".bashrc", "/etc/x"])
+def test_a_torrent_or_url_can_not_write_outside_the_folder(name: str) -> None:
+    with pytest.raises(UsageError, match="not a file name"):
+        plan(FetchRequest(HERE, torrents=("x.torrent",)), [Torrent(name, 9, 1, "0" * 40, b"")])
+    with pytest.raises(UsageError, match="not a file name"):
+        plan(FetchRequest(HERE, urls=(f"http://a/{name.replace('/', '%2F')}",)), [])
+
+
 def test_headers_go_to_one_server_only() -> None:
     """aria2c sends a download's headers to all its servers, and to a torrent's trackers."""
     two = FetchRequest(HERE, names=(facts.VAL,), urls=("http://a/v", "http://b/v"), credentials=LOGIN)

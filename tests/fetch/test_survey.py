@@ -76,7 +76,7 @@ def test_a_changed_file_sets_the_old_part_aside(nginx: Nginx, small: Served, tmp
     part.origin = Origin(size=found.size, versions={found.probes[0].url: found.probes[0].version})
     check_unchanged(part, found, heard)
     assert part.path.exists()
-    part.origin = Origin(size=found.size, versions={found.probes[0].url: '"another"'})
+    part.origin = Origin(size=found.size, versions={found.probes[0].url: ('"another"', "long ago")})
     check_unchanged(part, found, heard)
     assert not part.path.exists()
     assert (tmp_path / "small.tar.old").read_bytes() == b"old"

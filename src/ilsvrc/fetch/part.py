@@ -32,14 +32,22 @@ class Origin:
     prefix : leading bytes that are right even without a control file
     piece : bytes of a piece in the control file, 0 where that is not known
     infohash : of the torrent that the control file belongs to; empty for servers alone
-    versions : ETag or time of change by URL, as each server gave it
+    versions : ETag and time of change by URL, as each server gave them
     """
 
     size: int = 0
     prefix: int = 0
     piece: int = 0
     infohash: str = ""
-    versions: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+    def is_changed(self, url: str, version: tuple[str, str]) -> bool:
+        """Whether a server has another file now: all that it says is different.
+
+        The machines behind one name may each give their own ETag for the same file, but not their own time.
+        """
+        both = [(old, new) for old, new in zip(self.versions.get(url, ()), version, strict=False) if old and new]
+        return bool(both) and all(old != new for old, new in both)
 
 
 class Part:

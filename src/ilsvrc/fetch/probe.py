@@ -30,7 +30,7 @@ class Probe:
     url : where to get it: as given, or where it leads if that is another server that must not see our headers
     size : bytes, or None where the server does not say
     resumes : whether it gives parts of the file
-    version : its ETag, or else the time of its last change; empty where the server says neither
+    version : its ETag and the time of its last change; each empty where the server does not say
     private : whether it may be shown the caller's headers
     knows_head : whether it tells the size without sending the file, so that no byte is sent in vain
     """
@@ -38,7 +38,7 @@ class Probe:
     url: str
     size: int | None
     resumes: bool
-    version: str
+    version: tuple[str, str]
     private: bool = True
     knows_head: bool = False
 
@@ -91,7 +91,7 @@ def _read(url: str, answer: http.client.HTTPResponse) -> Probe:
     whole = re.search(r"/(\d+)$", headers.get("Content-Range", ""))
     resumes = answer.status == 206 and whole is not None
     length = whole.group(1) if whole else headers.get("Content-Length")
-    version = headers.get("ETag") or headers.get("Last-Modified") or ""
+    version = headers.get("ETag", ""), headers.get("Last-Modified", "")
     home = _may_see(url, final)
     return Probe(url if home else final, int(length) if length else None, resumes, version, private=home)
 

@@ -32,7 +32,7 @@ class Credentials:
         if self.netrc and self.netrc.stat().st_mode & 0o077:
             raise UsageError(f"{self.netrc}: others may read it", hint=f"chmod 600 {self.netrc}")
         for header in self.headers:
-            if ":" not in header or "\n" in header:
+            if ":" not in header or not header.isprintable():
                 raise UsageError(f"not a header: {header!r}", hint='write it as --header "Name: value"')
 
     def __bool__(self) -> bool:

@@ -57,6 +57,7 @@ def plan(request: FetchRequest, torrents: Iterable[Torrent]) -> list[Sources]:
     """
     found = list(torrents)
     names = wanted(request) or tuple(dict.fromkeys(t.name for t in found))
+    _refuse_paths(names)
     single = len(names) == 1
     planned = [_sources(name, request, found, single=single) for name in names]
     _refuse_unused(request, found, planned)
@@ -92,6 +93,13 @@ def instructions() -> str:
             "  3. Your own mirror: add --url https://.../ILSVRC2012_img_train.tar, more than once for more servers.",
         )
     )
+
+
+def _refuse_paths(names: Iterable[str]) -> None:
+    """Refuse a name that would lead out of the folder, or hide in it: a URL or a torrent may hold anything."""
+    for name in names:
+        if "/" in name or "\0" in name or name.startswith("."):
+            raise UsageError(f"{name!r}: not a file name", hint="name the archive")
 
 
 def _refuse_unused(request: FetchRequest, torrents: list[Torrent], planned: list[Sources]) -> None:

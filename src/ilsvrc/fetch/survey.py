@@ -83,7 +83,7 @@ def check_unchanged(part: Part, found: Survey, listener: Listener) -> None:
     origin = part.origin
     if found.torrent or not part.path.exists():
         return
-    changed = [p for p in found.probes if origin.versions.get(p.url, p.version) != p.version]
+    changed = [p for p in found.probes if origin.is_changed(p.url, p.version)]
     if changed or (origin.size and found.size and origin.size != found.size):
         where = shown((changed or found.probes)[0].url)
         text = f"{where}: the file has changed on the server; what had arrived of the old one is kept as"
