@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from tests.fetch.nginx import Nginx
@@ -36,9 +37,8 @@ def main(arguments: list[str]) -> int:
         server = Nginx(Path(home) / "nginx")
         digest = write(server.root / "a.tar", size)
         for title, limit in (("unlimited", 0), (f"held at {HELD / 1e6:.0f} MB/s", HELD)):
-            compare(
-                f"{size / 1e6:,.0f} MB, {title}", runs, lambda way, limit=limit: run(way, home, server, limit, digest)
-            )
+            measure = partial(run, home=home, server=server, limit=limit, digest=digest)
+            compare(f"{size / 1e6:,.0f} MB, {title}", runs, measure)
         server.close()
     return 0
 

@@ -14,9 +14,9 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-from ilsvrc.labels.names import val_name
 
 from ilsvrc import convert, detect_scheme, schemes, val_labels
+from ilsvrc.facts.names import val_name
 
 ROUTES = [(a.name, b.name) for a in schemes() for b in schemes()]
 

@@ -10,9 +10,9 @@ import pytest
 import xxhash
 
 from ilsvrc import facts
+from ilsvrc.dataset.manifest import metadata_of, read_manifest
 from ilsvrc.sinks.base import Sink
 from ilsvrc.sinks.folder import FolderSink, class_index_json
-from ilsvrc.sinks.manifest import metadata_of, read_manifest
 from ilsvrc.sinks.null import NullSink
 from ilsvrc.testing.contracts import UNITS, SinkContract, samples
 

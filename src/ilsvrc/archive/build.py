@@ -15,8 +15,9 @@ import pyarrow as pa
 from ilsvrc import facts
 from ilsvrc.archive.index import SCHEMA, Index
 from ilsvrc.archive.naming import RefusedName, flat_image, inner_label, split_of, train_name
+from ilsvrc.archive.plain import walk
 from ilsvrc.archive.source import ByteSource
-from ilsvrc.archive.tar import Extent, Members, walk
+from ilsvrc.archive.tar import Extent, Members
 from ilsvrc.errors import ArchiveError
 from ilsvrc.events import Advanced, Finished, Listener, Started, silent
 from ilsvrc.issues import Code
@@ -116,14 +117,14 @@ def _train_rows(source: ByteSource, outer: Members, listener: Listener) -> list[
     tar.refuse_twins(labels)
     listener(Started("index", total_images=sum(s.train_images for s in facts.classes())))
 
-    def rows(at: int) -> _Rows:
+    def _rows(at: int) -> _Rows:
         start = int(outer.offsets[at])
         extent = Extent(start, start + int(outer.sizes[at]), outer.names[at])
         return _class_rows(source, extent, labels[at])
 
     parts = []
     with ThreadPoolExecutor(THREADS) as pool:
-        for part in pool.map(rows, np.argsort(labels).tolist()):
+        for part in pool.map(_rows, np.argsort(labels).tolist()):
             parts.append(part)
             listener(Advanced("index", images=len(part.names)))
     listener(Finished("index"))

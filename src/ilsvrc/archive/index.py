@@ -18,6 +18,9 @@ from ilsvrc.archive.header import BLOCK
 FORMAT = "1"
 """Version of the file format; a file of another version is built anew."""
 
+_CHUNK = 1 << 14
+"""Rows that are made Python values at a time."""
+
 SCHEMA = pa.schema([("name", pa.string()), ("label", pa.int16()), ("offset", pa.int64()), ("size", pa.int64())])
 
 
@@ -67,6 +70,14 @@ class Index(Sequence[Member]):
 
     def __iter__(self) -> Iterator[Member]:
         return (self[i] for i in range(len(self)))
+
+    def members(self, rows: npt.NDArray[np.int64]) -> Iterator[Member]:
+        """Yield the images in these rows, shape (N,): by columns, several times as fast as one by one."""
+        for start in range(0, len(rows), _CHUNK):
+            some = rows[start : start + _CHUNK]
+            names = self.names.take(pa.array(some)).to_pylist()
+            for name, offset, size in zip(names, self.offsets[some].tolist(), self.sizes[some].tolist(), strict=True):
+                yield Member(self.archive, name, offset, size)
 
     def name(self, row: int) -> str:
         """Return the file name of the image in a row."""

@@ -28,16 +28,16 @@ def not_a_tar(head: bytes, archive: Path, member: str = "", offset: int | None =
         Where they lie, for the message.
     """
 
-    def error(code: Code, detail: str, hint: str) -> ArchiveError:
+    def _error(code: Code, detail: str, hint: str) -> ArchiveError:
         return ArchiveError(code, detail, archive, member=member, offset=offset, hint=hint)
 
     for magic, (name, program) in _COMPRESSED.items():
         if head.startswith(magic):
             hint = f"the official archives are not compressed: unpack it with {program} or fetch it again"
-            return error(Code.COMPRESSED, f"this is {name} data, not a tar", hint)
+            return _error(Code.COMPRESSED, f"this is {name} data, not a tar", hint)
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(_HTML):
         hint = "the server sent a page, most likely its login; log in and fetch the archive again"
-        return error(Code.HTML_PAGE, "this is a web page saved as an archive", hint)
+        return _error(Code.HTML_PAGE, "this is a web page saved as an archive", hint)
     if not head:
-        return error(Code.NOT_TAR, "the file is empty", "fetch the archive again")
+        return _error(Code.NOT_TAR, "the file is empty", "fetch the archive again")
     return None

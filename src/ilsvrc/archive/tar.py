@@ -83,6 +83,7 @@ class _Walk:
         self.shared: dict[str, str] = {}  # what a pax global header says of all that follow
 
     def run(self) -> Members:
+        """Walk and prove; return what was found."""
         try:
             end = self._collect()
         except ArchiveError as error:

@@ -117,9 +117,8 @@ class Catalog:
 
     def refs(self, start: int = 0, stop: int | None = None) -> Iterator[SampleRef]:
         """Yield the images of a range in archive order."""
-        for row in self.rows[start:stop].tolist():
-            member = self.index[row]
-            label = int(self.labels[row])
+        rows = self.rows[start:stop]
+        for member, label in zip(self.index.members(rows), self.labels[rows].tolist(), strict=True):
             key = self.wanted.layout.path(self.index.split, label, member.name)
             yield SampleRef(key, member, label if label >= 0 else None)
 

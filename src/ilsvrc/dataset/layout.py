@@ -6,6 +6,7 @@ import re
 import string
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import xxhash
@@ -63,15 +64,15 @@ class Layout:
         """Return the path of an image below the tree's folder; an image without label goes to `{split}/{name}`."""
         if label < 0:
             return f"{split}/{name}"
-        synset = facts.classes()[label]
-        return self.template.format(
-            split=split,
-            wnid=synset.wnid,
-            index=label,
-            devkit_id=synset.devkit_id,
-            word=folder_word(synset.name),
-            name=name,
-        )
+        return self.template.format(split=split, name=name, **_class_fields(label))
+
+
+@cache
+def _class_fields(label: int) -> dict[str, str | int]:
+    """Return what a template may say of a class; kept, since a million images ask for a thousand of them."""
+    synset = facts.classes()[label]
+    word = folder_word(synset.name)
+    return {"wnid": synset.wnid, "index": label, "devkit_id": synset.devkit_id, "word": word}
 
 
 def folder_word(name: str) -> str:

@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ilsvrc.archive.index import Index
+from ilsvrc.dataset.manifest import layout_in, read_manifest
 from ilsvrc.dataset.tree import Tree
 from ilsvrc.files import OWN_FOLDER
 from ilsvrc.issues import Code, Issue
-from ilsvrc.sinks.manifest import layout_in, read_manifest
 
 
 @dataclass(frozen=True, slots=True)

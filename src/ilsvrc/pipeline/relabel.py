@@ -11,11 +11,11 @@ from pathlib import Path
 import pyarrow as pa
 
 from ilsvrc.dataset.layout import Layout
+from ilsvrc.dataset.manifest import metadata_of, read_manifest, write_labels, write_manifest
 from ilsvrc.dataset.tree import Tree, find_splits, survey
 from ilsvrc.errors import DataError, UsageError
 from ilsvrc.events import Listener, Note, silent
 from ilsvrc.files import OWN_FOLDER, locked, sync_path, write_text, written_whole
-from ilsvrc.sinks.manifest import metadata_of, read_manifest, write_labels, write_manifest
 
 INTENT = "relabel.json"
 """What is being renamed: there from the first rename to the last, so that an interrupted run goes on."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ilsvrc.archive import verified
 from ilsvrc.archive.sums import SUMS_FILES, Expected, expected
+from ilsvrc.dataset.manifest import read_manifest
 from ilsvrc.errors import ArchiveError, DamageError
 from ilsvrc.events import Listener, Note
 from ilsvrc.files import OWN_FOLDER, sync_filesystem
@@ -22,7 +23,6 @@ from ilsvrc.pipeline.report import SplitReport, published_report, split_report
 from ilsvrc.pipeline.run import Machinery, run
 from ilsvrc.pipeline.state import State, provenance, refuse_state, state_of
 from ilsvrc.sinks.folder import FolderSink
-from ilsvrc.sinks.manifest import read_manifest
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from enum import Enum, auto
 
+from ilsvrc.dataset.manifest import metadata_of, read_manifest
 from ilsvrc.errors import UsageError
 from ilsvrc.pipeline.journal import Journal
 from ilsvrc.pipeline.plan import Plan
 from ilsvrc.sinks.folder import FolderSink
-from ilsvrc.sinks.manifest import metadata_of, read_manifest
 
 
 class State(Enum):

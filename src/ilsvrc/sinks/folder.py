@@ -14,9 +14,9 @@ import xxhash
 
 from ilsvrc import facts
 from ilsvrc.dataset.catalog import Sample, Unit
+from ilsvrc.dataset.manifest import Row, merged, read_manifest, table_of, write_labels, write_manifest
 from ilsvrc.files import OWN_FOLDER, sync_filesystem, sync_path, write_text, written_whole
 from ilsvrc.sinks.base import Output, Receipt
-from ilsvrc.sinks.manifest import Row, merged, read_manifest, table_of, write_labels, write_manifest
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
 
@@ -46,8 +46,8 @@ class FolderSink:
 
     def write(self, unit: Unit, samples: Iterable[Sample]) -> Receipt:
         """Write the images of a unit, then the part of the manifest that proves them, then make both durable."""
-        folders: set[str] = set()
-        rows = [self._write_image(sample, folders) for sample in samples]
+        staging, folders = self.staging, set[str]()
+        rows = [_write_image(sample, staging, folders) for sample in samples]
         part = self._parts / f"{unit.id}.arrow"
         part.parent.mkdir(parents=True, exist_ok=True)
         write_manifest(table_of(rows), part)
@@ -88,21 +88,11 @@ class FolderSink:
     def _parts(self) -> Path:
         return self.staging / f"{self.split}.parts"
 
-    def _write_image(self, sample: Sample, folders: set[str]) -> Row:
-        """Write one image, over whatever an interrupted run left of it."""
-        key = sample.ref.key
-        folder = key.rpartition("/")[0]
-        if folder not in folders:
-            (self.staging / folder).mkdir(parents=True, exist_ok=True)
-            folders.add(folder)
-        _write_file(f"{self.staging}/{key}", sample.data)
-        label = -1 if sample.ref.label is None else sample.ref.label
-        return Row(key, label, len(sample.data), xxhash.xxh3_128_digest(sample.data))
-
     def _holds_images(self, part: pa.Table) -> bool:
         paths, sizes = part.column("path").to_pylist(), part.column("size").to_pylist()
+        staging = self.staging
         return all(
-            os.stat(f"{self.staging}/{path}").st_size == size  # noqa: PTH116  -- a million of them
+            os.stat(f"{staging}/{path}").st_size == size  # noqa: PTH116  -- a million of them
             for path, size in zip(paths, sizes, strict=True)
         )
 
@@ -111,6 +101,18 @@ def class_index_json() -> str:
     """Return the classes in the form of ImageNet_class_index.json, each name unique: index to wnid and name."""
     entries = (f'"{s.index}": {json.dumps([s.wnid, s.name.replace(" ", "_")])}' for s in facts.classes())
     return "{" + ",\n ".join(entries) + "}\n"
+
+
+def _write_image(sample: Sample, staging: Path, folders: set[str]) -> Row:
+    """Write one image, over whatever an interrupted run left of it; make its folder if it is not in `folders`."""
+    key = sample.ref.key
+    folder = key.rpartition("/")[0]
+    if folder not in folders:
+        (staging / folder).mkdir(parents=True, exist_ok=True)
+        folders.add(folder)
+    _write_file(f"{staging}/{key}", sample.data)
+    label = -1 if sample.ref.label is None else sample.ref.label
+    return Row(key, label, len(sample.data), xxhash.xxh3_128_digest(sample.data))
 
 
 def _write_file(path: str, data: bytes) -> None:

@@ -40,12 +40,12 @@ class ByteSourceContract:
         """Reads of many threads do not disturb each other."""
         wrong: list[int] = []
 
-        def read(start: int) -> None:
+        def _read(start: int) -> None:
             for offset in range(start, len(CONTENT) - 100, 97):
                 if source.read(offset, 100) != CONTENT[offset : offset + 100]:
                     wrong.append(offset)
 
-        threads = [threading.Thread(target=read, args=(start,)) for start in range(8)]
+        threads = [threading.Thread(target=_read, args=(start,)) for start in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -107,12 +107,12 @@ class SinkContract:
         assert sink.holds(copy.write(UNITS[1], samples(UNITS[1])))
 
     def _interrupted(self, sink: Sink, some: Iterator[Sample]) -> None:
-        def stop() -> Iterator[Sample]:
+        def _stop() -> Iterator[Sample]:
             yield from some
             raise InterruptedError
 
         try:
-            sink.write(UNITS[0], stop())
+            sink.write(UNITS[0], _stop())
         except InterruptedError:
             return
 
@@ -148,13 +148,13 @@ class EngineContract:
         """What is in flight is bounded, and closing drops the rest."""
         taken = 0
 
-        def units() -> Iterable[Unit]:
+        def _units() -> Iterable[Unit]:
             nonlocal taken
             for i in range(1000):
                 taken += 1
                 yield Unit(f"u{i}", i, i, 0, 1, 0)
 
-        receipts = engine.run(Squares(tmp_path), units())
+        receipts = engine.run(Squares(tmp_path), _units())
         next(receipts)
         receipts.close()
         assert taken < 100

@@ -1,0 +1,1 @@
+"""Side-by-side benchmarks against peers and against the limit, each a command: `python -m bench.unpack --help`."""

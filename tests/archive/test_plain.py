@@ -1,0 +1,108 @@
+"""The fast walk says what the careful one says: of every tar, whole or damaged."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import ilsvrc.archive.plain
+from ilsvrc.archive.plain import walk
+from ilsvrc.archive.source import FileSource
+from ilsvrc.archive.tar import Extent, Members
+from ilsvrc.archive.tar import walk as walk_with_care
+from ilsvrc.errors import ArchiveError
+from tests.archive.test_tar import FORMATS, entries, tar_bytes
+
+Outcome = tuple[list[str], list[int], list[int]] | str
+
+plain_entries = st.lists(
+    st.tuples(st.text("nab019_ -", min_size=1, max_size=99), st.binary(max_size=1500), st.just("file")),
+    min_size=1,
+    max_size=8,
+    unique_by=lambda entry: entry[0],
+)
+
+
+def outcome(walk: object, path: Path, lead: int = 0) -> Outcome:
+    assert callable(walk)
+    try:
+        found = walk(FileSource(path), Extent(512 * lead, path.stat().st_size, "inner.tar"))
+    except ArchiveError as error:
+        return f"{error.code} {error}"
+    assert isinstance(found, Members)
+    return found.names, found.offsets.tolist(), found.sizes.tolist()
+
+
+def never(*_: object) -> Members:
+    raise AssertionError("walked with care")
+
+
+@given(plain_entries, st.sampled_from(FORMATS), st.integers(0, 2))
+def test_plain_tars_are_not_walked_twice(
+    tmp_path_factory: pytest.TempPathFactory,
+    entries: list[tuple[str, bytes, str]],
+    form: Literal[0, 1, 2],
+    lead: int,
+) -> None:
+    path = tmp_path_factory.mktemp("plain") / "a.tar"
+    path.write_bytes(bytes(512 * lead) + tar_bytes(entries, form))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ilsvrc.archive.plain, "walk_with_care", never)
+        found = outcome(walk, path, lead)
+    assert found == outcome(walk_with_care, path, lead)
+    assert found[0] == [name for name, _, _ in entries]
+
+
+@given(entries, st.sampled_from(FORMATS))
+def test_any_tar_gives_what_the_careful_walk_gives(
+    tmp_path_factory: pytest.TempPathFactory, entries: list[tuple[str, bytes, str]], form: Literal[0, 1, 2]
+) -> None:
+    path = tmp_path_factory.mktemp("any") / "a.tar"
+    path.write_bytes(tar_bytes(entries, form))
+    assert outcome(walk, path) == outcome(walk_with_care, path)
+
+
+@given(plain_entries, st.data())
+def test_changed_bytes_give_what_the_careful_walk_gives(
+    tmp_path_factory: pytest.TempPathFactory, entries: list[tuple[str, bytes, str]], data: st.DataObject
+) -> None:
+    """With and without a checksum that is right again, as a malicious writer would make it."""
+    changed = bytearray(tar_bytes(entries))
+    with tarfile.open(fileobj=io.BytesIO(changed)) as archive:
+        place = data.draw(st.sampled_from([member.offset for member in archive]))
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.one_of(st.integers(0, 511), st.sampled_from([0, 99, 124, 135, 148, 154, 155, 156, 345])))
+        changed[place + at] = data.draw(st.one_of(st.integers(0, 255), st.sampled_from(b"\0 -_/.0185")))
+    if data.draw(st.booleans()):
+        header = changed[place : place + 512]
+        changed[place + 148 : place + 156] = b"%06o\0 " % (sum(header) - sum(header[148:156]) + 256)
+    path = tmp_path_factory.mktemp("changed") / "a.tar"
+    path.write_bytes(changed)
+    assert outcome(walk, path) == outcome(walk_with_care, path)
+
+
+@given(plain_entries, st.data())
+def test_a_cut_or_longer_tar_gives_what_the_careful_walk_gives(
+    tmp_path_factory: pytest.TempPathFactory, entries: list[tuple[str, bytes, str]], data: st.DataObject
+) -> None:
+    whole = tar_bytes(entries)
+    cut = data.draw(st.integers(0, len(whole)))
+    path = tmp_path_factory.mktemp("cut") / "a.tar"
+    path.write_bytes(whole[:cut] + data.draw(st.sampled_from([b"", bytes(3 << 20), b"x", bytes(512) + whole])))
+    assert outcome(walk, path) == outcome(walk_with_care, path)
+
+
+@pytest.mark.parametrize("size", [b"-0000001000", b"0000001_000", b"+0000001000", b"    0001000", b"00000010 00"])
+def test_what_int_would_take_for_a_size_is_walked_with_care(size: bytes, tmp_path: Path) -> None:
+    data = bytearray(tar_bytes([("a", bytes(512), "file"), ("b", b"", "file")]))
+    data[124:135] = size
+    data[148:156] = b"%06o\0 " % (sum(data[:512]) - sum(data[148:156]) + 256)
+    path = tmp_path / "a.tar"
+    path.write_bytes(data)
+    assert outcome(walk, path) == outcome(walk_with_care, path)
