@@ -5,7 +5,7 @@ DEMO := demo
 SIZE ?= 2e9
 RUNS ?= 5
 
-.PHONY: help setup demo test bench bench-full bench-labels campaign-detect lint types layers facts clean
+.PHONY: help setup demo test bench bench-full bench-fetch bench-labels campaign-detect campaign-fetch lint types layers facts clean
 
 help:  ## say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /: /'
@@ -16,7 +16,7 @@ setup: .venv/installed  ## make the virtual environment
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..."; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[devkit]' --group dev
+	$(BIN)/python -m pip install --quiet --editable '.[devkit,fetch,fsspec]' --group dev
 	@touch $@
 
 demo: setup  ## write a miniature ILSVRC 2012, prepare it, check it
@@ -42,6 +42,12 @@ bench-labels: setup  ## time conversion and detection
 
 campaign-detect: setup  ## simulate models under every scheme: how often the right one is named
 	$(BIN)/python -m bench.detection
+
+campaign-fetch: setup  ## kill one transfer of 300 MB ten times and count what it costs: some minutes
+	$(BIN)/python -m pytest -m slow -s tests/cli/test_fetch.py
+
+bench-fetch: setup  ## time fetch against plain aria2c on the same server
+	$(BIN)/python -m bench.fetch
 
 lint: setup  ## look for mistakes and for what is not formatted
 	$(BIN)/ruff check .

@@ -9,7 +9,8 @@
     ├── UsageError                  2   the call is at fault
     │   └── LayoutError                 a layout template that can't be used
     └── MachineError                3   the machine is at fault: disk, permissions, a lock, a lost worker
-        └── MissingExtraError           an optional dependency is not installed
+        ├── MissingExtraError           an optional dependency is not installed
+        └── NetworkError                a server or the way to it failed: the same call may work later
 
 An error says what is wrong and where; its `hint` says what to do.
 """
@@ -140,3 +141,7 @@ class MissingExtraError(MachineError):
 
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(f"this needs {package}, which is not installed", hint=f"pip install 'ilsvrc[{extra}]'")
+
+
+class NetworkError(MachineError):
+    """A server, or the way to it, failed: the same call may work later."""

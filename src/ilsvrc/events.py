@@ -17,11 +17,15 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Advanced:
-    """A stage moved on by so many bytes and images since its last event."""
+    """A stage moved on by so many bytes and images since its last event.
+
+    `detail` is a few words on how it goes (speed, connections, time left), where the sender knows better.
+    """
 
     stage: str
     bytes: int = 0
     images: int = 0
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)

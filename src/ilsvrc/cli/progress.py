@@ -66,6 +66,7 @@ class Progress:
         stage = self._stages[event.stage]
         stage.bytes += event.bytes
         stage.images += event.images
+        stage.detail = event.detail
         if self._bars and stage.bar is not None:
             self._bars.update(stage.bar, completed=stage.done)
         elif time.monotonic() - stage.printed >= PLAIN_INTERVAL:
@@ -87,6 +88,7 @@ class _Stage:
         self.total_images = event.total_images
         self.bytes = 0
         self.images = 0
+        self.detail = ""
         self.started = self.printed = time.monotonic()
         self.bar: bars.TaskID | None = None
 
@@ -96,7 +98,9 @@ class _Stage:
         return self.bytes if self.total_bytes else self.images
 
     def rates(self) -> str:
-        """Return bytes and images a second, whichever there are."""
+        """Return bytes and images a second, whichever there are, or what the sender said instead."""
+        if self.detail:
+            return self.detail
         seconds = max(time.monotonic() - self.started, 1e-3)
         rates = [f"{decimal(int(self.bytes / seconds))}/s"] if self.bytes else []
         rates += [f"{self.images / seconds:,.0f} images/s"] if self.images else []
@@ -107,7 +111,7 @@ class _Stage:
         total = self.total_bytes or self.total_images
         share = self.done / total if total else 0.0
         seconds = time.monotonic() - self.started
-        left = f", {seconds * (1 - share) / share:,.0f} s left" if share else ""
+        left = f", {seconds * (1 - share) / share:,.0f} s left" if share and not self.detail else ""
         return f"{self.name}: {share:.0%}, {self.rates()}{left}" if total else f"{self.name}: {self.rates()}"
 
     def summary(self) -> str:

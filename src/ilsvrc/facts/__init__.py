@@ -15,6 +15,8 @@ from ilsvrc.facts.classes import ClassTable, Synset, classes
 from ilsvrc.facts.hierarchy import Hierarchy, hierarchy
 from ilsvrc.facts.images import anomalies, val_blacklist, val_labels
 from ilsvrc.facts.schemes import LabelScheme, convert, permutation, scheme, schemes
+from ilsvrc.facts.sizes import known_by_size
+from ilsvrc.facts.sources import academic_magnet, infohashes, official_url, urls
 
 __all__ = [
     "DEVKIT",
@@ -27,16 +29,21 @@ __all__ = [
     "Hierarchy",
     "LabelScheme",
     "Synset",
+    "academic_magnet",
     "anomalies",
     "archive_with_digest",
     "archives",
     "classes",
     "convert",
     "hierarchy",
+    "infohashes",
+    "known_by_size",
     "official",
+    "official_url",
     "permutation",
     "scheme",
     "schemes",
+    "urls",
     "val_blacklist",
     "val_labels",
 ]

@@ -49,7 +49,7 @@ class DigestSink:
         """Whether a receipt is still true: nobody takes the file away but `finish`."""
         return receipt.error is None and self.part.exists()
 
-    def finish(self, receipts: Sequence[Receipt], proved: Verified | None) -> None:
+    def finish(self, receipts: Sequence[Receipt], proved: Verified | None) -> None:  # noqa: ARG002  -- of any archive
         """Keep the digests beside the index, in its order."""
         index = open_index(self.source)
         images = sum(receipt.samples for receipt in receipts)

@@ -1,0 +1,81 @@
+"""`ilsvrc fetch`: get the archives."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.filesize import decimal
+
+from ilsvrc.cli.app import app
+from ilsvrc.cli.output import progress, show
+from ilsvrc.errors import UsageError
+from ilsvrc.fetch import Credentials, FetchReport, FetchRequest, Limits
+from ilsvrc.fetch import fetch as fetch_archives
+from ilsvrc.fetch.sources import file_name
+
+_EXAMPLES = """**Examples**
+
+`ilsvrc fetch train val devkit --to /data/imagenet --cookies cookies.txt` -- from image-net.org, as a logged-in user
+
+`ilsvrc fetch train val --to /data/imagenet --torrent academic` -- from Academic Torrents
+
+`ilsvrc fetch val --to /data/imagenet --url https://a/val.tar --url https://b/val.tar` -- from two mirrors at once
+"""
+
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
+
+
+@app.command(epilog=_EXAMPLES)
+def fetch(
+    archives: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[ARCHIVE ...]", help="train, val, test, devkit or file names; all but test if none."),
+    ] = None,
+    to: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the archives.")] = Path(),
+    url: Annotated[list[str] | None, typer.Option(help="A server of one archive; repeat for mirrors.")] = None,
+    torrent: Annotated[
+        list[str] | None, typer.Option(metavar="FILE|MAGNET|academic", help="A torrent of one archive.")
+    ] = None,
+    cookies: Annotated[Path | None, typer.Option(help="Cookies of a logged-in browser (cookies.txt).")] = None,
+    header: Annotated[list[str] | None, typer.Option(help="A header line for the server.")] = None,
+    netrc: Annotated[Path | None, typer.Option(help="A netrc file with user and password.")] = None,
+    connections: Annotated[int, typer.Option(help="Connections to the servers of one archive.")] = 16,
+    max_speed: Annotated[str, typer.Option(metavar="RATE", help="Bytes a second, such as 20M; 0: no limit.")] = "0",
+    seed_ratio: Annotated[float, typer.Option(help="Give back this share to other peers afterwards.")] = 0.0,
+    patience: Annotated[float, typer.Option(metavar="SECONDS", help="Go on trying while nothing comes.")] = 300.0,
+    dht: Annotated[bool, typer.Option(help="Find peers without a tracker.")] = True,
+) -> None:
+    """Get the archives whole, over many connections or BitTorrent, and verify them.
+
+    Interrupted at any moment, by Ctrl-C, a kill or a power cut, the same command goes on where it stopped.
+    """
+    request = FetchRequest(
+        folder=to,
+        names=tuple(file_name(word) for word in archives or ()),
+        urls=tuple(url or ()),
+        torrents=tuple(torrent or ()),
+        credentials=Credentials(cookies, tuple(header or ()), netrc),
+        limits=Limits(connections, rate(max_speed), seed_ratio, patience, dht),
+    )
+    with progress() as listener:
+        report = fetch_archives(request, listener)
+    show(report.to_json(), lambda console: _print(console, report))
+
+
+def rate(text: str) -> int:
+    """Return bytes a second for a number with k, M or G after it."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([kKmMgG]?)", text)
+    if match is None:
+        raise UsageError(f"{text}: not a rate", hint="bytes a second, such as 500k, 20M or 0")
+    return int(float(match[1]) * _UNITS[match[2].lower()])
+
+
+def _print(console: Console, report: FetchReport) -> None:
+    for one in report.archives:
+        came = f"{decimal(one.received)} came in {one.seconds:,.0f} s" if one.seconds else "it was there"
+        against = f"right by {one.against}" if one.against else "NOT verified"
+        console.print(f"{one.path}: {decimal(one.size)}, {one.digest} {against}, {came}", markup=False)

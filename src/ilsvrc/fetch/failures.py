@@ -1,0 +1,98 @@
+"""Turn what a server, the network or aria2c says into one error that tells what to do."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from typing import Any
+from urllib.parse import urlsplit
+
+from ilsvrc.errors import ArchiveError, IlsvrcError, MachineError, NetworkError, UsageError
+from ilsvrc.issues import Code
+
+LOGIN_HINT = "log in with a browser and pass its cookies (--cookies FILE), or use --header or --netrc"
+AGAIN = "run the same command again: it goes on where it stopped"
+
+_UNKNOWN = 1
+_TIMED_OUT, _NOT_FOUND, _CANT_RESUME, _NO_SPACE, _NO_NAME = 2, 3, 8, 9, 19
+_CANT_OPEN, _CANT_CREATE, _IO_ERROR, _NO_FOLDER, _BAD_REPLY, _LOGIN = 15, 16, 17, 18, 22, 24
+_FILES = {_CANT_OPEN, _CANT_CREATE, _IO_ERROR, _NO_FOLDER}
+
+
+class DamagedControlError(NetworkError):
+    """The control file of a part can't be read."""
+
+
+class CannotResumeError(NetworkError):
+    """The server broke off and can't go on in the middle of a file."""
+
+
+def shown(url: str) -> str:
+    """Return a URL as it may be printed: without a user's name, password or signed query."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def http_failure(url: str, status: int) -> IlsvrcError:
+    """Return the error for an HTTP status of 400 and above."""
+    where = shown(url)
+    match status:
+        case 401:
+            return UsageError(f"{where}: the server wants a login (401)", hint=LOGIN_HINT)
+        case 403:
+            return UsageError(f"{where}: the server refuses this login (403)", hint=LOGIN_HINT)
+        case 404 | 410:
+            return UsageError(f"{where}: no such file on the server ({status})", hint="look the URL up again")
+        case 416:
+            detail = "the server has no bytes there (416): its file is empty, or shorter than it was"
+            return ArchiveError(Code.WRONG_SIZE, detail, where, hint="look the URL up again")
+        case _ if status >= 500 or status in (408, 429):
+            return NetworkError(f"{where}: the server is in trouble ({status})", hint="try again later")
+    return UsageError(f"{where}: the server answers {status}", hint="look the URL up again")
+
+
+def request_failure(url: str, error: Exception) -> IlsvrcError:
+    """Return the error for a request that brought no answer."""
+    reason = getattr(error, "reason", error)
+    where, host = shown(url), urlsplit(url).hostname
+    match reason:
+        case socket.gaierror():
+            return NetworkError(f"{where}: no address is known for {host}", hint="check the URL and the network")
+        case ConnectionRefusedError():
+            return NetworkError(
+                f"{where}: {host} refuses connections", hint="check the URL's port, or try again later"
+            )
+        case ssl.SSLCertVerificationError():
+            return MachineError(f"{where}: the certificate of {host} can't be trusted: {reason.verify_message}")
+        case TimeoutError():
+            return NetworkError(f"{where}: {host} does not answer", hint="try again later")
+    return NetworkError(f"{where}: {reason}", hint="try again later")
+
+
+def disk_full(name: str) -> MachineError:
+    """Return the error for a disk without space."""
+    return MachineError(f"{name}: the disk is full", hint=f"free some space, then {AGAIN}")
+
+
+def engine_failure(name: str, status: dict[str, Any]) -> IlsvrcError:
+    """Return the error for a download that aria2c gave up; `status` is its aria2.tellStatus.
+
+    Codes are those of the section "EXIT STATUS" in aria2's manual.
+    """
+    code, message = int(status.get("errorCode", 1)), status.get("errorMessage", "")
+    if code == _UNKNOWN and message == "Download aborted.":
+        return DamagedControlError(f"{name}: aria2c can't go on with what is there", hint="remove its .part files")
+    if code == _NO_SPACE or "No space left" in message:
+        return disk_full(name)
+    if code in _FILES or "write into the segment file" in message:
+        return MachineError(f"{name}: can't be written: {message}", hint=f"check the folder, then {AGAIN}")
+    if code == _NOT_FOUND:
+        return UsageError(f"{name}: no such file on the server (404)", hint="look the URL up again")
+    if code == _LOGIN:
+        return UsageError(f"{name}: the server wants a login (401)", hint=LOGIN_HINT)
+    if code == _CANT_RESUME:
+        return CannotResumeError(f"{name}: the server broke off and can't resume")
+    if code == _BAD_REPLY and "status=403" in message:
+        return UsageError(f"{name}: the server refuses this login (403)", hint=LOGIN_HINT)
+    known = {_TIMED_OUT: "no answer in time", _NO_NAME: "the server's name can't be resolved"}
+    return NetworkError(f"{name}: {known.get(code, message or f'aria2c gave up ({code})')}", hint=AGAIN)

@@ -1,0 +1,121 @@
+"""One archive of a request, from what lies on disk to the verified file."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from ilsvrc.archive.sums import Expected
+from ilsvrc.errors import ArchiveError
+from ilsvrc.events import Listener, Note
+from ilsvrc.facts import Digest, archive_with_digest
+from ilsvrc.fetch.aria2 import Aria2
+from ilsvrc.fetch.part import Part
+from ilsvrc.fetch.probe import is_page
+from ilsvrc.fetch.request import Fetched, FetchRequest
+from ilsvrc.fetch.seeding import seed
+from ilsvrc.fetch.sources import Sources
+from ilsvrc.fetch.survey import Survey, check_space, survey
+from ilsvrc.fetch.transfer import Transfer
+from ilsvrc.fetch.verify import confirm, expected, hash_file, known_digest
+from ilsvrc.issues import Code
+
+
+class Job:
+    """One archive of a request: `look` first, then `bring` what is not there."""
+
+    def __init__(self, engine: Aria2, sources: Sources, request: FetchRequest, listener: Listener) -> None:
+        self._engine = engine
+        self._sources = sources
+        self._request = request
+        self._listener = listener
+        self._part = Part(request.folder, sources.name)
+
+    def look(self) -> Fetched | Survey:
+        """Return the archive if it is there and right, else what its sources say; nothing is fetched yet."""
+        final = self._part.final
+        wanted = expected(final, final.stat().st_size) if final.exists() and not self._part.by_hand else None
+        if wanted:
+            digest = known_digest(final, wanted, self._listener)
+            if digest == wanted.digest:
+                return self._there(digest, wanted)
+        found = survey(self._sources, self._request, self._listener)
+        if final.exists():
+            return self._reuse(found)
+        return found
+
+    def bring(self, found: Survey) -> Fetched:
+        """Fetch the archive, verify it and give it its name; a wrong one is mended, or fetched once more."""
+        started, received = time.monotonic(), 0
+        for last in (False, True):
+            digest, brought = self._fetch(found)
+            received += brought
+            wanted = self._wanted()
+            if wanted is None or wanted.digest == digest:
+                against = self._publish(found, digest, wanted)
+                cost = received, time.monotonic() - started
+                return Fetched(self._part.name, self._part.final, found.size, digest, against, *cost)
+            self._object(found, digest, wanted, last=last)
+        raise AssertionError("unreachable: the last objection is an error")
+
+    def _reuse(self, found: Survey) -> Fetched | Survey:
+        """Make use of a file that lies there under the final name and is not known to be right."""
+        size, name = self._part.final.stat().st_size, self._part.name
+        if size == found.size and not self._part.by_hand and expected(self._part.final, size) is None:
+            return self._there(known_digest(self._part.final, None, self._listener), None)
+        self._part.adopt()
+        if self._part.control.exists() or (size < found.size and not is_page(self._part.path)):
+            self._listener(Note(f"{name}: goes on from the file that lies there"))
+        elif not found.torrent:
+            aside = self._part.set_aside(".corrupt")
+            self._listener(Note(f"{name}: the file that lies there is wrong; kept as {aside.name}", warning=True))
+        return found
+
+    def _fetch(self, found: Survey) -> tuple[Digest, int]:
+        """Complete the part; return its digest and how many bytes came."""
+        part = self._part
+        if part.looks_whole(found.size):
+            digest = hash_file(part.path, self._listener)
+            wanted = self._wanted()
+            if wanted and digest == wanted.digest:
+                return digest, 0
+        hasher, received = Transfer(self._engine, self._sources, self._request, self._listener).run(found)
+        return hash_file(part.path, self._listener, hasher), received
+
+    def _object(self, found: Survey, digest: Digest, wanted: Expected, *, last: bool) -> None:
+        """Deal with a whole file of the wrong digest: leave it to its piece hashes, or set it aside."""
+        detail = f"its MD5 is {digest.hex} and should be {wanted.digest.hex} ({wanted.against})"
+        other = archive_with_digest(digest)
+        if other:
+            detail += f": this is {other.name}, {other.contents}"
+        if found.torrent and not last:
+            self._listener(Note(f"{self._part.name}: {detail}; its pieces are checked one by one", warning=True))
+            return
+        aside = self._part.set_aside(".corrupt")
+        if last or other:
+            hint = "the source holds another file than the one expected: choose another"
+            raise ArchiveError(Code.WRONG_DIGEST, f"{detail}; kept as {aside.name}", self._part.name, hint=hint)
+        self._listener(Note(f"{self._part.name}: {detail}; kept as {aside.name}, fetched once more", warning=True))
+        check_space(self._request.folder, [found])
+
+    def _publish(self, found: Survey, digest: Digest, wanted: Expected | None) -> str | None:
+        """Give the verified part its name, write the record that spares others the hashing, and say who vouches."""
+        self._part.publish()
+        against = wanted.against if wanted else "torrent" if found.torrent else None
+        if against:
+            confirm(self._part.final, digest, against)
+        else:
+            text = f"{self._part.name}: nobody says what its digest should be, so it could not be verified"
+            self._listener(Note(f"{text}; a file MD5SUMS in the folder would", warning=True))
+        if found.torrent:
+            for event in seed(self._engine, found.torrent, self._part.final, self._request.limits):
+                self._listener(event)
+        return against
+
+    def _wanted(self) -> Expected | None:
+        """Return what the whole part should be."""
+        return expected(self._part.final, self._part.path.stat().st_size)
+
+    def _there(self, digest: Digest, wanted: Expected | None) -> Fetched:
+        path: Path = self._part.final
+        return Fetched(self._part.name, path, path.stat().st_size, digest, wanted.against if wanted else None)

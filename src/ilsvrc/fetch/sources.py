@@ -1,0 +1,130 @@
+"""Decide where each archive comes from: a pure plan of URLs and torrents by file name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
+
+from ilsvrc import facts
+from ilsvrc.errors import UsageError
+from ilsvrc.fetch.failures import shown
+from ilsvrc.fetch.request import FetchRequest
+from ilsvrc.fetch.torrents import ACADEMIC, Torrent
+
+SHORT = {"train": facts.TRAIN, "val": facts.VAL, "test": facts.TEST, "devkit": facts.DEVKIT}
+"""What an archive may be called on the command line, besides its file name."""
+
+DEFAULT = (facts.TRAIN, facts.VAL, facts.DEVKIT)
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where one archive comes from.
+
+    name : file name
+    urls : servers of this one file
+    torrent : of this one file, or None
+    """
+
+    name: str
+    urls: tuple[str, ...]
+    torrent: Torrent | None = None
+
+
+def file_name(word: str) -> str:
+    """Return the official file name for a short name or a file name; UsageError where it is neither."""
+    name = SHORT.get(word, word)
+    if facts.official(name) is None:
+        raise UsageError(f"no archive is called {word}", hint=f"one of {', '.join(SHORT)}, or an official file name")
+    return name
+
+
+def wanted(request: FetchRequest) -> tuple[str, ...]:
+    """Return the names of a request, before any torrent is read: empty where only the torrents know."""
+    named = request.names or tuple(filter(None, map(_basename, request.urls)))
+    if named or (request.torrents and request.torrents != (ACADEMIC,) and not request.urls):
+        return tuple(dict.fromkeys(named))
+    if request.torrents and not request.urls and not request.credentials:
+        return tuple(name for name in DEFAULT if name in facts.infohashes())
+    return DEFAULT
+
+
+def plan(request: FetchRequest, torrents: Iterable[Torrent]) -> list[Sources]:
+    """Return the sources of every archive of a request, the URLs and torrents matched by file name.
+
+    Where one archive is named, every URL and torrent is its own, whatever the file is called there.
+    """
+    found = list(torrents)
+    names = wanted(request) or tuple(dict.fromkeys(t.name for t in found))
+    _refuse_paths(names)
+    single = len(names) == 1
+    planned = [_sources(name, request, found, single=single) for name in names]
+    _refuse_unused(request, found, planned)
+    _refuse_leaks(request, planned)
+    return planned
+
+
+def _sources(name: str, request: FetchRequest, torrents: list[Torrent], *, single: bool) -> Sources:
+    torrent = next((t for t in torrents if t.name == name or single), None)
+    urls = tuple(_resolved(url, name) for url in request.urls if single or _basename(url) in ("", name))
+    if not urls and (request.credentials or not torrent):
+        urls = (_official(name, request),)
+    return Sources(name, urls, torrent)
+
+
+def _official(name: str, request: FetchRequest) -> str:
+    if facts.official(name) is None:
+        raise UsageError(f"{name}: not an archive of image-net.org", hint="say where it is with --url or --torrent")
+    if not request.credentials:
+        raise UsageError(f"{name}: image-net.org gives it to those who are logged in", hint=instructions())
+    return facts.official_url(name)
+
+
+def instructions() -> str:
+    """Return the page that says how to come by a login and how to hand it over."""
+    return "\n".join(
+        (
+            f"three ways to get the archives:\n  1. Sign up at {facts.urls('login')[0]} and accept the terms at",
+            f"     {facts.urls('terms')[0]}. Log in with a browser, export the cookies of",
+            "     image-net.org with an extension (Netscape format, cookies.txt), and add --cookies cookies.txt",
+            '     (or --header "Cookie: ...", or --netrc FILE where the server takes a password).',
+            "  2. Academic Torrents: add --torrent academic (train and val).",
+            "  3. Your own mirror: add --url https://.../ILSVRC2012_img_train.tar, more than once for more servers.",
+        )
+    )
+
+
+def _refuse_paths(names: Iterable[str]) -> None:
+    """Refuse a name that would lead out of the folder, or hide in it: a URL or a torrent may hold anything."""
+    for name in names:
+        if "/" in name or "\0" in name or name.startswith("."):
+            raise UsageError(f"{name!r}: not a file name", hint="name the archive")
+
+
+def _refuse_unused(request: FetchRequest, torrents: list[Torrent], planned: list[Sources]) -> None:
+    names = {sources.name for sources in planned}
+    if len(names) == 1:
+        return
+    unused = [shown(url) for url in request.urls if _basename(url) not in ("", *names)]
+    unused += [torrent.name for torrent in torrents if torrent.name not in names]
+    if unused:
+        hint = "with several archives, a URL or torrent must bear the name of one of them"
+        raise UsageError(f"{unused[0]}: none of the archives asked for", hint=hint)
+
+
+def _refuse_leaks(request: FetchRequest, planned: list[Sources]) -> None:
+    """Refuse headers that aria2c would show to more than one server: mirrors, or a torrent's trackers."""
+    hosts = {urlsplit(url).hostname for sources in planned for url in sources.urls}
+    if request.credentials.headers and (len(hosts) > 1 or any(s.torrent for s in planned)):
+        hint = "give --header with one server alone; --cookies and --netrc go only to the server they name"
+        raise UsageError("a --header would be sent to every server and tracker", hint=hint)
+
+
+def _basename(url: str) -> str:
+    """Return the file name at the end of a URL; empty where the URL is a folder."""
+    return unquote(urlsplit(url).path.rpartition("/")[2])
+
+
+def _resolved(url: str, name: str) -> str:
+    return url if _basename(url) else url + name

@@ -1,0 +1,97 @@
+"""Torrent files and magnet links, read by aria2c itself."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from ilsvrc.errors import NetworkError, UsageError
+from ilsvrc.events import Finished, Listener, Started
+from ilsvrc.facts import academic_magnet
+from ilsvrc.fetch.aria2 import Aria2
+from ilsvrc.fetch.failures import AGAIN, engine_failure
+from ilsvrc.fetch.part import state_folder
+from ilsvrc.fetch.request import FetchRequest
+
+ACADEMIC = "academic"
+_POLL = 0.1  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Torrent:
+    """A torrent of one archive.
+
+    name : of the file in it
+    size : bytes
+    piece : bytes of a piece
+    infohash : 40 hexadecimal digits
+    data : the torrent file itself
+    """
+
+    name: str
+    size: int
+    piece: int
+    infohash: str
+    data: bytes
+
+
+def expand(sources: tuple[str, ...], names: tuple[str, ...]) -> list[str]:
+    """Return torrent files and magnet links, with `academic` replaced by the link of each archive that has one."""
+    links = [link for link in map(academic_magnet, names) if link]
+    if ACADEMIC in sources and not links:
+        raise UsageError("Academic Torrents holds the train and val archives only", hint="name one of them")
+    return [s for s in sources if s != ACADEMIC] + (links if ACADEMIC in sources else [])
+
+
+def read_torrent(engine: Aria2, source: str, request: FetchRequest, listener: Listener) -> Torrent:
+    """Return the torrent in a file, or behind a magnet link; UsageError where it is not one of a single file."""
+    if source.startswith("magnet:"):
+        data = _metadata(engine, source, request, listener)
+    else:
+        path = Path(source)
+        if not path.is_file():
+            raise UsageError(
+                f"{source}: there is no such torrent file", hint="give a file, a magnet link or `academic`"
+            )
+        data = path.read_bytes()
+    return _describe(engine, source, data)
+
+
+def _describe(engine: Aria2, source: str, data: bytes) -> Torrent:
+    gid = engine.add_torrent(data, [], {"pause": "true"})
+    status = engine.status(gid)
+    engine.forget(gid)
+    files = status["files"]
+    if len(files) != 1 or "bittorrent" not in status:
+        raise UsageError(f"{source}: holds {len(files)} files", hint="give a torrent of one archive")
+    name, size, piece = status["bittorrent"]["info"]["name"], int(files[0]["length"]), int(status["pieceLength"])
+    return Torrent(name, size, piece, status["infoHash"], data)
+
+
+def _metadata(engine: Aria2, link: str, request: FetchRequest, listener: Listener) -> bytes:
+    """Get the torrent behind a magnet link from its peers; it is kept beside the archives for the next run."""
+    folder = state_folder(request.folder)
+    options = {"dir": str(folder), "bt-metadata-only": "true", "bt-save-metadata": "true"}
+    gid = engine.add([link], options | {"bt-load-saved-metadata": "true"})
+    listener(Started("torrent"))
+    try:
+        infohash = _await_metadata(engine, gid, request.limits.patience)
+    finally:
+        engine.forget(gid)
+    listener(Finished("torrent"))
+    return (folder / f"{infohash}.torrent").read_bytes()
+
+
+def _await_metadata(engine: Aria2, gid: str, patience: float) -> str:
+    end = time.monotonic() + patience
+    while True:
+        status = engine.status(gid)
+        if status["status"] == "complete":
+            return str(status["infoHash"])
+        if status["status"] == "error":
+            raise engine_failure("magnet link", status)
+        if time.monotonic() > end:
+            detail = f"no peer gave the torrent behind the magnet link in {patience:,.0f} s"
+            raise NetworkError(detail, hint=f"add --url or a torrent file, or {AGAIN}")
+        time.sleep(_POLL)

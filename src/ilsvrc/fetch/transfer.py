@@ -1,0 +1,168 @@
+"""Bring one archive to disk, through every failure that passes."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import replace
+
+from ilsvrc.errors import IlsvrcError, NetworkError
+from ilsvrc.events import Listener, Note, silent
+from ilsvrc.fetch.aria2 import Aria2, Options
+from ilsvrc.fetch.digest import PrefixHasher, leading_bytes
+from ilsvrc.fetch.failures import AGAIN, CannotResumeError, DamagedControlError, disk_full, engine_failure
+from ilsvrc.fetch.meter import Meter
+from ilsvrc.fetch.options import SMALLEST_PIECE, WHOLE_OPTIONS, file_options, piece_length
+from ilsvrc.fetch.part import Origin, Part
+from ilsvrc.fetch.request import FetchRequest
+from ilsvrc.fetch.sources import Sources
+from ilsvrc.fetch.survey import Survey, check_unchanged, survey
+
+_POLL = 0.2  # seconds between two looks at aria2c
+_KEEP = 3.0  # seconds between two copies of the control file
+_LONGEST_WAIT = 30.0  # seconds between two attempts
+_FULL = 1 << 20  # bytes: with fewer free, whatever failed failed for that
+_RESTARTS = 5  # times that a server which can't resume may break off
+
+
+class Transfer:
+    """One archive under way: attempts until its part is whole, or `patience` has passed without a byte."""
+
+    def __init__(self, engine: Aria2, sources: Sources, request: FetchRequest, listener: Listener) -> None:
+        self._engine = engine
+        self._sources = sources
+        self._request = request
+        self._listener = listener
+        self._part = Part(request.folder, sources.name)
+        self._hasher = PrefixHasher(self._part.path)
+        self._restarts = 0
+
+    def run(self, found: Survey) -> tuple[PrefixHasher, int]:
+        """Complete the part; return the hasher that followed it, and how many bytes this call brought."""
+        meter = Meter(found.name, found.size, self._listener)
+        try:
+            self._persist(found, meter)
+        except KeyboardInterrupt:
+            self._listener(Note(f"{found.name}: {meter.done:,} of {found.size:,} bytes are here and will be kept"))
+            raise
+        finally:
+            self._hasher.stop()
+        meter.finish()
+        return self._hasher, meter.received
+
+    def _persist(self, found: Survey, meter: Meter) -> None:
+        wait = 1.0
+        while True:
+            before = meter.done
+            try:
+                return self._attempt(found, meter)
+            except DamagedControlError:
+                if not self._part.distrust_control():
+                    raise
+                continue
+            except NetworkError as error:
+                wait = 1.0 if meter.done != before else min(2 * wait, _LONGEST_WAIT)
+                self._give_up(error, meter)
+                self._listener(Note(f"{error}; trying again", warning=True))
+            time.sleep(min(wait, self._request.limits.patience / 4))
+            found = self._look_again(found)
+
+    def _give_up(self, error: NetworkError, meter: Meter) -> None:
+        """Raise the error where trying again has lost its point."""
+        patience = self._request.limits.patience
+        if isinstance(error, CannotResumeError):
+            self._restarts += 1
+        if self._restarts > _RESTARTS:
+            raise NetworkError(f"{error}, {self._restarts} times over", hint="find a better server") from error
+        if meter.idle >= patience:
+            raise NetworkError(f"{error}: not a byte came for {patience:,.0f} s", hint=AGAIN) from error
+
+    def _look_again(self, found: Survey) -> Survey:
+        """Ask the servers anew, since the file may have changed; out of reach, they are believed unchanged."""
+        try:
+            return survey(self._sources, self._request, silent)
+        except NetworkError:
+            return found
+
+    def _attempt(self, found: Survey, meter: Meter) -> None:
+        check_unchanged(self._part, found, self._listener)
+        if not found.resumes:
+            self._start_over()
+        options = self._prepare(found)
+        if not self._part.control.exists():
+            self._hasher.stop()
+            self._hasher = PrefixHasher(self._part.path)
+        meter.resume(kept=self._part.path.exists())
+        urls = [p.url for p in found.probes]
+        if found.torrent:
+            gid = self._engine.add_torrent(found.torrent.data, urls, options)
+        else:
+            gid = self._engine.add(urls, options)
+        try:
+            self._watch(gid, meter)
+        finally:
+            self._engine.forget(gid)
+        self._part.origin = replace(self._part.origin, prefix=self._part.path.stat().st_size)
+
+    def _start_over(self) -> None:
+        if self._part.path.exists():
+            self._listener(Note(f"{self._part.name}: the server can't resume, so it begins anew", warning=True))
+        self._part.restart()
+
+    def _prepare(self, found: Survey) -> Options:
+        """Bring the part in line with its sources and return the options for aria2c."""
+        part, infohash = self._part, found.torrent.infohash if found.torrent else ""
+        recheck = (
+            bool(infohash) and part.path.exists() and (not part.control.exists() or part.origin.infohash != infohash)
+        )
+        if recheck:
+            part.control.unlink(missing_ok=True)
+        elif not infohash:
+            part.settle()
+        versions = part.origin.versions | {p.url: p.version for p in found.probes}
+        piece = found.torrent.piece if found.torrent else self._piece(found.size)
+        part.origin = Origin(found.size, part.origin.prefix, piece, infohash, versions)
+        return self._options(found, recheck=recheck)
+
+    def _piece(self, size: int) -> int:
+        """Return the piece length to use: that of the control file, which loses pieces where it is changed."""
+        kept = self._part.origin.piece if self._part.control.exists() else 0
+        return max(kept, SMALLEST_PIECE) if kept else piece_length(size)
+
+    def _options(self, found: Survey, *, recheck: bool) -> Options:
+        target = {"index-out": f"1={self._part.path.name}"} if found.torrent else {"out": self._part.path.name}
+        options = file_options(self._request.limits, self._part.origin.piece) | target
+        options |= {"dir": str(self._part.folder.resolve()), "check-integrity": str(recheck).lower()}
+        if not found.resumes:
+            options |= WHOLE_OPTIONS
+        headers = list(self._request.credentials.headers) if all(p.private for p in found.probes) else []
+        heads = bool(found.probes) and all(p.knows_head for p in found.probes)
+        return options | {"header": headers, "use-head": str(heads).lower()}
+
+    def _watch(self, gid: str, meter: Meter) -> None:
+        kept = time.monotonic()
+        while True:
+            status = self._engine.status(gid)
+            meter.take(status)
+            self._follow(status)
+            if status["status"] == "complete":
+                return
+            if status["status"] != "active" and status["status"] != "waiting":
+                raise self._failure(status)
+            if meter.idle >= self._request.limits.patience:
+                raise NetworkError(f"{self._part.name}: stalled")
+            if time.monotonic() - kept > _KEEP:
+                self._part.keep_control()
+                kept = time.monotonic()
+            time.sleep(_POLL)
+
+    def _failure(self, status: dict[str, str]) -> IlsvrcError:
+        """Return the error for a download that ended badly; aria2c does not always know that the disk is full."""
+        full = shutil.disk_usage(self._part.folder).free < _FULL
+        return disk_full(self._part.name) if full else engine_failure(self._part.name, status)
+
+    def _follow(self, status: dict[str, str]) -> None:
+        """Let the hasher go on as far as the file is there without a gap."""
+        if "bitfield" in status and "verifyIntegrityPending" not in status and "verifiedLength" not in status:
+            there = leading_bytes(status["bitfield"], int(status["pieceLength"]), int(status["totalLength"]))
+            self._hasher.allow(there)

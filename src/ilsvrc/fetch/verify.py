@@ -1,0 +1,68 @@
+"""What an archive's digest should be, and who says so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ilsvrc.archive.source import Fingerprint
+from ilsvrc.archive.sums import SUMS_FILES, Expected, listed_digest
+from ilsvrc.archive.verified import record, recorded
+from ilsvrc.errors import ArchiveError
+from ilsvrc.events import Advanced, Finished, Listener, Started
+from ilsvrc.facts import Digest, known_by_size, official
+from ilsvrc.fetch.digest import PrefixHasher, md5
+from ilsvrc.issues import Code
+
+
+def expected(archive: Path, size: int) -> Expected | None:
+    """Return the MD5 that an archive of this name and size should have: the official one, or one listed beside it."""
+    spec = official(archive.name)
+    digest = spec.digest("md5") if spec and spec.size in (None, size) else None
+    if digest:
+        return Expected(digest, "official")
+    listed = listed_digest(archive, "md5")
+    return Expected(listed, SUMS_FILES["md5"]) if listed else None
+
+
+def check_size(archive: Path, size: int) -> None:
+    """Refuse a file that can't be the official archive by its size; ArchiveError says what it is, where known.
+
+    An archive whose digest is listed beside it may be another than the official one.
+    """
+    spec = official(archive.name)
+    if spec is None or spec.size in (None, size) or listed_digest(archive, "md5"):
+        return
+    known = known_by_size(size)
+    told = f"this is {known}" if known else "this is another file, or a part of it"
+    detail = f"{size:,} bytes where the official archive has {spec.size:,}: {told}"
+    hint = f"for an archive that is not official, list its digest in a file {SUMS_FILES['md5']} in the folder"
+    raise ArchiveError(Code.WRONG_FILE if known else Code.WRONG_SIZE, detail, archive.name, hint=hint)
+
+
+def confirm(archive: Path, digest: Digest, against: str) -> None:
+    """Record that an archive is right, so that nobody hashes it again."""
+    record(archive, digest, against, Fingerprint.of(archive))
+
+
+def hash_file(path: Path, listener: Listener, hasher: PrefixHasher | None = None) -> Digest:
+    """Return a file's MD5, telling the listener how far it is; a hasher that followed the file saves the work."""
+    stage = f"{path.name.removesuffix('.part')}: md5"
+    listener(Started(stage, total_bytes=path.stat().st_size))
+
+    def advanced(count: int) -> None:
+        listener(Advanced(stage, bytes=count))
+
+    digest = hasher.finish(advanced) if hasher else md5(path, advanced)
+    listener(Finished(stage))
+    return digest
+
+
+def known_digest(archive: Path, wanted: Expected | None, listener: Listener) -> Digest:
+    """Return an archive's MD5 from its record where there is one, else by hashing it; a right one is recorded."""
+    before = recorded(archive)
+    if before and before.digest.startswith("md5:"):
+        return Digest("md5", before.digest.removeprefix("md5:"))
+    digest = hash_file(archive, listener)
+    if wanted and digest == wanted.digest:
+        confirm(archive, digest, wanted.against)
+    return digest
