@@ -12,10 +12,13 @@ from rich.filesize import decimal
 
 from ilsvrc.cli.app import app
 from ilsvrc.cli.output import progress, show
+from ilsvrc.cli.prepare import print_prepared
 from ilsvrc.errors import UsageError
 from ilsvrc.fetch import Credentials, FetchReport, FetchRequest, Limits
 from ilsvrc.fetch import fetch as fetch_archives
 from ilsvrc.fetch.sources import file_name
+from ilsvrc.pipeline.prepare import prepare as prepare_tree
+from ilsvrc.pipeline.report import PrepareReport
 
 _EXAMPLES = """**Examples**
 
@@ -24,6 +27,8 @@ _EXAMPLES = """**Examples**
 `ilsvrc fetch train val --to /data/imagenet --torrent academic` -- from Academic Torrents
 
 `ilsvrc fetch val --to /data/imagenet --url https://a/val.tar --url https://b/val.tar` -- from two mirrors at once
+
+`ilsvrc fetch train val --to /data/archives --torrent academic --then prepare /data/imagenet` -- and unpack them
 """
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
@@ -48,6 +53,9 @@ def fetch(
     seed_ratio: Annotated[float, typer.Option(help="Give back this share to other peers afterwards.")] = 0.0,
     patience: Annotated[float, typer.Option(metavar="SECONDS", help="Go on trying while nothing comes.")] = 300.0,
     dht: Annotated[bool, typer.Option(help="Find peers without a tracker.")] = True,
+    then: Annotated[
+        tuple[str, Path] | None, typer.Option(metavar="prepare DST", help="Go on with `ilsvrc prepare DIR DST`.")
+    ] = None,
 ) -> None:
     """Get the archives whole, over many connections or BitTorrent, and verify them.
 
@@ -61,9 +69,13 @@ def fetch(
         credentials=Credentials(cookies, tuple(header or ()), netrc),
         limits=Limits(connections, rate(max_speed), seed_ratio, patience, dht),
     )
+    if then and then[0] != "prepare":
+        raise UsageError(f"--then can't go on with {then[0]!r}", hint="write --then prepare DST")
     with progress() as listener:
         report = fetch_archives(request, listener)
-    show(report.to_json(), lambda console: _print(console, report))
+        prepared = prepare_tree(to, then[1], listener=listener) if then else None
+    document = report.to_json() | ({"prepared": prepared.to_json()} if prepared else {})
+    show(document, lambda console: _print(console, report, prepared), ok=prepared is None or prepared.ok)
 
 
 def rate(text: str) -> int:
@@ -74,8 +86,10 @@ def rate(text: str) -> int:
     return int(float(match[1]) * _UNITS[match[2].lower()])
 
 
-def _print(console: Console, report: FetchReport) -> None:
+def _print(console: Console, report: FetchReport, prepared: PrepareReport | None) -> None:
     for one in report.archives:
         came = f"{decimal(one.received)} came in {one.seconds:,.0f} s" if one.seconds else "it was there"
         against = f"right by {one.against}" if one.against else "NOT verified"
         console.print(f"{one.path}: {decimal(one.size)}, {one.digest} {against}, {came}", markup=False)
+    if prepared:
+        print_prepared(console, prepared)

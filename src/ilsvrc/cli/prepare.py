@@ -65,10 +65,11 @@ def prepare(
     options = PrepareOptions(splits, layout, labels, verify, archives, jobs, restart, val_labels, trust)
     with progress() as listener:
         report = prepare_tree(source, target, options, listener)
-    show(report.to_json(), lambda console: _print(console, report), ok=report.ok)
+    show(report.to_json(), lambda console: print_prepared(console, report), ok=report.ok)
 
 
-def _print(console: Console, report: PrepareReport) -> None:
+def print_prepared(console: Console, report: PrepareReport) -> None:
+    """Print what became of a tree."""
     for split in report.splits:
         console.print(_line(split), markup=False)
     known = [issue for split in report.splits for issue in split.issues if not issue.is_damage]

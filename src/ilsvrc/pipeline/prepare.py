@@ -19,6 +19,7 @@ from ilsvrc.dataset.layout import TEMPLATES, Layout
 from ilsvrc.dataset.selection import select_classes
 from ilsvrc.errors import DamageError, MissingExtraError, UsageError
 from ilsvrc.events import Listener, Note, silent
+from ilsvrc.fetch.part import unfinished
 from ilsvrc.files import OWN_FOLDER, locked, remove_leftovers, write_text
 from ilsvrc.labels.verify import read_val_labels
 from ilsvrc.pipeline.options import PrepareOptions
@@ -56,6 +57,7 @@ def prepare(
     """
     options, target = options or PrepareOptions(), Path(target).absolute()
     wanted = _wanted(options)
+    _refuse_unfinished(Path(source), options.splits)
     archives = find_archives(Path(source), options.splits)
     plans = [_plan(archive, wanted, options.splits, listener) for archive in archives]
     _refuse_target(target)
@@ -70,6 +72,16 @@ def prepare(
         if options.source == "delete":
             _delete_archives(works, report, listener)
     return report
+
+
+def _refuse_unfinished(source: Path, splits: Sequence[str]) -> None:
+    """Refuse a folder whose archive of one of these splits is still being fetched: its split would be left out."""
+    for archive in unfinished(source) if source.is_dir() else []:
+        spec = facts.official(archive.name)
+        if spec and spec.split in splits:
+            others = " ".join(f"--split {split}" for split in splits if split != spec.split)
+            hint = "let `ilsvrc fetch` end first" + (f", or add {others} to go on without it" if others else "")
+            raise UsageError(f"{archive} is still being fetched", hint=hint)
 
 
 def _refuse_target(target: Path) -> None:
