@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import fcntl
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,8 +27,31 @@ def written_whole(path: Path) -> Iterator[Path]:
         sync_path(beside)
         beside.replace(path)
         sync_path(path.parent)
+    except OSError as error:
+        raise named(error, path) from None
     finally:
         beside.unlink(missing_ok=True)
+
+
+def remove_leftovers(*folders: Path) -> None:
+    """Remove what a killed `written_whole` left in these folders; call it under the lock that guards them."""
+    for folder in folders:
+        for leftover in folder.glob(".*.part"):
+            if _LEFTOVER.fullmatch(leftover.name):
+                leftover.unlink()
+
+
+def printable(name: str) -> str:
+    """Return a file name as text: what is no valid text in it becomes an escape."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
+def named(error: OSError, path: Path) -> OSError:
+    """Return an error of the system with the path that it is about, if it has none."""
+    return error if error.filename else OSError(error.errno, error.strerror, str(path))
+
+
+_LEFTOVER = re.compile(r"\.(?:train|val|test|classes|report|journal)\.\w+\.\d+\.part")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -16,6 +16,7 @@ class Code(StrEnum):
     WRONG_FILE = "wrong-file"
     WRONG_SIZE = "wrong-size"
     WRONG_DIGEST = "wrong-digest"
+    NO_DIGEST = "no-digest"
     TRUNCATED_ARCHIVE = "truncated-archive"
     TRAILING_DATA = "trailing-data"
     # one member of it

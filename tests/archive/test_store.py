@@ -67,12 +67,23 @@ def test_foreign_index_is_not_believed(archive: Path, index_file: Path, mini: Pa
 
 
 def test_folder_that_cannot_be_written_uses_the_cache(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.access", lambda *_: False)  # root may write anywhere
+    monkeypatch.setattr("os.access", lambda path, *_: Path(path).name != ".ilsvrc")  # root may write anywhere
     open_index(FileSource(archive))
     beside, cache = folders(archive)
     assert not (beside / f"{archive.name}.arrow").exists()
     assert (cache / f"{archive.name}.arrow").exists()
     assert stored_index(FileSource(archive)) is not None
+
+
+def test_without_any_folder_to_write_to_the_index_is_built_each_time(
+    archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda *_: False)
+    assert len(open_index(FileSource(archive))) == 24
+    assert stored_index(FileSource(archive)) is None
+    proved = verified.record(archive, Digest("md5", "0" * 32), "MD5SUMS", Fingerprint.of(archive))
+    assert proved.digest == "md5:" + "0" * 32
+    assert verified.recorded(archive) is None
 
 
 def _open(path: Path) -> int:

@@ -217,3 +217,15 @@ def test_an_extension_header_as_large_as_an_image_is_refused(tmp_path: Path) -> 
     with pytest.raises(ArchiveError) as caught:
         walked(info.tobuf() + bytes(2 << 20) + tar_bytes([("a", b"x", "file")]), tmp_path)
     assert caught.value.code is Code.BAD_HEADER
+
+
+@pytest.mark.parametrize("size", ["9" * 5000, "-1", "1e3", "\u0663", ""])
+def test_a_pax_size_that_is_no_number_is_refused(tmp_path: Path, size: str) -> None:
+    body = f"size={size}\n".encode()
+    record = next(r for n in range(len(body) + 2, len(body) + 9) if len(r := b"%d %s" % (n, body)) == n)
+    info = tarfile.TarInfo("./PaxHeaders/a")
+    info.type, info.size = tarfile.XHDTYPE, len(record)
+    padded = record + bytes(-len(record) % 512)
+    with pytest.raises(ArchiveError) as caught:
+        walked(info.tobuf() + padded + tar_bytes([("a", b"x", "file")]), tmp_path)
+    assert caught.value.code is Code.BAD_HEADER

@@ -80,3 +80,44 @@ def test_no_permission_ends_with_3(
     told = capsys.readouterr().err
     assert "/data/tree: Permission denied" in told
     assert "hint" in told
+
+
+@pytest.mark.parametrize("arguments", [["prepare"], ["check", "nowhere"], ["prepare", "a", "b", "-j", "x"]])
+def test_json_is_one_document_for_wrong_calls_too(arguments: list[str]) -> None:
+    told = ilsvrc_json(*arguments, status=2)
+    assert told["ok"] is False
+    assert told["error"]
+
+
+def test_common_options_may_stand_after_the_command(mini: Path) -> None:
+    assert ilsvrc("index", mini, "-q").stderr == ""
+
+
+def test_verbose_lists_everything(tmp_path: Path, mini: Path) -> None:
+    ilsvrc("-q", "prepare", mini, tmp_path / "tree")
+    for image in (tmp_path / "tree/train").glob("*/*.JPEG"):
+        image.unlink()
+    assert "-v lists them all" in ilsvrc("check", tmp_path / "tree", status=1).stdout
+    assert ilsvrc("check", "-v", tmp_path / "tree", status=1).stdout.count("missing-image") == 24
+
+
+def test_names_that_are_no_text_are_printed_escaped(tmp_path: Path, mini: Path) -> None:
+    ilsvrc("-q", "prepare", mini, tmp_path / "tree")
+    os.mkdir(os.fsencode(tmp_path / "tree/train") + b"/\xff")
+    assert "\\udcff" in ilsvrc("check", tmp_path / "tree", status=1).stdout
+
+
+def test_a_full_standard_output_ends_with_3(mini: Path) -> None:
+    command = f"{sys.executable} -m ilsvrc --json index {mini} > /dev/full"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    assert "standard output" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_empty_list_of_classes_is_not_all_classes(mini: Path, tmp_path: Path) -> None:
+    assert "no class is selected" in ilsvrc("prepare", mini, tmp_path / "tree", "--classes", "", status=2).stderr
+    assert (
+        "no list of classes"
+        in ilsvrc("prepare", mini, tmp_path / "tree", "--classes", sys.executable, status=2).stderr
+    )

@@ -250,3 +250,48 @@ def test_nothing_to_check_is_the_callers_fault(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "missing"):
         with pytest.raises(UsageError, match="nothing to check"):
             check(path)
+
+
+def test_lost_and_unfinished_splits_are_found(tree: Path) -> None:
+    shutil.rmtree(tree / "train")
+    assert codes(tree) == {"train": Code.MISSING_FILE}
+    shutil.rmtree(tree / "val")
+    (tree / ".ilsvrc/val.arrow").unlink()
+    (tree / ".ilsvrc/staging/val").mkdir(parents=True)
+    assert codes(tree) == {"train": Code.MISSING_FILE, "val": Code.MISSING_FILE}
+
+
+def test_names_that_are_no_text_are_strays(tree: Path) -> None:
+    bad = os.fsencode(tree / "train") + b"/\xff\xfe"
+    os.mkdir(bad)
+    shutil.copy(os.fsencode(next((tree / "train/n01440764").iterdir())), bad + b"/n01440764_9.JPEG")
+    image = next((tree / "val/n01440764").iterdir())
+    shutil.copy(os.fsencode(image), os.fsencode(image.parent) + b"/\xff.JPEG")
+    found = codes(tree)
+    assert found == {"\\udcff\\udcfe": Code.STRAY_FOLDER, "n01440764/\\udcff.JPEG": Code.STRAY_FILE}
+
+
+def test_links_in_circles_and_unreadable_folders_are_issues(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tree / "train/loop").symlink_to("loop")
+    scandir = os.scandir
+
+    def refuse(path: object) -> object:
+        if str(path).endswith("val/n01440764"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    found = codes(tree)
+    assert found["loop"] is Code.STRAY_FILE
+    assert found["n01440764"] is Code.UNREADABLE
+
+
+def test_damaged_manifest_is_said(tree: Path, mini: Path) -> None:
+    (tree / ".ilsvrc/val.arrow").write_bytes(b"junk")
+    assert codes(tree, CheckOptions(against=mini)) == {".ilsvrc/val.arrow": Code.UNREADABLE}
+
+
+@pytest.mark.parametrize("jobs", [0, -1])
+def test_no_jobs_are_the_callers_fault(jobs: int) -> None:
+    with pytest.raises(UsageError):
+        CheckOptions(jobs=jobs)

@@ -13,7 +13,7 @@ import pytest
 from ilsvrc import facts
 from ilsvrc.archive import verified
 from ilsvrc.errors import ArchiveError, DataError, IlsvrcError, LayoutError, MachineError, UsageError
-from ilsvrc.events import Event, Note
+from ilsvrc.events import Advanced, Event, Note
 from ilsvrc.files import locked
 from ilsvrc.issues import Code
 from ilsvrc.pipeline import split as split_module
@@ -138,7 +138,7 @@ def test_whatever_else_has_the_splits_name_is_left_alone(mini: Path, tmp_path: P
 
 def test_tree_of_another_layout_is_left_alone(mini: Path, tmp_path: Path) -> None:
     prepare(mini, tmp_path / "tree", options())
-    with pytest.raises(UsageError, match="with this layout"):
+    with pytest.raises(UsageError, match="so laid out"):
         prepare(mini, tmp_path / "tree", options(layout="flat"))
     assert images(tmp_path / "tree") == unpacked(mini)
 
@@ -214,19 +214,19 @@ class Stop(Exception):
 
 def interrupted_after(units: int, monkeypatch: pytest.MonkeyPatch, call: object) -> None:
     """Run `call` and stop it once so many units are in the journal."""
-    from ilsvrc.pipeline.journal import Journal
+    from ilsvrc.pipeline.commit import Committer
 
-    append, count = Journal.append, 0
+    add, count = Committer.add, 0
 
-    def counting(self: Journal, receipt: object) -> None:
+    def counting(self: Committer, receipt: object) -> None:
         nonlocal count
-        append(self, receipt)  # type: ignore[arg-type]
+        add(self, receipt)  # type: ignore[arg-type]
         count += 1
         if count == units:
             raise Stop
 
     with monkeypatch.context() as patch:
-        patch.setattr(Journal, "append", counting)
+        patch.setattr(Committer, "add", counting)
         with pytest.raises(Stop):
             call()  # type: ignore[operator]
 
@@ -373,3 +373,125 @@ def test_val_labels_do_not_change_what_is_published(mini: Path, tmp_path: Path) 
     prepare(mini, tmp_path / "tree", options(splits=("train",)))
     again = prepare(mini, tmp_path / "tree", options(splits=("train",), val_labels=val_txt(tmp_path / "val.txt")))
     assert [s.seconds for s in again.splits] == [0.0]
+
+
+def test_lists_of_the_users_are_not_overwritten(mini: Path, tmp_path: Path) -> None:
+    for name in ("val.txt", "classes.json"):
+        tree = tmp_path / f"tree-{name}"
+        tree.mkdir()
+        (tree / name).write_text("mine")
+        with pytest.raises(UsageError, match="did not write"):
+            prepare(mini, tree, options())
+        assert (tree / name).read_text() == "mine"
+        assert not (tree / "train").exists()
+
+
+def test_tree_made_without_proof_is_never_called_proved_and_its_archive_never_deleted(
+    source: Path, tmp_path: Path
+) -> None:
+    archive = source / facts.TRAIN
+    flip(archive, 3000)
+    prepare(source, tmp_path / "tree", options(verify="none"))
+    flip(archive, 3000)
+    prepare(source, tmp_path / "other", options())  # proves the archive as it is now
+    heard: list[Event] = []
+    report = prepare(source, tmp_path / "tree", options(), heard.append)
+    assert [s.digest for s in report.splits] == [None, None]
+    assert any("without proof" in e.text for e in heard if isinstance(e, Note))
+    with pytest.raises(UsageError, match="without proof"):
+        prepare(source, tmp_path / "tree", options(source="delete"))
+    assert archive.exists()
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_archive_replaced_meanwhile_publishes_nothing(source: Path, tmp_path: Path, jobs: int) -> None:
+    archive, swapped = source / facts.TRAIN, False
+    data, status = bytearray(archive.read_bytes()), archive.stat()
+    data[3000] ^= 1
+
+    def swap(event: Event) -> None:
+        nonlocal swapped
+        if isinstance(event, Advanced) and event.images and event.stage == "train" and not swapped:
+            swapped = True
+            (source / "new").write_bytes(data)
+            os.utime(source / "new", ns=(status.st_atime_ns, status.st_mtime_ns))
+            (source / "new").replace(archive)
+
+    with pytest.raises(ArchiveError, match="replaced"):
+        prepare(source, tmp_path / "tree", options(jobs=jobs), swap)
+    assert not (tmp_path / "tree/train").exists()
+    assert verified.recorded(archive) is None
+    assert not list((tmp_path / "tree/.ilsvrc/staging/train").rglob("*.JPEG"))
+
+
+def test_reports_of_both_splits_are_kept(mini: Path, tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        prepare(mini, tmp_path / "tree", options(splits=(split,)))
+    told = json.loads((tmp_path / "tree/.ilsvrc/report.json").read_text())
+    assert sorted(split["split"] for split in told["splits"]) == ["train", "val"]
+
+
+def test_a_split_asked_for_twice_is_done_once(mini: Path, tmp_path: Path) -> None:
+    assert len(prepare(mini, tmp_path / "tree", options(splits=("val", "val"))).splits) == 1
+
+
+def test_one_archive_of_another_split_than_asked_for(mini: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="holds the val split") as caught:
+        prepare(mini / facts.VAL, tmp_path / "tree", options(splits=("train",)))
+    assert "--split val" in caught.value.hint
+
+
+def test_room_of_work_that_is_thrown_away_counts_as_free(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted_after(3, monkeypatch, lambda: prepare(source, tmp_path / "tree", options()))
+    os.chmod(source / facts.TRAIN, 0o600)  # another change time: the archive may be another one
+    seen: list[int] = []
+
+    def room(folder: Path) -> Room:
+        seen.append(sum(1 for _ in (tmp_path / "tree/.ilsvrc/staging").rglob("*.JPEG")))
+        return Room(10**12, None, 4096)
+
+    monkeypatch.setattr(Room, "of", room)
+    prepare(source, tmp_path / "tree", options())
+    assert seen == [0]
+
+
+def test_leftovers_of_a_killed_run_are_removed(mini: Path, tmp_path: Path) -> None:
+    own = tmp_path / "tree/.ilsvrc"
+    own.mkdir(parents=True)
+    leftovers = [tmp_path / "tree/.val.txt.123.part", own / ".train.arrow.99.part"]
+    mine = tmp_path / "tree/.mine.part"
+    for path in (*leftovers, mine):
+        path.write_text("")
+    prepare(mini, tmp_path / "tree", options())
+    assert not any(path.exists() for path in leftovers)
+    assert mine.exists()
+
+
+def test_target_that_is_no_folder(mini: Path, tmp_path: Path) -> None:
+    (tmp_path / "tree").write_text("")
+    with pytest.raises(UsageError, match="not a folder"):
+        prepare(mini, tmp_path / "tree", options())
+
+
+def test_dangling_link_in_the_way_is_refused_first(mini: Path, tmp_path: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree/val").symlink_to("nowhere")
+    with pytest.raises(UsageError, match="exists"):
+        prepare(mini, tmp_path / "tree", options())
+    assert not (tmp_path / "tree/train").exists()
+
+
+def test_linked_archive_is_not_deleted(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "links").mkdir()
+    for name in (facts.TRAIN, "MD5SUMS"):
+        (tmp_path / "links" / name).symlink_to(source / name)
+    with pytest.raises(UsageError, match="is a link"):
+        prepare(tmp_path / "links", tmp_path / "tree", options(source="delete", splits=("train",)))
+
+
+def test_name_that_is_too_long_is_refused_before_writing(mini: Path, tmp_path: Path) -> None:
+    with pytest.raises(LayoutError, match="255"):
+        prepare(mini, tmp_path / "tree", options(layout="{split}/" + "x" * 250 + "{wnid}/{name}"))
+    assert not (tmp_path / "tree").exists()

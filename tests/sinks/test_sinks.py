@@ -10,11 +10,14 @@ import pytest
 import xxhash
 
 from ilsvrc import facts
+from ilsvrc.archive.verified import Verified
 from ilsvrc.dataset.manifest import metadata_of, read_manifest
 from ilsvrc.sinks.base import Sink
 from ilsvrc.sinks.folder import FolderSink, class_index_json
 from ilsvrc.sinks.null import NullSink
 from ilsvrc.testing.contracts import UNITS, SinkContract, samples
+
+PROVED = Verified("a.tar", 1, 2, "md5:00", "official")
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -41,14 +44,14 @@ class TestFolderSink(SinkContract):
     def test_nothing_has_the_splits_name_before_it_is_finished(self, sink: FolderSink) -> None:
         receipts = [sink.write(unit, samples(unit)) for unit in UNITS]
         assert [p.name for p in sink.root.iterdir()] == [".ilsvrc"]
-        sink.finish(receipts)
+        sink.finish(receipts, None)
         assert sorted(p.name for p in sink.root.iterdir()) == [".ilsvrc", "classes.json", "train", "train.txt"]
         assert [p.name for p in (sink.root / ".ilsvrc").iterdir()] == ["train.arrow"]
 
     def test_manifest_tells_every_image(self, sink: FolderSink) -> None:
-        sink.finish([sink.write(unit, samples(unit)) for unit in reversed(UNITS)])
+        sink.finish([sink.write(unit, samples(unit)) for unit in reversed(UNITS)], PROVED)
         table = read_manifest(sink.manifest)
-        assert metadata_of(table) == {"archive": "a.tar"}
+        assert metadata_of(table) == {"archive": "a.tar", "digest": "md5:00", "against": "official"}
         for row in table.to_pylist():
             data = (sink.root / row["path"]).read_bytes()
             assert (row["size"], row["xxh3_128"]) == (len(data), xxhash.xxh3_128_digest(data))

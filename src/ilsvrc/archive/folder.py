@@ -26,7 +26,8 @@ def find_archives(source: Path, splits: Sequence[str] = ("train", "val")) -> lis
         return [_complete(source)]
     if not source.is_dir():
         raise UsageError(f"{source} does not exist", hint="give the folder that holds the archives, or one archive")
-    found = [source / name for split in splits for name in _NAMES[split] if (source / name).is_file()]
+    there = [[source / name for name in _NAMES[split] if (source / name).is_file()] for split in splits]
+    found = [archives[0] for archives in there if archives]  # of two test archives the newer
     if not found:
         raise UsageError(
             f"{source} holds no {' or '.join(n for s in splits for n in _NAMES[s])}", hint=_others(source)

@@ -23,6 +23,7 @@ _REFUSED = {
 }
 _ACCEPTED = frozenset(b"0\x0075")
 _CHECKSUM = slice(148, 156)
+_PAX_SIZE = re.compile(r"[0-9]{1,19}")
 _PAX_RECORD = re.compile(rb"(\d{1,20}) ")
 
 Fault = tuple[Code, str]
@@ -38,6 +39,11 @@ def size_field(header: bytes) -> int:
     except ValueError:
         return -1
     return max(size, -1)
+
+
+def pax_size(text: str) -> int:
+    """Return the size in bytes that a pax record states, -1 if it is no number of at most 19 digits."""
+    return int(text) if _PAX_SIZE.fullmatch(text) else -1
 
 
 def member_name(header: bytes) -> str:

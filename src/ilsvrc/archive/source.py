@@ -31,6 +31,30 @@ class Fingerprint:
         return cls(status.st_size, status.st_mtime_ns)
 
 
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """A fingerprint that also tells a replaced file from the one before.
+
+    A download that keeps the server's time may put other bytes under the same size and mtime: inode and change time
+    tell them apart. They do not survive a copy, so nothing that is kept beside an archive is bound to them.
+
+    size : bytes
+    mtime_ns, ctime_ns : times of the last change of contents and of anything, nanoseconds
+    inode : number of the file in its file system
+    """
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+
+    @classmethod
+    def of(cls, file: Path | int) -> FileState:
+        """Return the state of a file, by its path or by the descriptor of an open one."""
+        status = os.stat(file)  # noqa: PTH116  -- takes descriptors too
+        return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+
+
 class ByteSource(Protocol):
     """Random access to the bytes of one archive.
 
@@ -123,6 +147,19 @@ class FileSource:
             raise self._gone()
         if status.st_mtime_ns != self.fingerprint.mtime_ns or status.st_size != self.fingerprint.size:
             raise self._changed(status.st_size)
+
+    def refuse_replaced(self, state: FileState) -> None:
+        """Refuse an archive whose open file, or whose path by now, is not in this state.
+
+        Raises
+        ------
+        ArchiveError
+            If it was replaced or changed.
+        """
+        if FileState.of(self.fileno()) != state or FileState.of(self.path) != state:
+            detail = "the archive was replaced or changed while it was in use"
+            hint = "let nothing write to it, then run the same command again"
+            raise ArchiveError(Code.WRONG_FILE, detail, self.path, hint=hint)
 
     def fileno(self) -> int:
         """Return the descriptor of the open file, opening it first if need be."""

@@ -24,6 +24,8 @@ def open_index(source: ByteSource, listener: Listener = silent) -> Index:
     if stored is not None:
         return stored
     folder = writable_folder(source.path)
+    if folder is None:
+        return build_index(source, listener)
     with locked(folder / f"{source.path.name}.lock"):
         stored = stored_index(source)
         if stored is not None:
@@ -51,17 +53,16 @@ def folders(archive: Path) -> tuple[Path, Path]:
     return parent / OWN_FOLDER, cache / "ilsvrc" / hashlib.sha256(bytes(parent)).hexdigest()[:16]
 
 
-def writable_folder(archive: Path) -> Path:
-    """Return the folder to write to: the user's cache where the archive's own folder can't be written."""
-    beside, cache = folders(archive)
-    try:
-        beside.mkdir(exist_ok=True)
-        if os.access(beside, os.W_OK):
-            return beside
-    except OSError:
-        pass
-    cache.mkdir(parents=True, exist_ok=True)
-    return cache
+def writable_folder(archive: Path) -> Path | None:
+    """Return the folder to write to: the user's cache where the archive's own can't be written, or None."""
+    for folder in folders(archive):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            continue
+        if os.access(folder, os.W_OK):
+            return folder
+    return None
 
 
 def _read(path: Path, source: ByteSource) -> Index | None:

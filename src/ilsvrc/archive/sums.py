@@ -15,7 +15,12 @@ from ilsvrc.issues import Code
 SUMS_FILES = {"md5": "MD5SUMS", "sha256": "SHA256SUMS"}
 """Files beside archives that list digests, as md5sum and sha256sum write them."""
 
-_LINE = re.compile(r"\\?([0-9a-fA-F]{32,64})[ \t][ *]?(.+)")
+_DIGITS = {"md5": 32, "sha256": 64}
+_LINES = (
+    r"\\?(?P<hex>[0-9a-fA-F]{%d})[ \t][ *]?(?P<name>.+)",
+    r"(?i:%s) \((?P<name>.+)\) = (?P<hex>[0-9a-fA-F]{%d})",
+)
+"""The two forms of a line: md5sum's own, and that of its option --tag."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +65,12 @@ def listed_digest(archive: Path, algorithm: str) -> Digest | None:
     sums = archive.parent / SUMS_FILES[algorithm]
     if not sums.is_file():
         return None
+    digits = _DIGITS[algorithm]
+    forms = (re.compile(_LINES[0] % digits), re.compile(_LINES[1] % (algorithm, digits)))
     for line in sums.read_text(encoding="utf-8", errors="replace").splitlines():
-        match = _LINE.fullmatch(line.strip())
-        if match and Path(match[2]).name == archive.name:
-            return Digest(algorithm, match[1].lower())
+        for match in filter(None, (form.fullmatch(line.strip()) for form in forms)):
+            if Path(match["name"]).name == archive.name:
+                return Digest(algorithm, match["hex"].lower())
     return None
 
 

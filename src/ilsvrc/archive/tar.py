@@ -10,7 +10,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ilsvrc.archive.header import BLOCK, checksum_faults, kind_fault, member_name, path_fault, pax_records, size_field
+from ilsvrc.archive.header import (
+    BLOCK,
+    checksum_faults,
+    kind_fault,
+    member_name,
+    path_fault,
+    pax_records,
+    pax_size,
+    size_field,
+)
 from ilsvrc.archive.sniff import not_a_tar
 from ilsvrc.archive.source import ByteSource
 from ilsvrc.errors import ArchiveError
@@ -132,8 +141,8 @@ class _Walk:
 
     def _size(self, header: bytes, position: int) -> int:
         """Return the size that holds for a header's data."""
-        stated = None if header[156] in EXTENSIONS else self.pending.get("size") or self.shared.get("size")
-        size = int(stated) if stated and stated.isdecimal() else size_field(header)
+        stated = None if header[156] in EXTENSIONS else self.pending.get("size", self.shared.get("size"))
+        size = size_field(header) if stated is None else pax_size(stated)
         if size < 0:
             if len(self.headers) == 1 and checksum_faults(self.headers).size:
                 raise self._no_tar(position)

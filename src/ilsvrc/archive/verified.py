@@ -42,10 +42,13 @@ def recorded(archive: Path) -> Verified | None:
     return None
 
 
-def record(archive: Path, digest: Digest, against: str, state: Fingerprint) -> None:
-    """Record that an archive in this state has the digest that it should have."""
+def record(archive: Path, digest: Digest, against: str, state: Fingerprint) -> Verified:
+    """Record that an archive in this state has the digest that it should have, if anything can be written."""
     verified = Verified(archive.name, state.size, state.mtime_ns, str(digest), against)
-    write_text(writable_folder(archive) / _name(archive), json.dumps(asdict(verified), indent=2) + "\n")
+    folder = writable_folder(archive)
+    if folder:
+        write_text(folder / _name(archive), json.dumps(asdict(verified), indent=2) + "\n")
+    return verified
 
 
 def _name(archive: Path) -> str:

@@ -26,7 +26,7 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def ilsvrc(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors and warnings.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="List everything, not only the first.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     version: Annotated[  # noqa: ARG001  -- handled by its callback
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")

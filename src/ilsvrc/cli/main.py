@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
+from pathlib import Path
 
 from ilsvrc.cli import check, index, labels, ls, mini, prepare, relabel  # noqa: F401  -- commands register themselves
 from ilsvrc.cli.app import app
 from ilsvrc.cli.output import errors, print_document, settings
 from ilsvrc.errors import ArchiveError, DamageError, IlsvrcError, MachineError
 
-INTERRUPTED = 130
+USAGE, INTERRUPTED = 2, 130
+_COMMON = ("--json", "-q", "--quiet", "-v", "--verbose")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the program and return its exit status; an expected failure prints no traceback."""
-    words = _json_first(sys.argv[1:] if arguments is None else arguments)
+    words = _options_first(sys.argv[1:] if arguments is None else arguments)
+    _accept_any_text()
     try:
         app(words, prog_name="ilsvrc")
-    except SystemExit as end:  # typer ends so in any case, wrong calls included
-        return _interrupted() if end.code == INTERRUPTED else int(end.code or 0)
+    except SystemExit as end:  # typer ends so in any case
+        return _ended(int(end.code or 0), as_json="--json" in words)
     except IlsvrcError as error:
         return _report(error)
     except OSError as error:
         return _report(MachineError.of(error))
     except KeyboardInterrupt:
-        return _interrupted()
+        return _ended(INTERRUPTED, as_json="--json" in words)
     return 0
 
 
@@ -33,10 +38,33 @@ def run() -> None:
     sys.exit(main())
 
 
-def _json_first(words: list[str]) -> list[str]:
-    """Accept --json after the command too, where people write it."""
-    options = words[: words.index("--")] if "--" in words else words
-    return ["--json", *(w for w in words if w != "--json")] if "--json" in options else words
+def _options_first(words: list[str]) -> list[str]:
+    """Accept the options of all commands after the command too, where people write them."""
+    end = words.index("--") if "--" in words else len(words)
+    common = [word for word in words[:end] if word in _COMMON]
+    return [*dict.fromkeys(common), *(word for word in words[:end] if word not in _COMMON), *words[end:]]
+
+
+def _accept_any_text() -> None:
+    """Let names print that are no valid text, and let a closed standard output be no error."""
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115  -- for as long as the process lives
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _ended(status: int, *, as_json: bool) -> int:
+    """Say how the program ended where typer has not, and with --json as a document."""
+    told = {
+        INTERRUPTED: "interrupted: run the same command again to go on",
+        USAGE: "a wrong call: see standard error",
+    }
+    if status == INTERRUPTED:
+        errors().print(told[status], style="yellow")
+    if as_json and status in told:
+        print_document({"ok": False, "error": told[status]})
+    return status
 
 
 def _report(error: IlsvrcError) -> int:
@@ -53,8 +81,3 @@ def _report(error: IlsvrcError) -> int:
         code = {"code": error.code} if isinstance(error, ArchiveError) else {}
         print_document({"ok": False, "error": error.message, "hint": error.hint, "issues": listed} | code)
     return error.exit_status
-
-
-def _interrupted() -> int:
-    errors().print("interrupted: run the same command again to go on", style="yellow")
-    return INTERRUPTED

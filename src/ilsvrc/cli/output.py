@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from ilsvrc.cli.progress import Progress
+from ilsvrc.errors import MachineError
 from ilsvrc.issues import Issue
 
 LISTED = 20
@@ -63,16 +64,25 @@ def show(document: dict[str, Any], text: Callable[[Console], None], *, ok: bool 
 
 
 def print_document(document: dict[str, Any]) -> None:
-    """Print one JSON document."""
-    json.dump(document, sys.stdout, indent=2)
-    sys.stdout.write("\n")
+    """Print one JSON document; where it can't be printed, say so on standard error."""
+    try:
+        json.dump(document, sys.stdout, indent=2)
+        sys.stdout.write("\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        errors().print(f"error: standard output: {error.strerror}", style="bold red")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left goes nowhere
+        raise SystemExit(MachineError.exit_status) from None
 
 
 def print_issues(console: Console, title: str, issues: Sequence[Issue]) -> None:
     """Print the first issues under a title that counts them all; nothing if there are none."""
     if issues:
         console.print(f"  {len(issues):,} {title}:", markup=False)
-    for issue in issues[:LISTED]:
+    listed = len(issues) if settings.verbosity > 0 else LISTED
+    for issue in issues[:listed]:
         console.print(f"    {issue}", markup=False)
-    if len(issues) > LISTED:
-        console.print(f"    and {len(issues) - LISTED:,} more: --json lists them all", markup=False)
+    if len(issues) > listed:
+        console.print(f"    and {len(issues) - listed:,} more: -v lists them all", markup=False)

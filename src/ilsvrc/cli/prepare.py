@@ -36,7 +36,9 @@ def prepare(
     target: Annotated[Path, typer.Argument(metavar="DST", help="Folder that gets train and val.")],
     split: Annotated[list[str] | None, typer.Option(help="train, val or test; again for more.")] = None,
     layout: Annotated[str, typer.Option(help="wnid, index, padded, flat, or a template.")] = "wnid",
-    classes: Annotated[str, typer.Option(metavar="FILE|LIST", help="Only these: wnids, indices or words.")] = "",
+    classes: Annotated[
+        str | None, typer.Option(metavar="FILE|LIST", help="Only these: wnids, indices or words.")
+    ] = None,
     verify: Annotated[str, typer.Option(help=f"Digest to prove: {', '.join(VERIFY)}.")] = "md5",
     archives: Annotated[
         str, typer.Option("--source", help=f"What becomes of archives: {', '.join(SOURCE)}.")
@@ -58,7 +60,7 @@ def prepare(
     The digest is checked in the same pass that unpacks; no inner archive is written; a split appears by one rename
     when all of it is durable. Archives without an official digest are checked against MD5SUMS beside them.
     """
-    labels = tuple(map(str, sorted(read_selection(classes)))) if classes else None
+    labels = tuple(map(str, sorted(read_selection(classes)))) if classes is not None else None
     splits = tuple(split or ("train", "val"))
     options = PrepareOptions(splits, layout, labels, verify, archives, jobs, restart, val_labels, trust)
     with progress() as listener:

@@ -26,6 +26,8 @@ FIELDS = ("split", "wnid", "index", "devkit_id", "word", "name")
 """What a template may use."""
 
 _SPLIT = "{split}/"
+_LONGEST = 255
+"""Bytes that a file system takes for a file name."""
 _UNSAFE = re.compile(r"[^\w().,'&+-]+")
 _EXAMPLE = {"split": "train", "wnid": "n01440764", "index": 0, "devkit_id": 449, "word": "tench", "name": "a.JPEG"}
 
@@ -81,14 +83,14 @@ def folder_word(name: str) -> str:
 
 
 def refuse_collisions(layout: Layout, paths: Iterable[str]) -> None:
-    """Refuse a layout that gives two images one path, also where only upper and lower case differ.
+    """Refuse a layout that gives two images one path, also where only upper and lower case differ, or too long ones.
 
     Raises
     ------
     LayoutError
-        Naming a path that more than one image would get.
+        Saying how many places would hold more than one image, or which name is too long.
     """
-    digests = np.fromiter((xxhash.xxh3_64_intdigest(path.casefold().encode()) for path in paths), np.uint64)
+    digests = np.fromiter((xxhash.xxh3_64_intdigest(_short(path).casefold().encode()) for path in paths), np.uint64)
     unique, counts = np.unique(digests, return_counts=True)
     if len(unique) == len(digests):
         return
@@ -96,6 +98,15 @@ def refuse_collisions(layout: Layout, paths: Iterable[str]) -> None:
     hint = "let the template use {name}, which is different for every image"
     detail = f"the layout {layout.template!r} puts {len(digests):,} images in {len(unique):,} places"
     raise LayoutError(f"{detail}; {len(twice):,} of them would hold more than one", hint=hint)
+
+
+def _short(path: str) -> str:
+    """Return a path whose parts file systems take; they take 255 bytes each."""
+    if len(path) > _LONGEST // 4 and any(len(part.encode()) > _LONGEST for part in path.split("/")):
+        raise LayoutError(
+            f"the layout gives a name of more than {_LONGEST} bytes: {path[:80]}...", hint="make it shorter"
+        )
+    return path
 
 
 def _refuse_unusable(text: str, template: str) -> None:

@@ -7,11 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import xxhash
 
 from ilsvrc import facts
 from ilsvrc.archive.naming import NO_LABEL
 from ilsvrc.dataset.tree import Tree
 from ilsvrc.facts import LabelScheme, scheme, schemes
+from ilsvrc.files import printable
 from ilsvrc.issues import Code, Issue
 
 UNKNOWN = "unknown"
@@ -42,7 +44,9 @@ def folder_scheme(tree: Tree, layout: str) -> LabelScheme | None:
         return scheme("wnid")
     if layout not in ("index", "padded"):
         return None
-    told = {int(f): label for f, label in tree.folder_labels.items() if f.isdecimal() and label != NO_LABEL}
+    told = {
+        int(f): v for f, v in zip(tree.folders, tree.folder_labels.tolist(), strict=True) if f.isdecimal() and v >= 0
+    }
     numbers, labels = np.array(list(told), np.int64), np.array(list(told.values()), np.int64)
     numeric = [s for s in schemes() if s.numeric]
     agreement = [float((s.lookup(numbers) == labels).mean()) if told else 1.0 for s in numeric]
@@ -56,10 +60,8 @@ def label_issues(tree: Tree, layout: str) -> list[Issue]:
         return []
     named = folder_scheme(tree, layout)
     issues = _scheme_issues(layout, named) + _folder_issues(tree, layout, named)
-    paths = tree.table.column("path")
-    for row, (folder, label) in enumerate(zip(tree.parents, tree.labels.tolist(), strict=True)):
-        if not folder or label != tree.folder_labels[folder]:
-            issues.append(Issue(paths[row].as_py(), Code.WRONG_LABEL, f"an image of {_named(label)}"))
+    for row in tree.misplaced.tolist():
+        issues.append(Issue(tree.path(row), Code.WRONG_LABEL, f"an image of {_named(int(tree.labels[row]))}"))
     return issues
 
 
@@ -77,10 +79,12 @@ def _folder_issues(tree: Tree, layout: str, named: LabelScheme | None) -> list[I
         return []  # under another template a folder's name tells nothing
     named = named or scheme("index")
     issues = []
-    for folder in tree.folders:
-        claimed, actual = _label_of(folder, named), tree.folder_labels.get(folder, NO_LABEL)
+    for folder, actual in zip(tree.folders, tree.folder_labels.tolist(), strict=True):
+        claimed = _label_of(folder, named)
         if claimed is None and not folder.startswith("."):
-            issues.append(Issue(folder, Code.STRAY_FOLDER, f"not the folder of a class under layout {layout}"))
+            issues.append(
+                Issue(printable(folder), Code.STRAY_FOLDER, f"not the folder of a class under layout {layout}")
+            )
         elif claimed is not None and actual not in (claimed, NO_LABEL):
             issues.append(Issue(folder, Code.WRONG_LABEL, f"its images are of {_named(actual)}"))
     return issues
@@ -110,22 +114,25 @@ class FolderOrder:
 
 def folder_order(tree: Tree) -> FolderOrder:
     """Return what ImageFolder would make of a tree (torchvision.datasets.folder: classes are sorted folder names)."""
-    given = {name: position for position, name in enumerate(tree.folders)}
-    true = {name: label for name, label in tree.folder_labels.items() if name in given and label >= 0}
-    wrong = [name for name in tree.folders if name in true and given[name] != true[name]]
-    example = f"folder {wrong[0]} gets label {given[wrong[0]]}, is {true[wrong[0]]}" if wrong else ""
+    true = tree.folder_labels
+    wrong = np.flatnonzero((true >= 0) & (true != np.arange(len(true)))).tolist()
+    first = wrong[0] if wrong else 0
+    example = f"folder {tree.folders[first]} gets label {first}, is {true[first]}" if wrong else ""
     return FolderOrder(len(tree.folders), len(wrong), example)
 
 
 def duplicate_issues(tree: Tree) -> list[Issue]:
     """Return an issue for every image that is in the tree more than once, by its name."""
-    names = np.array([path.rpartition("/")[2] for path in tree.table.column("path").to_pylist()], np.bytes_)
-    order = np.argsort(names, kind="stable")
-    twice = np.flatnonzero(names[order][1:] == names[order][:-1]) + 1
-    paths = tree.table.column("path")
+    digests = np.fromiter(
+        map(xxhash.xxh3_64_intdigest, map(str.encode, tree.names())), np.uint64, tree.table.num_rows
+    )
+    order = np.argsort(digests, kind="stable")
+    twice = np.flatnonzero(digests[order][1:] == digests[order][:-1]) + 1
+    pairs = [(tree.path(int(order[at])), tree.path(int(order[at - 1]))) for at in twice.tolist()]
     return [
-        Issue(paths[int(order[at])].as_py(), Code.DUPLICATE_IMAGE, f"also at {paths[int(order[at - 1])].as_py()}")
-        for at in twice.tolist()
+        Issue(path, Code.DUPLICATE_IMAGE, f"also at {other}")
+        for path, other in pairs
+        if path.rpartition("/")[2] == other.rpartition("/")[2]
     ]
 
 

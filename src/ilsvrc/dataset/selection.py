@@ -28,7 +28,10 @@ def read_selection(text: str) -> frozenset[int]:
     """Return the labels in a file of one class a line (the first column counts), or in a list with commas."""
     path = Path(text)
     if path.is_file():
-        lines = path.read_text(encoding="utf-8").splitlines()
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except UnicodeDecodeError:
+            raise UsageError(f"{path} is no list of classes", hint="give a text file of one class a line") from None
         return select_classes(line.partition("\t")[0] for line in lines if not line.startswith("#"))
     return select_classes(text.split(","))
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections import Counter
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +16,7 @@ import pyarrow as pa
 
 from ilsvrc.archive.naming import NO_LABEL
 from ilsvrc.facts.names import image_split, true_label
+from ilsvrc.files import printable
 from ilsvrc.issues import Code, Issue
 
 SPLIT_FOLDERS = {"train": ("train",), "val": ("val", "validation"), "test": ("test",)}
@@ -26,11 +28,11 @@ _BATCH = 1 << 16
 
 @dataclass(frozen=True)
 class Tree:
-    """The images of one split in a folder tree, as found.
+    """The images of one split in a folder tree, as found: columns, since there may be more than a million.
 
     folder : the split's folder
     split : train, val or test
-    table : Arrow table of `path` (below `folder`) and `size`, N rows, in sorted order of folders and names
+    table : Arrow table of SCHEMA, N rows, in sorted order of folders and names
     strays : an issue for everything that is no image of ILSVRC 2012
     folders : names of all folders directly in `folder`, hidden ones too, as ImageFolder sorts them
     """
@@ -44,23 +46,43 @@ class Tree:
     @cached_property
     def labels(self) -> npt.NDArray[np.int16]:
         """True labels by the images' own names, shape (N,), int16, -1 for test images."""
-        paths = (path for batch in self.table.column("path").chunks for path in batch.to_pylist())
-        labels = (true_label(path.rpartition("/")[2]) for path in paths)
-        known = (NO_LABEL if label is None else label for label in labels)
-        return np.fromiter(known, np.int16, self.table.num_rows)
+        return np.fromiter(map(_label, self.names()), np.int16, self.table.num_rows)
 
     @cached_property
-    def parents(self) -> list[str]:
-        """The folder directly in `folder` that each image is in, N strings; empty for an image beside the folders."""
-        return [path.partition("/")[0] if "/" in path else "" for path in self.table.column("path").to_pylist()]
+    def parents(self) -> npt.NDArray[np.int32]:
+        """For each image the position in `folders` of the folder that it is in, -1 if in none; shape (N,), int32."""
+        place = {name: position for position, name in enumerate(self.folders)}
+        parents = (place[path.partition("/")[0]] if "/" in path else -1 for path in self.paths())
+        return np.fromiter(parents, np.int32, self.table.num_rows)
 
     @cached_property
-    def folder_labels(self) -> dict[str, int]:
-        """The class that most images of each folder are of, by their own names."""
-        votes: dict[str, Counter[int]] = {}
-        for parent, label in zip(self.parents, self.labels.tolist(), strict=True):
-            votes.setdefault(parent, Counter())[label] += 1
-        return {parent: count.most_common(1)[0][0] for parent, count in votes.items()}
+    def folder_labels(self) -> npt.NDArray[np.int16]:
+        """The class that most images of each folder are of, by their own names; shape (F,), -1 where it has none."""
+        found = np.full(len(self.folders), NO_LABEL, np.int16)
+        pairs, counts = np.unique(np.stack([self.parents, self.labels]), axis=1, return_counts=True)
+        order = np.argsort(counts, kind="stable")  # the most frequent is written last
+        parents, labels = pairs[0, order], pairs[1, order]
+        found[parents[parents >= 0]] = labels[parents >= 0]
+        return found
+
+    @cached_property
+    def misplaced(self) -> npt.NDArray[np.int64]:
+        """Rows of the images that are in no folder, or in one whose images are mostly of another class."""
+        usual = np.append(self.folder_labels, np.int16(NO_LABEL))[self.parents]  # -1 takes the last
+        return np.flatnonzero((self.parents < 0) | (self.labels != usual))
+
+    def path(self, row: int) -> str:
+        """Return the path of the image in a row, below `folder`."""
+        return str(self.table.column("path")[row].as_py())
+
+    def paths(self) -> Iterator[str]:
+        """Yield all paths, below `folder`."""
+        for batch in self.table.column("path").chunks:
+            yield from batch.to_pylist()
+
+    def names(self) -> Iterator[str]:
+        """Yield all file names."""
+        return (path.rpartition("/")[2] for path in self.paths())
 
 
 def find_splits(root: Path) -> dict[str, Path]:
@@ -75,50 +97,70 @@ def find_splits(root: Path) -> dict[str, Path]:
 def survey(folder: Path, split: str) -> Tree:
     """Return what lies in a split's folder: every file is seen and its size read, none is opened."""
     strays: list[Issue] = []
-    batches: list[pa.RecordBatch] = []
-    paths: list[str] = []
-    sizes: list[int] = []
-    for path, size in _images(folder, split, strays):
-        paths.append(path)
-        sizes.append(size)
-        if len(paths) == _BATCH:
-            batches.append(pa.record_batch([pa.array(paths), pa.array(sizes)], schema=SCHEMA))
-            paths, sizes = [], []
-    batches.append(pa.record_batch([pa.array(paths, pa.string()), pa.array(sizes, pa.int64())], schema=SCHEMA))
-    folders = tuple(sorted(entry.name for entry in os.scandir(folder) if entry.is_dir()))
-    return Tree(folder, split, pa.Table.from_batches(batches), tuple(strays), folders)
+    images = _images(folder, split, strays)
+    batches = [pa.RecordBatch.from_arrays([pa.array([], field.type) for field in SCHEMA], schema=SCHEMA)]
+    while some := list(itertools.islice(images, _BATCH)):
+        batches.append(
+            pa.RecordBatch.from_arrays([pa.array(column) for column in zip(*some, strict=True)], schema=SCHEMA)
+        )
+    folders = sorted(entry.name for entry in _entries(folder, "", []) if _is_folder(entry))
+    return Tree(folder, split, pa.Table.from_batches(batches), tuple(strays), tuple(folders))
 
 
 def _images(folder: Path, split: str, strays: list[Issue]) -> Iterator[tuple[str, int]]:
     """Yield path and size of every image two levels deep; note all else."""
-    for entry in sorted(os.scandir(folder), key=lambda e: e.name):
-        if entry.is_file():
+    for entry in _entries(folder, "", strays):
+        if not _is_folder(entry):
             yield from _image(entry, entry.name, split, strays)
-        elif not entry.is_dir():
-            strays.append(Issue(entry.name, Code.STRAY_FILE, "a link to nothing, or no regular file"))
         elif entry.name.startswith("."):
-            strays.append(Issue(entry.name, Code.HIDDEN_FOLDER, "ImageFolder takes it for a class"))
+            strays.append(Issue(printable(entry.name), Code.HIDDEN_FOLDER, "ImageFolder takes it for a class"))
+        elif printable(entry.name) != entry.name:
+            strays.append(Issue(printable(entry.name), Code.STRAY_FOLDER, "its name is no valid text"))
         else:
             yield from _class_images(entry, split, strays)
 
 
 def _class_images(parent: os.DirEntry[str], split: str, strays: list[Issue]) -> Iterator[tuple[str, int]]:
-    for entry in sorted(os.scandir(parent.path), key=lambda e: e.name):
+    for entry in _entries(parent.path, parent.name, strays):
         path = f"{parent.name}/{entry.name}"
-        if entry.is_file():
-            yield from _image(entry, path, split, strays)
-        elif entry.is_dir():
+        if _is_folder(entry):
             code = Code.HIDDEN_FOLDER if entry.name.startswith(".") else Code.STRAY_FOLDER
-            strays.append(Issue(path, code, "ImageFolder takes what is in it for images of the class"))
+            strays.append(Issue(printable(path), code, "ImageFolder takes what is in it for images of the class"))
         else:
-            strays.append(Issue(path, Code.STRAY_FILE, "a link to nothing, or no regular file"))
+            yield from _image(entry, path, split, strays)
 
 
 def _image(entry: os.DirEntry[str], path: str, split: str, strays: list[Issue]) -> Iterator[tuple[str, int]]:
-    if image_split(entry.name) == split:
-        yield path, entry.stat().st_size
-    else:
-        strays.append(Issue(path, Code.STRAY_FILE, f"its name is not that of a {split} image"))
+    try:
+        if not stat.S_ISREG(entry.stat().st_mode):
+            strays.append(Issue(printable(path), Code.STRAY_FILE, "no regular file"))
+        elif image_split(entry.name) == split:
+            yield path, entry.stat().st_size
+        else:
+            strays.append(Issue(printable(path), Code.STRAY_FILE, f"its name is not that of a {split} image"))
+    except OSError as error:  # a link to nothing, or to itself
+        strays.append(Issue(printable(path), Code.STRAY_FILE, f"it leads nowhere: {error.strerror}"))
+
+
+def _entries(folder: Path | str, name: str, strays: list[Issue]) -> list[os.DirEntry[str]]:
+    """Return what is in a folder, sorted by name; an issue if it can't be read."""
+    try:
+        return sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as error:
+        strays.append(Issue(printable(name) or ".", Code.UNREADABLE, f"{error.strerror}"))
+        return []
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads back to itself
+        return False
+
+
+def _label(name: str) -> int:
+    label = true_label(name)
+    return NO_LABEL if label is None else label
 
 
 def _split_of(folder: Path) -> str | None:

@@ -7,15 +7,19 @@ from pathlib import Path
 
 from ilsvrc.archive.folder import find_archives
 from ilsvrc.archive.open import index
-from ilsvrc.dataset.tree import find_splits
+from ilsvrc.dataset.recognise import UNKNOWN
+from ilsvrc.dataset.tree import SPLIT_FOLDERS, find_splits
 from ilsvrc.errors import UsageError
 from ilsvrc.events import Listener, silent
+from ilsvrc.files import OWN_FOLDER
+from ilsvrc.issues import Code, Issue
 from ilsvrc.pipeline.checkarchive import Depth, check_archive
 from ilsvrc.pipeline.checkreport import CheckReport, PartReport
 from ilsvrc.pipeline.checktree import check_split
 from ilsvrc.pipeline.deep import deep_issues
 from ilsvrc.pipeline.engine import default_jobs, process_engine
-from ilsvrc.pipeline.reference import Reference, index_reference, manifest_reference
+from ilsvrc.pipeline.options import refuse_jobs
+from ilsvrc.pipeline.reference import Reference, damaged_manifest, index_reference, manifest_reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +35,15 @@ class CheckOptions:
     against: Path | str | None = None
     jobs: int | None = None
 
+    def __post_init__(self) -> None:
+        refuse_jobs(self.jobs)
+
 
 def check(path: Path | str, options: CheckOptions | None = None, listener: Listener = silent) -> CheckReport:
     """Return what is in a data set and what is wrong with it.
 
     Trees are compared with their manifest, or with the archives in `options.against`, or with the facts; archives
-    with the official ones, or with the devkit beside them. Nothing is changed.
+    with the official ones, or with the devkit beside them. No data is changed; an index is kept as by `index`.
 
     Parameters
     ----------
@@ -57,17 +64,32 @@ def check(path: Path | str, options: CheckOptions | None = None, listener: Liste
     references = _references(options, listener)
     splits = find_splits(path)
     parts = [_check_tree(folder, split, references.get(split), depth) for split, folder in splits.items()]
-    parts += [check_archive(archive, depth) for archive in _archives(path, needed=not splits)]
+    parts += [_lost(path, split) for split in SPLIT_FOLDERS if split not in splits and _was_there(path, split)]
+    parts += [check_archive(archive, depth) for archive in _archives(path, needed=not parts)]
     return CheckReport(str(path), options.deep, tuple(parts))
 
 
 def _check_tree(folder: Path, split: str, reference: Reference | None, depth: Depth) -> PartReport:
     reference = reference or manifest_reference(folder)
     tree, report = check_split(folder, split, reference, depth.listener)
-    if not depth.engine:
-        return report
-    found = deep_issues(tree, reference, depth.engine, depth.listener)
+    found = damaged_manifest(folder)
+    if depth.engine:
+        found += deep_issues(tree, reference, depth.engine, depth.listener)
     return replace(report, issues=(*report.issues, *found))
+
+
+def _was_there(path: Path, split: str) -> bool:
+    """Whether a tree has the manifest of a split, or the beginning of one."""
+    own = path / OWN_FOLDER
+    return (own / f"{split}.arrow").exists() or (own / "staging" / split).exists()
+
+
+def _lost(path: Path, split: str) -> PartReport:
+    """Return the report of a split that is not there though `prepare` made it, or began to."""
+    staged = (path / OWN_FOLDER / "staging" / split).exists()
+    why = "it is unfinished: run `prepare` again" if staged else "its manifest is there, its folder is not"
+    issue = Issue(split, Code.MISSING_FILE, why)
+    return PartReport(str(path / split), split, UNKNOWN, 0, 0, 0, None, "", None, (issue,))
 
 
 def _references(options: CheckOptions, listener: Listener) -> dict[str, Reference]:

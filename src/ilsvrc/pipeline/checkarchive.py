@@ -10,6 +10,7 @@ from ilsvrc.archive import verified
 from ilsvrc.archive.source import FileSource
 from ilsvrc.archive.store import open_index
 from ilsvrc.archive.sums import expected
+from ilsvrc.archive.verified import Verified
 from ilsvrc.dataset.catalog import Unit, Wanted
 from ilsvrc.dataset.counts import count_issues, counts_of, expectation
 from ilsvrc.dataset.layout import Layout
@@ -80,8 +81,8 @@ def _decode(plan: Plan, depth: Depth) -> list[Issue]:
     should = None if verified.recorded(plan.source.path) else expected(plan.source, "md5")
     proof = _NotedProof(HashingProof(plan.source, should, depth.listener) if should else NoProof())
     machinery = Machinery(depth.engine, None, proof, depth.listener, decode=True)
-    receipts = run(plan, NullSink(), machinery)
-    return proof.issues + [issue for receipt in receipts for issue in receipt.issues]
+    result = run(plan, NullSink(), machinery)
+    return proof.issues + [issue for receipt in result.receipts for issue in receipt.issues]
 
 
 class _NotedProof:
@@ -95,12 +96,13 @@ class _NotedProof:
         """Yield each unit when the proof does."""
         return self._proof.release(units)
 
-    def confirm(self) -> None:
+    def confirm(self) -> Verified | None:
         """Note what the proof finds wrong."""
         try:
-            self._proof.confirm()
+            return self._proof.confirm()
         except ArchiveError as error:
             self.issues.append(_issue(error))
+            return None
 
 
 def _issue(error: ArchiveError) -> Issue:

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import connection
+from multiprocessing import connection, forkserver
 from typing import Protocol, TypeVar
 
 from ilsvrc.errors import MachineError
@@ -124,7 +124,19 @@ def _context() -> multiprocessing.context.BaseContext:
     context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
     if "forkserver" in methods:
         context.set_forkserver_preload(["ilsvrc.pipeline.run"])
+        _start_fork_server()
     return context
+
+
+def _start_fork_server() -> None:
+    """Start it with Ctrl-C ignored, which it inherits: the driver alone answers the user."""
+    if threading.current_thread() is not threading.main_thread():
+        return  # signals can't be set here; it is started when it is needed
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _begin_worker() -> None:

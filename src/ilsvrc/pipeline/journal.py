@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ilsvrc.files import write_text
+from ilsvrc.files import named, write_text
 from ilsvrc.issues import Code, Issue
 from ilsvrc.sinks.base import Output, Receipt
 
@@ -23,7 +23,6 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._plan = ""
-        self._receipts: dict[str, Receipt] = {}
 
     def plans(self, split: str) -> list[dict[str, Any]]:
         """Return the headers of the plans of a split that were begun, oldest first."""
@@ -36,11 +35,9 @@ class Journal:
         """
         lines = [line for line in self._lines() if line.get("plan") == digest]
         self._plan = digest
-        receipts = [_receipt(line) for line in lines if "unit" in line]
-        self._receipts = {r.unit: r for r in receipts if holds(r)}
         if not lines:
             self._write({"plan": digest, **header})
-        return dict(self._receipts)
+        return {r.unit: r for r in map(_receipt, lines) if r and holds(r)}
 
     def done_units(self, digest: str) -> set[str]:
         """Return the units of a plan that have a receipt."""
@@ -49,17 +46,12 @@ class Journal:
     def issues(self, split: str) -> list[Issue]:
         """Return what was found in the images of a split's latest plan."""
         plans = self.plans(split)
-        lines = [line for line in self._lines() if plans and line.get("plan") == plans[-1]["plan"] and "unit" in line]
-        return [issue for line in lines for issue in _receipt(line).issues]
+        lines = [line for line in self._lines() if plans and line.get("plan") == plans[-1]["plan"]]
+        return [issue for receipt in map(_receipt, lines) if receipt for issue in receipt.issues]
 
-    def append(self, receipt: Receipt) -> None:
-        """Record that a unit is done; its outputs are durable already."""
-        self._write({"plan": self._plan, **_document(receipt)})
-        self._receipts[receipt.unit] = receipt
-
-    def receipts(self) -> list[Receipt]:
-        """Return the receipts of the current plan."""
-        return list(self._receipts.values())
+    def append(self, receipts: Sequence[Receipt]) -> None:
+        """Record that units are done; their outputs are durable already."""
+        self._write(*({"plan": self._plan, **_document(receipt)} for receipt in receipts))
 
     def forget(self, split: str) -> None:
         """Leave out all that was recorded of a split."""
@@ -77,12 +69,19 @@ class Journal:
                 continue
         return [line for line in found if isinstance(line, dict)]
 
-    def _write(self, line: dict[str, Any]) -> None:
-        """Append a line durably; one that was torn before it stays on a line of its own."""
+    def _write(self, *lines: dict[str, Any]) -> None:
+        """Append lines durably; one that was torn before them stays on a line of its own."""
+        text = "".join(json.dumps(line) + "\n" for line in lines)
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._append(text)
+        except OSError as error:
+            raise named(error, self.path) from None
+
+    def _append(self, text: str) -> None:
         with self.path.open("ab+") as file:
             torn = file.tell() > 0 and file.seek(-1, os.SEEK_END) >= 0 and file.read() != b"\n"
-            file.write((b"\n" if torn else b"") + json.dumps(line).encode() + b"\n")
+            file.write((b"\n" if torn else b"") + text.encode())
             file.flush()
             os.fsync(file.fileno())
 
@@ -97,7 +96,11 @@ def _document(receipt: Receipt) -> dict[str, Any]:
     }
 
 
-def _receipt(line: dict[str, Any]) -> Receipt:
-    issues = tuple(Issue(**{**issue, "code": Code(issue["code"])}) for issue in line["issues"])
-    outputs = tuple(Output(**output) for output in line["outputs"])
-    return Receipt(line["unit"], outputs, line["samples"], line["bytes"], issues)
+def _receipt(line: dict[str, Any]) -> Receipt | None:
+    """Return the receipt in a line, None for a line that is none, whatever wrote it."""
+    try:
+        issues = tuple(Issue(**{**issue, "code": Code(issue["code"])}) for issue in line["issues"])
+        outputs = tuple(Output(**output) for output in line["outputs"])
+        return Receipt(line["unit"], outputs, line["samples"], line["bytes"], issues)
+    except (KeyError, TypeError, ValueError):
+        return None

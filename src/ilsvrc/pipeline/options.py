@@ -37,13 +37,19 @@ class PrepareOptions:
     trust_val_labels: bool = False
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "splits", tuple(dict.fromkeys(self.splits)))
         for name, allowed in (("verify", VERIFY), ("source", SOURCE)):
             if getattr(self, name) not in allowed:
                 raise UsageError(f"{name} can't be {getattr(self, name)!r}", hint=f"use one of {', '.join(allowed)}")
         if not set(self.splits) <= {"train", "val", "test"} or not self.splits:
             raise UsageError(f"there is no split {', '.join(self.splits)!r}", hint="use train, val or test")
-        if self.jobs is not None and self.jobs < 1:
-            raise UsageError(f"{self.jobs} jobs can't do anything", hint="give 1 or more")
+        refuse_jobs(self.jobs)
         if self.source == "delete" and (self.verify == "none" or self.classes):
             hint = "archives are deleted only after all of them was verified and unpacked: leave out the other option"
             raise UsageError("source='delete' does not go with verify='none' or with some classes only", hint=hint)
+
+
+def refuse_jobs(jobs: int | None) -> None:
+    """Refuse a number of processes that can't do anything."""
+    if jobs is not None and jobs < 1:
+        raise UsageError(f"{jobs} jobs can't do anything", hint="give 1 or more")

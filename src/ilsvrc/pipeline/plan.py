@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
 from ilsvrc.archive.index import Index
-from ilsvrc.archive.source import ByteSource, FileSource, Fingerprint
+from ilsvrc.archive.source import ByteSource, FileSource, FileState, Fingerprint
 from ilsvrc.archive.store import open_index
 from ilsvrc.dataset.catalog import Catalog, Unit, Wanted
 
@@ -53,26 +53,15 @@ class Plan:
             "val_labels": hashlib.sha256(given).hexdigest() if given and self.split == "val" else None,
         }
 
-    @property
-    def archive_state(self) -> dict[str, object]:
-        """What the archive was: its structure and its state in the file system.
-
-        Inode and change time are in it because a download that keeps the server's time may put other bytes under the
-        same size and mtime; units written from the former bytes must not count as done then.
-        """
-        status = self.source.path.stat()
-        return {
-            "index": self.index.fingerprint,
-            "size": status.st_size,
-            "mtime_ns": status.st_mtime_ns,
-            "ctime_ns": status.st_ctime_ns,
-            "inode": status.st_ino,
-        }
+    @cached_property
+    def state(self) -> FileState:
+        """The state that the archive was in when the plan was made, and must be in to the end."""
+        return FileState.of(self.source.path)
 
     @cached_property
     def digest(self) -> str:
         """sha256 of settings and archive, in hex: two plans of one digest do the same work on the same bytes."""
-        text = json.dumps([self.settings, self.archive_state], sort_keys=True)
+        text = json.dumps([self.settings, self.index.fingerprint, asdict(self.state)], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from ilsvrc import facts
 from ilsvrc.archive.folder import find_archives
@@ -17,7 +19,7 @@ from ilsvrc.dataset.layout import TEMPLATES, Layout
 from ilsvrc.dataset.selection import select_classes
 from ilsvrc.errors import DamageError, MissingExtraError, UsageError
 from ilsvrc.events import Listener, Note, silent
-from ilsvrc.files import OWN_FOLDER, locked, write_text
+from ilsvrc.files import OWN_FOLDER, locked, remove_leftovers, write_text
 from ilsvrc.labels.verify import read_val_labels
 from ilsvrc.pipeline.options import PrepareOptions
 from ilsvrc.pipeline.plan import Plan
@@ -55,17 +57,41 @@ def prepare(
     options, target = options or PrepareOptions(), Path(target).absolute()
     wanted = _wanted(options)
     archives = find_archives(Path(source), options.splits)
-    plans = [_plan(archive, wanted, listener) for archive in archives]
+    plans = [_plan(archive, wanted, options.splits, listener) for archive in archives]
+    _refuse_target(target)
     target.mkdir(parents=True, exist_ok=True)
     with locked(target / OWN_FOLDER / "lock", what=str(target), wait=False):
+        remove_leftovers(target, target / OWN_FOLDER)
         works = [SplitWork(plan, target, options, listener) for plan in plans]
         _admit(works, target)
         report = PrepareReport(str(target), wanted.layout.name, tuple(work.do() for work in works))
-        write_text(target / OWN_FOLDER / "report.json", json.dumps(report.to_json(), indent=2) + "\n")
+        _save(report, target / OWN_FOLDER / "report.json")
         _warn_of_string_order(wanted.layout, listener)
         if options.source == "delete":
             _delete_archives(works, report, listener)
     return report
+
+
+def _refuse_target(target: Path) -> None:
+    """Refuse a target that can't be a folder."""
+    if os.path.lexists(target) and not target.is_dir():
+        raise UsageError(f"{target} is not a folder", hint="give the folder that is to hold train and val")
+
+
+def _save(report: PrepareReport, path: Path) -> None:
+    """Write the report, with what an earlier one says of splits that this one does not speak of."""
+    document = report.to_json()
+    told = {split.split for split in report.splits}
+    kept = [split for split in _reported(path) if split.get("split") not in told]
+    write_text(path, json.dumps(document | {"splits": [*document["splits"], *kept]}, indent=2) + "\n")
+
+
+def _reported(path: Path) -> list[dict[str, Any]]:
+    """Return the splits of a report, none if it is not there or can't be read."""
+    try:
+        return list(json.loads(path.read_text(encoding="utf-8"))["splits"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
 
 
 def _wanted(options: PrepareOptions) -> Wanted:
@@ -77,12 +103,15 @@ def _wanted(options: PrepareOptions) -> Wanted:
     return Wanted(Layout.parse(options.layout), classes, given)
 
 
-def _plan(archive: Path, wanted: Wanted, listener: Listener) -> Plan:
+def _plan(archive: Path, wanted: Wanted, splits: Sequence[str], listener: Listener) -> Plan:
     """Index an archive and refuse what should not be written."""
     source = FileSource(archive)
     for algorithm in SUMS_FILES:
         expected(source, algorithm)  # a list that contradicts name or size is refused before any work
     plan = Plan(source, open_index(source, listener), wanted)
+    if plan.split not in splits:
+        detail = f"{archive} holds the {plan.split} split, not {' or '.join(splits)}"
+        raise UsageError(detail, hint=f"add --split {plan.split}")
     if not plan.units:
         raise UsageError(f"{archive} holds no image of the classes asked for")
     refuse_twins(plan)
@@ -107,6 +136,8 @@ def _admit(works: Sequence[SplitWork], target: Path) -> None:
     """Refuse what can't end well, for all splits before the first is begun."""
     for work in works:
         work.admit()
+    for work in works:
+        work.clear_the_way()
     ahead = [(work.plan, work.done_units()) for work in works if work.state is not State.PUBLISHED]
     refuse_full(ahead, target, Room.of(target))
 

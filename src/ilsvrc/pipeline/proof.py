@@ -10,8 +10,9 @@ from typing import Protocol
 
 from ilsvrc import facts
 from ilsvrc.archive import verified
-from ilsvrc.archive.source import FileSource
+from ilsvrc.archive.source import FileSource, FileState
 from ilsvrc.archive.sums import Expected
+from ilsvrc.archive.verified import Verified
 from ilsvrc.dataset.catalog import Unit
 from ilsvrc.errors import ArchiveError
 from ilsvrc.events import Advanced, Finished, Listener, Started, silent
@@ -31,25 +32,32 @@ class Proof(Protocol):
     def release(self, units: Iterable[Unit]) -> Generator[Unit, None, None]:
         """Yield each unit when it may be worked on."""
 
-    def confirm(self) -> None:
-        """Return if the archive is as it should be.
+    def confirm(self) -> Verified | None:
+        """Return what is proved of the archive, None if nothing is.
 
         Raises
         ------
         ArchiveError
-            If its digest is another one.
+            If its digest is another one than it should be, or it was replaced meanwhile.
         """
 
 
 class NoProof:
-    """Releases every unit at once: the archive is proved already, or was not to be."""
+    """Releases every unit at once: the archive is not to be proved, or was proved before.
+
+    proved : what was proved before, or None
+    """
+
+    def __init__(self, proved: Verified | None = None) -> None:
+        self._proved = proved
 
     def release(self, units: Iterable[Unit]) -> Generator[Unit, None, None]:
         """Yield each unit."""
         yield from units
 
-    def confirm(self) -> None:
-        """Return: there is nothing to compare."""
+    def confirm(self) -> Verified | None:
+        """Return what was proved before."""
+        return self._proved
 
 
 class HashingProof:
@@ -65,6 +73,7 @@ class HashingProof:
         self._hash = hashlib.new(expected.digest.algorithm)
         self._hashed = 0
         self._stop = threading.Event()
+        self._state = FileState.of(source.fileno())
 
     def release(self, units: Iterable[Unit]) -> Generator[Unit, None, None]:
         """Yield each unit once it has been hashed; go on to the archive's end after the last."""
@@ -82,14 +91,14 @@ class HashingProof:
                 ready.get_nowait()
             thread.join()
 
-    def confirm(self) -> None:
-        """Hash what is left, compare, and record an archive that is right."""
-        self._hash_to(self._source.size)
+    def confirm(self) -> Verified | None:
+        """Compare, and record an archive that is right and still the one that was hashed."""
         self._listener(Finished(self._stage))
         found = Digest(self._expected.digest.algorithm, self._hash.hexdigest())
         if found != self._expected.digest:
             raise wrong_digest(self._source, found, self._expected)
-        verified.record(self._source.path, found, self._expected.against, self._source.fingerprint)
+        self._source.refuse_replaced(self._state)
+        return verified.record(self._source.path, found, self._expected.against, self._source.fingerprint)
 
     @property
     def _stage(self) -> str:

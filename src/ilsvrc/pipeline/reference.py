@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ilsvrc.archive.index import Index
-from ilsvrc.dataset.manifest import layout_in, read_manifest
+from ilsvrc.dataset.manifest import layout_in, metadata_of, read_manifest
 from ilsvrc.dataset.tree import Tree
 from ilsvrc.files import OWN_FOLDER
 from ilsvrc.issues import Code, Issue
@@ -36,15 +35,27 @@ class Reference:
 
 
 def manifest_reference(folder: Path) -> Reference | None:
-    """Return what the manifest beside a split's folder says, if there is one."""
-    path = folder.parent / OWN_FOLDER / f"{folder.name}.arrow"
+    """Return what the manifest beside a split's folder says, if there is one that can be read."""
     try:
-        table = read_manifest(path)
+        table = read_manifest(_manifest(folder))
     except (OSError, ValueError, pa.ArrowException):
         return None
     below = pc.utf8_slice_codeunits(table.column("path"), len(folder.name) + 1)
     columns = {"path": below, "size": table.column("size"), "xxh3_128": table.column("xxh3_128")}
-    return Reference(pa.table(columns), False, "its manifest", layout_in(table), _was_official(folder))
+    official = metadata_of(table).get("against") == "official"
+    return Reference(pa.table(columns), False, "its manifest", layout_in(table), official)
+
+
+def damaged_manifest(folder: Path) -> list[Issue]:
+    """Return an issue if there is a manifest beside a split's folder that can't be read."""
+    path = _manifest(folder)
+    if not path.exists() or manifest_reference(folder):
+        return []
+    return [Issue(f"{OWN_FOLDER}/{path.name}", Code.UNREADABLE, "the manifest is damaged: digests can't be compared")]
+
+
+def _manifest(folder: Path) -> Path:
+    return folder.parent / OWN_FOLDER / f"{folder.name}.arrow"
 
 
 def index_reference(index: Index) -> Reference:
@@ -69,15 +80,6 @@ def reference_issues(tree: Tree, reference: Reference) -> list[Issue]:
         detail = f"{sizes[i]:,} bytes of {should[i]:,}, by {reference.origin}"
         issues.append(Issue(found[int(known[i])].as_py(), Code.CHANGED_IMAGE, detail))
     return issues
-
-
-def _was_official(folder: Path) -> bool:
-    """Whether the report beside a split's folder says that its archive was proved to be the official one."""
-    try:
-        report = json.loads((folder.parent / OWN_FOLDER / "report.json").read_text(encoding="utf-8"))
-        return any(split["split"] == folder.name and split["against"] == "official" for split in report["splits"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
 
 
 def _keys(table: pa.Table) -> pa.ChunkedArray:

@@ -105,22 +105,21 @@ def _decide(splits: dict[str, Path], layout: Layout) -> tuple[Rename, ...]:
     for split, folder in splits.items():
         tree = survey(folder, split)
         _refuse_mixed(tree)
-        target = {old: layout.path(split, label, "x").split("/")[1] for old, label in tree.folder_labels.items()}
+        labels = zip(tree.folders, tree.folder_labels.tolist(), strict=True)
+        target = {old: layout.path(split, label, "x").split("/")[1] for old, label in labels if label >= 0}
         _refuse_twins(folder, target, [name for name in tree.folders if name not in target])
         renames += [Rename(str(folder), old, new) for old, new in sorted(target.items()) if old != new]
     return tuple(renames)
 
 
 def _refuse_mixed(tree: Tree) -> None:
-    strangers = Counter(
-        folder or "(no folder)"
-        for folder, label in zip(tree.parents, tree.labels.tolist(), strict=True)
-        if not folder or label != tree.folder_labels[folder]
-    )
-    if strangers:
-        folder, count = strangers.most_common(1)[0]
-        detail = f"{tree.folder}: {len(strangers)} folders hold images of several classes, {folder} {count:,} of them"
-        raise DataError(detail, hint="see `ilsvrc check` for each, and move them; nothing was renamed")
+    if not len(tree.misplaced):
+        return
+    folders = Counter(tree.parents[tree.misplaced].tolist())
+    worst, count = folders.most_common(1)[0]
+    where = f"{tree.folders[worst]} {count:,} of them" if worst >= 0 else f"{count:,} are in none"
+    detail = f"{tree.folder}: {len(folders)} folders hold images of several classes, {where}"
+    raise DataError(detail, hint="see `ilsvrc check` for each, and move them; nothing was renamed")
 
 
 def _refuse_twins(folder: Path, target: dict[str, str], others: Sequence[str]) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ilsvrc.archive import verified
+from ilsvrc.dataset.manifest import metadata_of
 from ilsvrc.issues import Issue, damage
 from ilsvrc.pipeline.plan import Plan
-from ilsvrc.sinks.base import Receipt
+from ilsvrc.pipeline.run import Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,22 +66,26 @@ class PrepareReport:
         return {"ok": self.ok, **asdict(self)}
 
 
-def split_report(plan: Plan, receipts: Sequence[Receipt], seconds: float) -> SplitReport:
-    """Return the report of a split whose units have these receipts."""
-    totals = sum(r.samples for r in receipts), sum(r.bytes for r in receipts)
-    return _report(plan, totals, [issue for r in receipts for issue in r.issues], seconds)
+def split_report(plan: Plan, result: Result, seconds: float) -> SplitReport:
+    """Return the report of a split that was written by this run, or by it and interrupted ones before it."""
+    totals = sum(r.samples for r in result.receipts), sum(r.bytes for r in result.receipts)
+    issues = [issue for receipt in result.receipts for issue in receipt.issues]
+    proof = (result.proved.digest, result.proved.against) if result.proved else (None, None)
+    return replace(_report(plan, totals, proof, issues), seconds=round(seconds, 3))
 
 
 def published_report(plan: Plan, manifest: pa.Table, issues: Sequence[Issue]) -> SplitReport:
-    """Return the report of a split that was complete already."""
+    """Return the report of a split that was complete already, with what its manifest says was proved then."""
+    told = metadata_of(manifest)
     totals = manifest.num_rows, int(pc.sum(manifest.column("size")).as_py() or 0)
-    return _report(plan, totals, issues, 0.0)
+    return _report(plan, totals, (told.get("digest"), told.get("against")), issues)
 
 
-def _report(plan: Plan, totals: tuple[int, int], issues: Sequence[Issue], seconds: float) -> SplitReport:
+def _report(
+    plan: Plan, totals: tuple[int, int], proof: tuple[str | None, str | None], issues: Sequence[Issue]
+) -> SplitReport:
     """In an archive proved to be the official one, nothing that is odd is damage: it was published so."""
-    proved = verified.recorded(plan.source.path)
-    if proved and proved.against == "official":
+    if proof[1] == "official":
         issues = [replace(issue, known=True) for issue in issues]
     labels = plan.catalog.labels[plan.catalog.rows]
     return SplitReport(
@@ -90,8 +94,8 @@ def _report(plan: Plan, totals: tuple[int, int], issues: Sequence[Issue], second
         images=totals[0],
         classes=len(set(labels[labels >= 0].tolist())),
         bytes=totals[1],
-        seconds=round(seconds, 3),
-        digest=proved.digest if proved else None,
-        against=proved.against if proved else None,
+        seconds=0.0,
+        digest=proof[0],
+        against=proof[1],
         issues=tuple(issues),
     )

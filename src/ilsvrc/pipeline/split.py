@@ -9,8 +9,9 @@ from pathlib import Path
 
 from ilsvrc.archive import verified
 from ilsvrc.archive.sums import SUMS_FILES, Expected, expected
-from ilsvrc.dataset.manifest import read_manifest
-from ilsvrc.errors import ArchiveError, DamageError
+from ilsvrc.archive.verified import Verified
+from ilsvrc.dataset.manifest import metadata_of, read_manifest
+from ilsvrc.errors import ArchiveError, DamageError, UsageError
 from ilsvrc.events import Listener, Note
 from ilsvrc.files import OWN_FOLDER, sync_filesystem
 from ilsvrc.issues import Code, Issue
@@ -56,9 +57,15 @@ class SplitWork:
         return state_of(self.plan, self.sink, self.journal)
 
     @cached_property
+    def proved_before(self) -> Verified | None:
+        """What was proved of the archive before, by the algorithm asked for."""
+        proved = verified.recorded(self.plan.source.path) if self.options.verify != "none" else None
+        return proved if proved and proved.digest.startswith(f"{self.options.verify}:") else None
+
+    @cached_property
     def expected(self) -> Expected | None:
         """The digest to prove, or None where it is proved already or must not be."""
-        if self.options.verify == "none" or self._proved_before():
+        if self.options.verify == "none" or self.proved_before:
             return None
         found = expected(self.plan.source, self.options.verify)
         if found is None:
@@ -67,7 +74,7 @@ class SplitWork:
                 f"not the official archive, and no {sums} beside it says what its {self.options.verify} should be"
             )
             hint = f"put {sums} beside it (`{self.options.verify}sum {path.name} > {sums}`), or use --verify none"
-            raise ArchiveError(Code.WRONG_SIZE, detail, path, hint=hint)
+            raise ArchiveError(Code.NO_DIGEST, detail, path, hint=hint)
         return found
 
     def admit(self) -> None:
@@ -76,35 +83,53 @@ class SplitWork:
         Raises
         ------
         IlsvrcError
-            If the target holds something else, or the archive has no digest to prove.
+            If the target holds something else, the archive has no digest to prove, or must not be deleted.
         """
         state = self.state
         if state is not State.OTHER or not self.options.restart:
             refuse_state(state, self.plan, self.sink)
+        if self.options.source == "delete":
+            self._refuse_to_delete()
         if state is not State.PUBLISHED:
             _ = self.expected
 
+    def clear_the_way(self) -> None:
+        """Throw away the work of an interrupted run that can't be gone on with, or is not to be."""
+        if self.state is State.PUBLISHED:
+            self.sink.clear()
+        elif self.state in (State.STALE, State.OTHER) or (self.state is State.UNFINISHED and self.options.restart):
+            self.listener(
+                Note(f"{self.plan.split}: starting over; what an earlier run had done is removed", warning=True)
+            )
+            self._start_over()
+
     def done_units(self) -> set[str]:
         """Return the units that need no space any more."""
-        return self.journal.done_units(self.plan.digest) if self.state is State.UNFINISHED else set()
+        going_on = self.state is State.UNFINISHED and not self.options.restart
+        return self.journal.done_units(self.plan.digest) if going_on else set()
 
     def do(self) -> SplitReport:
         """Bring the split to the tree, or find it there; return its report."""
         if self.state is State.PUBLISHED:
-            self.sink.clear()
-            self.listener(Note(f"{self.plan.split}: complete already"))
-            issues = self.journal.issues(self.plan.split)
-            return published_report(self.plan, read_manifest(self.sink.manifest), issues)
-        if self.state is not State.UNFINISHED or self.options.restart:
+            return self._find()
+        if self.state is State.FRESH:
             self._start_over()
         begun = time.monotonic()
         try:
-            receipts = run(self.plan, self.sink, self._machinery())
+            result = run(self.plan, self.sink, self._machinery())
         except ArchiveError as error:
             if error.code in (Code.WRONG_DIGEST, Code.WRONG_FILE):
                 self._start_over()  # what was written came from bytes that are not to be trusted
             raise
-        return split_report(self.plan, receipts, time.monotonic() - begun)
+        return split_report(self.plan, result, time.monotonic() - begun)
+
+    def _find(self) -> SplitReport:
+        """Return the report of a split that is there already."""
+        manifest = read_manifest(self.sink.manifest)
+        report = published_report(self.plan, manifest, self.journal.issues(self.plan.split))
+        unproved = "" if report.digest else "; it was made without proof of the archive's digest"
+        self.listener(Note(f"{self.plan.split}: complete already{unproved}", warning=bool(unproved)))
+        return report
 
     def delete_archive(self) -> None:
         """Remove the archive, once all of it is durable below the split's name.
@@ -126,16 +151,22 @@ class SplitWork:
         return Machinery(engine, self.journal, self._proof(), self.listener)
 
     def _proof(self) -> Proof:
-        return HashingProof(self.plan.source, self.expected, self.listener) if self.expected else NoProof()
+        if self.expected:
+            return HashingProof(self.plan.source, self.expected, self.listener)
+        return NoProof(self.proved_before)
 
-    def _proved_before(self) -> bool:
-        proved = verified.recorded(self.plan.source.path)
-        return proved is not None and proved.digest.startswith(f"{self.options.verify}:")
+    def _refuse_to_delete(self) -> None:
+        """Refuse to delete what nothing proved, and what is not the archive itself."""
+        path = self.plan.source.path
+        if path.is_symlink():
+            detail = f"{path} is a link: deleting it would leave the archive where it is"
+            raise UsageError(detail, hint="give the folder that holds the archive itself; nothing was changed")
+        if self.state is State.PUBLISHED and "digest" not in metadata_of(read_manifest(self.sink.manifest)):
+            detail = f"{self.target / self.plan.split} was made without proof of the archive's digest: {path} is kept"
+            raise UsageError(detail, hint="prepare it again into another folder, with --verify md5")
 
     def _start_over(self) -> None:
         """Throw away what staging holds of the split: it is ours, unfinished, and not to be gone on with."""
-        if self.state in (State.STALE, State.OTHER):
-            self.listener(Note(f"{self.plan.split}: starting over, its archive or settings changed", warning=True))
         self.sink.clear()
         self.journal.forget(self.plan.split)
         (self.sink.staging / self.plan.split).mkdir(parents=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from enum import Enum, auto
 
 from ilsvrc.dataset.manifest import metadata_of, read_manifest
 from ilsvrc.errors import UsageError
 from ilsvrc.pipeline.journal import Journal
 from ilsvrc.pipeline.plan import Plan
-from ilsvrc.sinks.folder import FolderSink
+from ilsvrc.sinks.folder import FolderSink, class_index_json
 
 
 class State(Enum):
@@ -27,6 +28,8 @@ class State(Enum):
     """The split is there, whole, made from this archive with these settings."""
     OCCUPIED = auto()
     """Something else has the split's name."""
+    OCCUPIED_LIST = auto()
+    """Something else has the name of a list that goes beside the split."""
 
 
 def provenance(plan: Plan) -> tuple[tuple[str, str], ...]:
@@ -40,11 +43,11 @@ def provenance(plan: Plan) -> tuple[tuple[str, str], ...]:
 
 def state_of(plan: Plan, sink: FolderSink, journal: Journal) -> State:
     """Return where the split of a plan stands in a target."""
-    if (sink.root / plan.split).exists():
+    if os.path.lexists(sink.root / plan.split):
         return State.PUBLISHED if _made_by(plan, sink) else State.OCCUPIED
     begun = journal.plans(plan.split)
     if not begun or not (sink.staging / plan.split).exists():
-        return State.FRESH
+        return State.FRESH if _lists_are_ours(plan, sink) else State.OCCUPIED_LIST
     if begun[-1]["plan"] == plan.digest:
         return State.UNFINISHED
     same_settings = all(begun[-1].get(key) == value for key, value in plan.settings.items())
@@ -60,7 +63,12 @@ def refuse_state(state: State, plan: Plan, sink: FolderSink) -> None:
         Saying what is there and what to do.
     """
     if state is State.OCCUPIED:
-        detail = f"{sink.root / plan.split} exists and was not made from {plan.source.path.name} with this layout"
+        detail = (
+            f"{sink.root / plan.split} exists, and no manifest says that it was made from this archive, so laid out"
+        )
+        raise UsageError(detail, hint="choose another folder, or move it away; nothing was changed")
+    if state is State.OCCUPIED_LIST:
+        detail = f"{sink.root} has a {sink.labels.name} or {sink.classes.name} that ilsvrc did not write"
         raise UsageError(detail, hint="choose another folder, or move it away; nothing was changed")
     if state is State.OTHER:
         detail = f"{sink.root} holds an unfinished {plan.split} with other settings"
@@ -69,7 +77,18 @@ def refuse_state(state: State, plan: Plan, sink: FolderSink) -> None:
 
 
 def _made_by(plan: Plan, sink: FolderSink) -> bool:
+    """Whether the split's manifest says that it was made by this plan, whatever was proved of the archive then."""
     try:
-        return metadata_of(read_manifest(sink.manifest)) == dict(provenance(plan))
+        return dict(provenance(plan)).items() <= metadata_of(read_manifest(sink.manifest)).items()
     except (OSError, ValueError):
         return False
+
+
+def _lists_are_ours(plan: Plan, sink: FolderSink) -> bool:
+    """Whether the lists beside the split are not there, or an interrupted run of this plan wrote them."""
+    if (
+        os.path.lexists(sink.classes)
+        and sink.classes.read_text(encoding="utf-8", errors="replace") != class_index_json()
+    ):
+        return False
+    return not os.path.lexists(sink.labels) or _made_by(plan, sink)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from ilsvrc.archive.verified import Verified
 from ilsvrc.dataset.catalog import Sample, Unit
 from ilsvrc.errors import IlsvrcError
 from ilsvrc.issues import Issue
@@ -42,14 +43,25 @@ class Sink(Protocol):
     """Takes the samples of units and keeps something of them.
 
     Pickles. `write` is called in workers, for different units at once, and again for a unit whose receipt was lost:
-    the same samples leave the same files.
+    the same samples leave the same files. The other methods are called in the driver.
     """
 
     def write(self, unit: Unit, samples: Iterable[Sample]) -> Receipt:
-        """Keep the samples of a unit, durably, and say what was kept."""
+        """Keep the samples of a unit and say what was kept."""
+
+    def sync(self) -> None:
+        """Make all that was written so far survive a power cut."""
 
     def holds(self, receipt: Receipt) -> bool:
         """Whether all that a receipt speaks of is still there, at its size."""
 
-    def finish(self, receipts: Sequence[Receipt]) -> None:
-        """Publish the work of all units; called once, in the driver, when every unit has a receipt without error."""
+    def finish(self, receipts: Sequence[Receipt], proved: Verified | None) -> None:
+        """Publish the work of all units; called once, when every unit has a durable receipt without error.
+
+        Parameters
+        ----------
+        receipts
+            One of every unit, in archive order.
+        proved
+            What was proved of the archive that they come from, or None.
+        """

@@ -13,6 +13,7 @@ import xxhash
 from ilsvrc.archive.digests import WIDTH, store_digests
 from ilsvrc.archive.source import FileSource
 from ilsvrc.archive.store import open_index
+from ilsvrc.archive.verified import Verified
 from ilsvrc.dataset.catalog import Sample, Unit
 from ilsvrc.sinks.base import Receipt
 
@@ -45,7 +46,10 @@ class DigestSink:
         """Whether a receipt is still true: nobody takes the file away but `finish`."""
         return receipt.error is None and self.part.exists()
 
-    def finish(self, receipts: Sequence[Receipt]) -> None:
+    def sync(self) -> None:
+        """Do nothing: the file of a run that was cut off is written anew."""
+
+    def finish(self, receipts: Sequence[Receipt], proved: Verified | None) -> None:  # noqa: ARG002
         """Keep the digests beside the index, in its order."""
         index = open_index(self.source)
         images = sum(receipt.samples for receipt in receipts)

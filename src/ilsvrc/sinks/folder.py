@@ -13,6 +13,7 @@ import pyarrow as pa
 import xxhash
 
 from ilsvrc import facts
+from ilsvrc.archive.verified import Verified
 from ilsvrc.dataset.catalog import Sample, Unit
 from ilsvrc.dataset.manifest import Row, merged, read_manifest, table_of, write_labels, write_manifest
 from ilsvrc.files import OWN_FOLDER, sync_filesystem, sync_path, write_text, written_whole
@@ -27,7 +28,7 @@ class FolderSink:
 
     root : the tree's folder
     split : train, val or test
-    provenance : what the manifest says of its making: plan, archive, layout
+    provenance : what the manifest says of its making: archive, index, settings
     """
 
     root: Path
@@ -44,16 +45,29 @@ class FolderSink:
         """The manifest file of the split."""
         return self.root / OWN_FOLDER / f"{self.split}.arrow"
 
+    @property
+    def labels(self) -> Path:
+        """The list of the split's images and labels."""
+        return self.root / f"{self.split}.txt"
+
+    @property
+    def classes(self) -> Path:
+        """The list of classes."""
+        return self.root / "classes.json"
+
     def write(self, unit: Unit, samples: Iterable[Sample]) -> Receipt:
-        """Write the images of a unit, then the part of the manifest that proves them, then make both durable."""
+        """Write the images of a unit, then the part of the manifest that proves them."""
         staging, folders = self.staging, set[str]()
         rows = [_write_image(sample, staging, folders) for sample in samples]
         part = self._parts / f"{unit.id}.arrow"
         part.parent.mkdir(parents=True, exist_ok=True)
         write_manifest(table_of(rows), part)
-        sync_filesystem(self.staging)
         output = Output(str(part.relative_to(self.root)), part.stat().st_size)
         return Receipt(unit.id, (output,), len(rows), sum(row.size for row in rows))
+
+    def sync(self) -> None:
+        """Make all images and parts written so far survive a power cut."""
+        sync_filesystem(self.staging)
 
     def holds(self, receipt: Receipt) -> bool:
         """Whether the part of the manifest and every image in it are there at their sizes."""
@@ -66,13 +80,14 @@ class FolderSink:
             return False
         return True
 
-    def finish(self, receipts: Sequence[Receipt]) -> None:
+    def finish(self, receipts: Sequence[Receipt], proved: Verified | None) -> None:
         """Write manifest and lists, then give the split its name by one rename."""
+        proof = {"digest": proved.digest, "against": proved.against} if proved else {}
         table = merged(self.root / output.path for receipt in receipts for output in receipt.outputs)
         with written_whole(self.manifest) as beside:
-            write_manifest(table, beside, dict(self.provenance))
-        write_labels(table, self.root / f"{self.split}.txt")
-        write_text(self.root / "classes.json", class_index_json())
+            write_manifest(table, beside, dict(self.provenance) | proof)
+        write_labels(table, self.labels)
+        write_text(self.classes, class_index_json())
         (self.staging / self.split).rename(self.root / self.split)
         sync_path(self.root)
         self.clear()
@@ -121,5 +136,7 @@ def _write_file(path: str, data: bytes) -> None:
         written = os.write(fd, data)
         while written < len(data):  # a disk about to be full takes a part, then none
             written += os.write(fd, data[written:])
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from None
     finally:
         os.close(fd)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from ilsvrc.archive.verified import Verified
 from ilsvrc.dataset.catalog import Sample, Unit
 from ilsvrc.sinks.base import Receipt
 
@@ -16,9 +17,12 @@ class NullSink:
         sizes = [len(sample.data) for sample in samples]
         return Receipt(unit.id, (), len(sizes), sum(sizes))
 
+    def sync(self) -> None:
+        """Do nothing: there is nothing to lose."""
+
     def holds(self, receipt: Receipt) -> bool:
         """Whether a receipt is still true: nothing was kept that could be lost."""
         return receipt.error is None
 
-    def finish(self, receipts: Sequence[Receipt]) -> None:
+    def finish(self, receipts: Sequence[Receipt], proved: Verified | None) -> None:
         """Publish nothing."""

@@ -150,7 +150,8 @@ class SinkContract:
     def test_finish_gives_the_same_whatever_the_order(self, sink: Sink) -> None:
         """Units may be written in any order."""
         receipts = [sink.write(unit, samples(unit)) for unit in reversed(UNITS)]
-        sink.finish(receipts)
+        sink.sync()
+        sink.finish(receipts, None)
         assert sum(receipt.samples for receipt in receipts) == 5
 
     def test_pickles(self, sink: Sink) -> None:
