@@ -7,6 +7,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,8 +18,9 @@ from pathlib import Path
 
 import pytest
 
+from ilsvrc import facts
 from ilsvrc.fetch import unfinished
-from ilsvrc.fetch.part import locked
+from ilsvrc.fetch.part import PART, locked
 from tests.cli.helpers import ilsvrc, ilsvrc_json
 from tests.fetch.cutter import Cutter
 from tests.fetch.nginx import Nginx, free_port
@@ -253,3 +255,33 @@ def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
     while not condition():
         assert time.monotonic() < end, "it never came to pass"
         time.sleep(0.02)
+
+
+def test_then_prepare_goes_on_with_what_came(tmp_path: Path, mini: Path) -> None:
+    nginx = Nginx(tmp_path / "server")
+    try:
+        shutil.copy(mini / facts.VAL, nginx.root)
+        (tmp_path / "to").mkdir()
+        shutil.copy(mini / "MD5SUMS", tmp_path / "to")
+        url = f"{nginx.url}/{facts.VAL}"
+        told = ilsvrc_json(
+            "fetch", "val", "--to", tmp_path / "to", "--url", url, "--then", "prepare", tmp_path / "tree"
+        )
+    finally:
+        nginx.close()
+    assert [(s["split"], s["images"], s["against"]) for s in told["prepared"]["splits"]] == [("val", 12, "MD5SUMS")]
+    ilsvrc("check", "--deep", tmp_path / "tree")
+
+
+def test_then_knows_prepare_only(tmp_path: Path) -> None:
+    assert "--then" in ilsvrc("fetch", "--to", tmp_path, "--then", "check", "x", status=2).stderr
+
+
+def test_prepare_does_not_start_beside_a_download(tmp_path: Path, mini: Path) -> None:
+    shutil.copytree(mini, tmp_path / "source")
+    (tmp_path / "source" / facts.TRAIN).rename(tmp_path / "source" / f"{facts.TRAIN}{PART}")
+    done = ilsvrc("prepare", tmp_path / "source", tmp_path / "tree", status=2)
+    assert "still being fetched" in done.stderr
+    assert "--split val" in done.stderr
+    assert not (tmp_path / "tree").exists()
+    ilsvrc("prepare", tmp_path / "source", tmp_path / "tree", "--split", "val")

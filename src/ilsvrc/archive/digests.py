@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from ilsvrc.archive.index import Index
 from ilsvrc.archive.source import ByteSource
-from ilsvrc.archive.store import folders, needed_folder
+from ilsvrc.archive.store import folders, writable_folder
+from ilsvrc.errors import MachineError
 from ilsvrc.files import written_whole
 
 FORMAT = "1"
@@ -45,10 +46,25 @@ def store_digests(source: ByteSource, index: Index, digests: Digests) -> Path:
         pa.binary(WIDTH), len(index), [None, pa.py_buffer(digests.tobytes())]
     )
     table = pa.Table.from_arrays([values], schema=SCHEMA.with_metadata(_metadata(source, index)))
-    path = needed_folder(source.path) / _name(source.path)
+    path = digest_folder(source.path) / _name(source.path)
     with written_whole(path) as beside, pa.ipc.new_file(str(beside), table.schema) as writer:
         writer.write_table(table)
     return path
+
+
+def digest_folder(archive: Path) -> Path:
+    """Return the folder that the digests of an archive are kept in.
+
+    Raises
+    ------
+    MachineError
+        If nothing can be written beside the archive, nor in the user's cache.
+    """
+    folder = writable_folder(archive)
+    if folder is None:
+        hint = "let its folder be written, or set XDG_CACHE_HOME to one that can be"
+        raise MachineError(f"{archive}: there is no folder to keep its digests in", hint=hint)
+    return folder
 
 
 def _rows(column: pa.ChunkedArray) -> Digests:

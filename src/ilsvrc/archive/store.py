@@ -11,7 +11,6 @@ import pyarrow as pa
 from ilsvrc.archive.build import build_index
 from ilsvrc.archive.index import FORMAT, Index, load, save
 from ilsvrc.archive.source import ByteSource
-from ilsvrc.errors import MachineError
 from ilsvrc.events import Listener, silent
 from ilsvrc.files import OWN_FOLDER, locked, written_whole
 
@@ -64,21 +63,6 @@ def writable_folder(archive: Path) -> Path | None:
         if os.access(folder, os.W_OK):
             return folder
     return None
-
-
-def needed_folder(archive: Path) -> Path:
-    """Return the folder to write to.
-
-    Raises
-    ------
-    MachineError
-        If there is none.
-    """
-    folder = writable_folder(archive)
-    if folder is None:
-        detail = f"neither {folders(archive)[0]} nor {folders(archive)[1]} can be written"
-        raise MachineError(detail, hint="set XDG_CACHE_HOME to a folder that can be written")
-    return folder
 
 
 def _read(path: Path, source: ByteSource) -> Index | None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from ilsvrc.archive import verified
-from ilsvrc.archive.digests import stored_digests
+from ilsvrc.archive.digests import digest_folder, stored_digests
 from ilsvrc.archive.folder import find_archives
 from ilsvrc.archive.index import Index
 from ilsvrc.archive.source import FileSource
-from ilsvrc.archive.store import needed_folder, open_index
+from ilsvrc.archive.store import open_index
 from ilsvrc.archive.sums import expected
 from ilsvrc.dataset.catalog import Wanted
 from ilsvrc.dataset.layout import TEMPLATES, Layout
@@ -50,7 +50,7 @@ def _record(source: FileSource, jobs: int, listener: Listener) -> Index:
     """Record the digests of one archive, unless they are there."""
     index = open_index(source, listener)
     name = source.path.name
-    folder = needed_folder(source.path)
+    folder = digest_folder(source.path)
     with locked(folder / f"{name}.digests.lock", what=f"the digests of {name}", wait=False):
         if stored_digests(source, index) is not None:
             listener(Note(f"{name}: has digests already"))

@@ -42,14 +42,14 @@ class DigestSink:
             os.close(fd)
         return Receipt(unit.id, (), len(sizes), sum(sizes))
 
-    def sync(self) -> None:
-        """Do nothing: digests are quickly made again, and no journal speaks of them."""
-
     def holds(self, receipt: Receipt) -> bool:
         """Whether a receipt is still true: nobody takes the file away but `finish`."""
         return receipt.error is None and self.part.exists()
 
-    def finish(self, receipts: Sequence[Receipt], proved: Verified | None) -> None:  # noqa: ARG002  -- of any archive
+    def sync(self) -> None:
+        """Do nothing: the file of a run that was cut off is written anew."""
+
+    def finish(self, receipts: Sequence[Receipt], proved: Verified | None) -> None:  # noqa: ARG002
         """Keep the digests beside the index, in its order."""
         index = open_index(self.source)
         images = sum(receipt.samples for receipt in receipts)
