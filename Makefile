@@ -2,8 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO := demo
+SIZE ?= 2e9
+RUNS ?= 5
 
-.PHONY: help setup demo test campaign-fetch bench-fetch lint types layers facts clean
+.PHONY: help setup demo test bench bench-full bench-labels bench-fetch campaign-detect campaign-fetch lint types layers facts clean
 
 help:  ## say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /: /'
@@ -28,6 +30,18 @@ demo: setup  ## write a miniature ILSVRC 2012, prepare it, check it
 
 test: setup  ## run the whole test suite
 	$(BIN)/python -m pytest -n auto --dist loadfile
+
+bench: setup  ## measure the performance contract: SIZE= bytes of the archive, RUNS= of each command
+	$(BIN)/python -m bench --size $(SIZE) --runs $(RUNS)
+
+bench-full: setup  ## index and plan a simulated archive of 1,281,167 members
+	$(BIN)/python -m bench.full
+
+bench-labels: setup  ## time conversion and detection
+	$(BIN)/python -m bench.labels
+
+campaign-detect: setup  ## simulate models under every scheme: how often the right one is named
+	$(BIN)/python -m bench.detection
 
 campaign-fetch: setup  ## kill one transfer of 300 MB ten times and count what it costs: some minutes
 	$(BIN)/python -m pytest -m slow -s tests/cli/test_fetch.py

@@ -15,7 +15,9 @@ from ilsvrc.testing import MiniSpec, write_mini, write_simulated
 from ilsvrc.testing.images import REAL_MEAN_BYTES
 
 HERE = Path(__file__).parent
-DATA = HERE / "data"
+DATA = Path(os.environ.get("BENCH_DATA") or HERE / "data")
+"""Where archives and trees go: the disk that is measured."""
+
 PEERS = HERE / "peers"
 PER_CLASS = 900
 ILSVRC = (sys.executable, "-m", "ilsvrc", "-q")
@@ -70,7 +72,7 @@ def remove(tree: Path) -> None:
 def compiled(name: str, folder: Path = DATA) -> Path:
     """Return a program of `peers`, compiled from C into a folder."""
     source, program = PEERS / f"{name}.c", folder / name
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     command: list[str | Path] = ["cc", "-O2", "-Wall", "-Wextra", "-pthread", "-o", program, source]
     subprocess.run(command, check=True)
     return program

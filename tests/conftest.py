@@ -6,8 +6,12 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from ilsvrc.testing.mini import MiniSpec, write_mini
+
+settings.register_profile("ilsvrc", deadline=None)  # a busy machine is no fault of the code
+settings.load_profile("ilsvrc")
 
 SMALL = MiniSpec(classes=6, per_class=4, val_per_class=2, mean_bytes=4_000)
 THOUSAND = MiniSpec(mean_bytes=2_500)

@@ -1,12 +1,17 @@
-"""Independent programs that know the same things: here, torchvision."""
+"""Independent programs that know the same things or read the same data: torchvision, timm and others."""
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 from types import ModuleType
+from typing import Any
 
 import pytest
+
+REQUIRED_IN_CI = ("torch", "torchvision", "timm")
+"""What the continuous integration installs of those that `package` gives."""
 
 
 def needs(*packages: str) -> None:
@@ -18,12 +23,27 @@ def needs(*packages: str) -> None:
         pytest.skip(f"{', '.join(missing)} not installed: pip install {' '.join(packages)}")
 
 
-def torchvision_datasets() -> ModuleType:
-    """Return torchvision.datasets.
+def package(name: str) -> Any:
+    """Return a module of a package, or skip the test where it is not installed; the CI must have some."""
+    top = name.partition(".")[0]
+    if top in REQUIRED_IN_CI:
+        needs(top)
+    else:
+        pytest.importorskip(top)
+    if top in ("torchvision", "timm"):
+        needs("torch")
+        declare_operators()
+    return importlib.import_module(name)
 
-    A torchvision without its compiled operators imports if the schemas it expects are there.
-    """
-    needs("torch", "torchvision")
+
+def torchvision_datasets() -> ModuleType:
+    """Return torchvision.datasets."""
+    found: ModuleType = package("torchvision.datasets")
+    return found
+
+
+def declare_operators() -> None:
+    """Let a torchvision without its compiled operators import: the schemas that it expects must be there."""
     import torch
 
     if not hasattr(torch.ops.torchvision, "nms"):
@@ -31,9 +51,6 @@ def torchvision_datasets() -> ModuleType:
         for name in ("nms", "qnms"):
             library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         _KEPT.append(library)
-    import torchvision.datasets
-
-    return torchvision.datasets  # type: ignore[no-any-return]
 
 
 _KEPT: list[object] = []

@@ -18,6 +18,9 @@ PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
 LABELS = {"labels.md", "detect.md", "which-mapping.md"}
 """Pages whose commands and examples tests/labels/test_docs.py runs, with what they print."""
 
+IN_PLACE = {"read-in-place.md", "dataset.md"}
+"""Pages that tests/docs/test_read_in_place.py runs, with the frameworks that they need."""
+
 PRELUDES = {"which-mapping.md": "import torch\nmodel = torch.nn.Sequential()\nmodel.fc = torch.nn.Linear(8, 1000)\n"}
 """What programs shown on a page take for granted."""
 
@@ -59,7 +62,9 @@ def environment() -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    "page", [page for page in PAGES if commands(page) and page.name not in LABELS], ids=lambda page: page.name
+    "page",
+    [page for page in PAGES if commands(page) and page.name not in LABELS | IN_PLACE],
+    ids=lambda page: page.name,
 )
 def test_commands_shown_work(page: Path, data: Path) -> None:
     ran = 0
@@ -75,7 +80,11 @@ def test_commands_shown_work(page: Path, data: Path) -> None:
     assert ran
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if blocks(page, "python") and page.name not in IN_PLACE],
+    ids=lambda page: page.name,
+)
 def test_programs_shown_work(page: Path, data: Path) -> None:
     if page.name in PRELUDES:
         needs("torch")

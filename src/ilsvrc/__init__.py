@@ -5,6 +5,8 @@ The main verb is `prepare`; `index` and `check` serve it and stand alone.
 
 from ilsvrc.archive.index import Index, Member
 from ilsvrc.archive.open import index
+from ilsvrc.dataset.inplace import ImageNet
+from ilsvrc.dataset.shuffle import BlockShuffle
 from ilsvrc.errors import ArchiveError, DamageError, DataError, IlsvrcError, MachineError, UsageError
 from ilsvrc.events import Advanced, Event, Finished, Note, Started
 from ilsvrc.facts import (
@@ -33,6 +35,7 @@ __all__ = [
     "Advanced",
     "ArchiveError",
     "ArchiveSpec",
+    "BlockShuffle",
     "CheckOptions",
     "CheckReport",
     "ClassTable",
@@ -44,6 +47,7 @@ __all__ = [
     "Event",
     "Finished",
     "IlsvrcError",
+    "ImageNet",
     "Index",
     "Issue",
     "LabelScheme",

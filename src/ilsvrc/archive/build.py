@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -25,7 +26,11 @@ from ilsvrc.issues import Code
 THREADS = 16
 """Inner archives walked at once: reads of headers wait for the disk, and disks serve many at a time."""
 
+_WAITING = 5
+"""Seconds to a second of processor time from which on a walk is one that waits for the disk."""
+
 T = TypeVar("T")
+U = TypeVar("U")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,7 @@ class _Tar:
 class _Rows:
     """Some rows of an index, in catalog order among themselves."""
 
-    names: list[str]
+    names: pa.StringArray  # a million Python strings would take a hundred megabytes
     labels: npt.NDArray[np.int16]
     offsets: npt.NDArray[np.int64]
     sizes: npt.NDArray[np.int64]
@@ -88,7 +93,7 @@ def build_index(source: ByteSource, listener: Listener = silent) -> Index:
     split = _split(outer, source)
     parts = _train_rows(source, outer, listener) if split == "train" else [_flat_rows(source, outer, split)]
     columns = [
-        pa.array([name for part in parts for name in part.names], pa.string()),
+        pa.concat_arrays([part.names for part in parts]),
         *(pa.array(np.concatenate([getattr(part, c) for part in parts])) for c in ("labels", "offsets", "sizes")),
     ]
     return Index(source.path.name, split, pa.Table.from_arrays(columns, schema=SCHEMA))
@@ -111,7 +116,7 @@ def _split(outer: Members, source: ByteSource) -> str:
 
 
 def _train_rows(source: ByteSource, outer: Members, listener: Listener) -> list[_Rows]:
-    """Walk the archives of all classes in parallel; return their rows by label."""
+    """Walk the archives of all classes; return their rows by label."""
     tar = _Tar(source, outer)
     labels = tar.read_names(inner_label)
     tar.refuse_twins(labels)
@@ -123,12 +128,28 @@ def _train_rows(source: ByteSource, outer: Members, listener: Listener) -> list[
         return _class_rows(source, extent, labels[at])
 
     parts = []
-    with ThreadPoolExecutor(THREADS) as pool:
-        for part in pool.map(_rows, np.argsort(labels).tolist()):
-            parts.append(part)
-            listener(Advanced("index", images=len(part.names)))
+    for part in _map(_rows, np.argsort(labels).tolist()):
+        parts.append(part)
+        listener(Advanced("index", images=len(part.names)))
     listener(Finished("index"))
     return parts
+
+
+def _map(work: Callable[[T], U], items: Iterable[T]) -> Iterator[U]:
+    """Yield each result in order: worked out here while headers come from memory, in threads once the disk is slow.
+
+    Threads that do not wait for a disk wait for each other: the interpreter runs one at a time.
+    """
+    rest = iter(items)
+    for item in rest:
+        begun, busy = time.perf_counter(), time.thread_time()
+        result = work(item)
+        waits = time.perf_counter() - begun > _WAITING * (time.thread_time() - busy)
+        yield result
+        if waits:
+            break
+    with ThreadPoolExecutor(THREADS) as pool:
+        yield from pool.map(work, rest)
 
 
 def _class_rows(source: ByteSource, extent: Extent, label: int) -> _Rows:
@@ -152,4 +173,5 @@ def _flat_rows(source: ByteSource, outer: Members, split: str) -> _Rows:
 
 def _sorted_rows(names: list[str], labels: npt.NDArray[np.int16], members: Members) -> _Rows:
     order = np.lexsort((np.array(names), labels))
-    return _Rows([names[i] for i in order], labels[order], members.offsets[order], members.sizes[order])
+    ordered = pa.array([names[i] for i in order], pa.string())
+    return _Rows(ordered, labels[order], members.offsets[order], members.sizes[order])

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import xxhash
 
-from ilsvrc.archive.header import BLOCK
+from ilsvrc.archive.columns import numbers, one_chunk
 
 FORMAT = "1"
 """Version of the file format; a file of another version is built anew."""
@@ -86,7 +86,7 @@ class Index(Sequence[Member]):
     @cached_property
     def names(self) -> pa.StringArray:
         """File names, N strings."""
-        return _one_chunk(self.table.column("name"))
+        return one_chunk(self.table.column("name"))
 
     @cached_property
     def labels(self) -> npt.NDArray[np.int16]:
@@ -117,20 +117,8 @@ class Index(Sequence[Member]):
             digest.update(np.ascontiguousarray(column).data)
         return digest.hexdigest()
 
-    def lies_within(self, size: int) -> bool:
-        """Whether no two images overlap, and all lie on blocks inside an archive of this many bytes."""
-        rows = self.archive_order
-        starts, sizes = self.offsets[rows], self.sizes[rows]
-        ends = starts + (sizes + BLOCK - 1) // BLOCK * BLOCK
-        bounds = np.concatenate(([0], ends, [size]))
-        room = np.concatenate((starts, [size])) - bounds[:-1]
-        return bool(
-            (sizes >= 0).all() and (starts % BLOCK == 0).all() and (room[:-1] >= BLOCK).all() and room[-1] >= 0
-        )
-
     def _numbers(self, name: str) -> npt.NDArray[Any]:
-        column: npt.NDArray[Any] = _one_chunk(self.table.column(name)).to_numpy(zero_copy_only=True)
-        return column
+        return numbers(one_chunk(self.table.column(name)))
 
 
 def save(index: Index, path: Path, metadata: dict[str, str]) -> None:
@@ -152,7 +140,7 @@ def load(path: Path) -> tuple[pa.Table, dict[str, str]]:
     metadata = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
     if not table.schema.equals(SCHEMA, check_metadata=False) or metadata.get("format") != FORMAT:
         raise ValueError(f"{path} is no index of format {FORMAT}")
-    table.validate(full=True)
+    table.validate()
     return table.replace_schema_metadata(None), metadata
 
 
@@ -162,9 +150,3 @@ def _text_columns(strings: pa.StringArray) -> tuple[npt.NDArray[np.int32], npt.N
     bounds = np.frombuffer(ends, np.int32, len(strings) + 1, strings.offset * 4)
     text = np.frombuffer(data or b"", np.uint8)[bounds[0] : bounds[-1]]
     return bounds[1:] - bounds[0], text
-
-
-def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
-    return (
-        column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks or [pa.array([], column.type)])
-    )

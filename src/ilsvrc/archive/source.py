@@ -7,9 +7,12 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+from weakref import WeakSet
 
 from ilsvrc.errors import ArchiveError, UsageError
 from ilsvrc.issues import Code
+
+_LEAVE_ALONE = "let nothing write to it, then run the same command again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,7 @@ class FileSource:
         self._fd = -1
         self._opening = threading.Lock()
         self.fingerprint = fingerprint or self._now()
+        _SOURCES.add(self)
 
     def _now(self) -> Fingerprint:
         if not self.path.exists():
@@ -142,8 +146,21 @@ class FileSource:
         """
         if FileState.of(self.fileno()) != state or FileState.of(self.path) != state:
             detail = "the archive was replaced or changed while it was in use"
-            hint = "let nothing write to it, then run the same command again"
-            raise ArchiveError(Code.WRONG_FILE, detail, self.path, hint=hint)
+            raise ArchiveError(Code.WRONG_FILE, detail, self.path, hint=_LEAVE_ALONE)
+
+    def refuse_changed(self) -> None:
+        """Refuse an archive that was written to, cut short, replaced or removed since it was opened; one system call.
+
+        Raises
+        ------
+        ArchiveError
+            Saying which.
+        """
+        status = os.fstat(self._fd if self._fd >= 0 else self.fileno())
+        if status.st_nlink == 0:
+            raise self._gone()
+        if status.st_mtime_ns != self.fingerprint.mtime_ns or status.st_size != self.fingerprint.size:
+            raise self._changed(status.st_size)
 
     def fileno(self) -> int:
         """Return the descriptor of the open file, opening it first if need be."""
@@ -153,15 +170,29 @@ class FileSource:
             return self._fd
 
     def _open(self) -> int:
-        fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise self._gone() from None
         status = os.fstat(fd)
-        found = Fingerprint(status.st_size, status.st_mtime_ns)
-        if found != self.fingerprint:
+        if Fingerprint(status.st_size, status.st_mtime_ns) != self.fingerprint:
             os.close(fd)
-            detail = f"the archive changed while it was in use: it had {self.size:,} bytes, now {found.size:,}"
-            hint = "let nothing write to it, then run the same command again"
-            raise ArchiveError(Code.WRONG_FILE, detail, self.path, hint=hint)
+            raise self._changed(status.st_size)
         return fd
+
+    def _changed(self, size: int) -> ArchiveError:
+        how = f"it had {self.size:,} bytes, now {size:,}" if size != self.size else "it was written to"
+        detail = f"the archive changed while it was in use: {how}"
+        return ArchiveError(Code.WRONG_FILE, detail, self.path, hint=_LEAVE_ALONE)
+
+    def _gone(self) -> ArchiveError:
+        detail = "the archive was removed or replaced while it was in use"
+        return ArchiveError(Code.MISSING_FILE, detail, self.path, hint="put it back, then run the same command again")
+
+    def _reopen_after_fork(self) -> None:
+        """Drop what belongs to the parent: its descriptor, and a lock that another of its threads may hold."""
+        self._opening = threading.Lock()
+        self.close()
 
     def close(self) -> None:
         """Close the file; reading opens it again."""
@@ -176,3 +207,15 @@ class FileSource:
 
     def __reduce__(self) -> tuple[object, ...]:
         return FileSource, (self.path, self.fingerprint)
+
+
+_SOURCES: WeakSet[FileSource] = WeakSet()
+"""All that are alive in this process, for its forks."""
+
+
+def _reopen_all() -> None:
+    for source in list(_SOURCES):
+        source._reopen_after_fork()
+
+
+os.register_at_fork(after_in_child=_reopen_all)

@@ -11,6 +11,7 @@ import pyarrow as pa
 from ilsvrc.archive.build import build_index
 from ilsvrc.archive.index import FORMAT, Index, load, save
 from ilsvrc.archive.source import ByteSource
+from ilsvrc.errors import MachineError
 from ilsvrc.events import Listener, silent
 from ilsvrc.files import OWN_FOLDER, locked, written_whole
 
@@ -65,15 +66,33 @@ def writable_folder(archive: Path) -> Path | None:
     return None
 
 
+def needed_folder(archive: Path) -> Path:
+    """Return the folder to write to.
+
+    Raises
+    ------
+    MachineError
+        If there is none.
+    """
+    folder = writable_folder(archive)
+    if folder is None:
+        detail = f"neither {folders(archive)[0]} nor {folders(archive)[1]} can be written"
+        raise MachineError(detail, hint="set XDG_CACHE_HOME to a folder that can be written")
+    return folder
+
+
 def _read(path: Path, source: ByteSource) -> Index | None:
-    """Return the index in a file, or None where it is missing, damaged, stale or of another archive."""
+    """Return the index in a file, or None where it is missing, damaged, stale or of another archive.
+
+    The digest of its columns is the whole proof, since every opening pays for it: an index that has the digest it was
+    stored with is the one that was built, and the walk that built it proved that it fits the archive.
+    """
     try:
         table, metadata = load(path)
         index = Index(source.path.name, metadata.get("split", ""), table)
-        fits = metadata == _metadata(source, index) and index.lies_within(source.fingerprint.size)
+        return index if metadata == _metadata(source, index) else None
     except (OSError, ValueError, pa.ArrowException):
         return None
-    return index if fits else None
 
 
 def _metadata(source: ByteSource, index: Index) -> dict[str, str]:

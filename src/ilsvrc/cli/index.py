@@ -13,25 +13,31 @@ from ilsvrc.archive.index import Index
 from ilsvrc.archive.open import index as index_archives
 from ilsvrc.cli.app import app
 from ilsvrc.cli.output import progress, show
+from ilsvrc.pipeline.digests import record_digests
 
 _EXAMPLES = """**Examples**
 
 `ilsvrc index /data/imagenet` -- every archive in the folder
 
 `ilsvrc index /data/imagenet/ILSVRC2012_img_val.tar` -- one archive
+
+`ilsvrc index --digests /data/imagenet` -- record what every image's bytes are, for `ImageNet(..., verify=True)`
 """
 
 
 @app.command(epilog=_EXAMPLES)
 def index(
     source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder of the archives, or one archive.")],
+    digests: Annotated[bool, typer.Option("--digests", help="Read every image and record its xxh3 digest.")] = False,
+    jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Processes; one a processor if not given.")] = None,
 ) -> None:
     """Find every image in the archives by their headers alone, and prove their structure.
 
-    Nothing is unpacked and no image is read. The index is kept in SRC/.ilsvrc, where the other commands find it.
+    Nothing is unpacked, and no image is read without --digests. The index is kept in SRC/.ilsvrc, where the other
+    commands find it.
     """
     with progress() as listener:
-        found = index_archives(source, listener)
+        found = record_digests(source, jobs, listener) if digests else index_archives(source, listener)
     show({"ok": True, "archives": [_document(one) for one in found]}, lambda console: _print(console, found))
 
 

@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from ilsvrc.cli import check, fetch, index, labels, mini, prepare, relabel  # noqa: F401  -- commands register themselves
+from ilsvrc.cli import check, fetch, index, labels, ls, mini, prepare, relabel  # noqa: F401  -- commands register themselves
 from ilsvrc.cli.app import app
 from ilsvrc.cli.output import errors, print_document, settings
 from ilsvrc.errors import ArchiveError, DamageError, IlsvrcError, MachineError

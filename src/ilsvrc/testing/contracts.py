@@ -9,6 +9,7 @@ from __future__ import annotations
 import pickle
 import threading
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,18 @@ from typing import Any
 from ilsvrc.archive.index import Member
 from ilsvrc.archive.source import ByteSource
 from ilsvrc.dataset.catalog import Sample, SampleRef, Unit
+from ilsvrc.dataset.reader import Reader
+from ilsvrc.errors import DataError
+from ilsvrc.issues import Code
 from ilsvrc.pipeline.engine import Engine
 from ilsvrc.pipeline.proof import Proof
 from ilsvrc.sinks.base import Receipt, Sink
 
 CONTENT = bytes(range(256)) * 64
 """What the archive of a ByteSource under test must hold."""
+
+Truth = dict[tuple[int, str], bytes]
+"""What a Reader under test must hold: the bytes of every image by label and name."""
 
 
 class ByteSourceContract:
@@ -57,6 +64,51 @@ class ByteSourceContract:
         copy: ByteSource = pickle.loads(pickle.dumps(source))  # noqa: S301  -- our own bytes
         assert copy.fingerprint == source.fingerprint
         assert copy.read(7, 9) == CONTENT[7:16]
+
+
+class ReaderContract:
+    """A fixture `reader` gives a Reader of a split, `truth` the bytes of its images by label and name."""
+
+    def test_rows_are_in_catalog_order(self, reader: Reader, truth: Truth) -> None:
+        """Rows go by label, then by name, and every image is there once."""
+        names = reader.names.to_pylist()
+        assert list(zip(reader.labels.tolist(), names, strict=True)) == sorted(truth)
+        assert [reader.name(row) for row in range(len(reader))] == names
+
+    def test_reads_every_image(self, reader: Reader, truth: Truth) -> None:
+        """Bytes, sizes and paths are those of the row."""
+        for row, key in enumerate(sorted(truth)):
+            assert reader.read(row) == truth[key]
+            assert reader.sizes[row] == len(truth[key])
+            assert reader.path(row).endswith(f"/{key[1]}")
+
+    def test_storage_order_has_every_row_once(self, reader: Reader, truth: Truth) -> None:
+        """It is a permutation of the rows, and fetching ahead takes any of them."""
+        order = reader.storage_order()
+        assert sorted(order.tolist()) == list(range(len(truth)))
+        reader.will_need(order[::2])
+        reader.will_need(order[:0])
+
+    def test_serves_many_threads(self, reader: Reader, truth: Truth) -> None:
+        """Reads of many threads do not disturb each other."""
+        keys = sorted(truth)
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(reader.read, [row for row in range(len(keys)) for _ in range(4)]))
+        assert found == [truth[key] for key in keys for _ in range(4)]
+
+    def test_pickles_by_reopening(self, reader: Reader, truth: Truth) -> None:
+        """A copy reads the same, and no image is in it."""
+        data = pickle.dumps(reader)
+        copy: Reader = pickle.loads(data)  # noqa: S301  -- our own bytes
+        assert [copy.read(row) for row in range(len(copy))] == [truth[key] for key in sorted(truth)]
+        assert len(data) < sum(map(len, truth.values()))
+
+    def test_faults_name_their_place(self, reader: Reader) -> None:
+        """An error about a row names the image."""
+        fault = reader.fault(1, Code.UNDECODABLE, "no image")
+        assert isinstance(fault, DataError)
+        assert reader.name(1) in fault.message
+        assert "no image" in fault.message
 
 
 def samples(unit: Unit) -> list[Sample]:

@@ -1,0 +1,1 @@
+"""What ilsvrc is measured beside, each a program of its own."""

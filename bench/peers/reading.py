@@ -1,0 +1,125 @@
+"""Read the data set with ilsvrc in place, or with torchvision's ImageFolder, and say how long it took.
+
+Usage: python -m bench.peers.reading ours|imagefolder FOLDER open|read|load|memory [ARGUMENT]
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tests.oracles import declare_operators
+from torch.utils.data import DataLoader
+
+from ilsvrc import ImageNet
+
+declare_operators()  # here, so that spawned workers find torchvision too
+
+READS = 2_000
+"""Images of a read or a load; more where memory is measured, so that whatever grows has grown."""
+
+TOUCHED = 40_000
+
+
+def imagefolder(folder: Path, **options: Any) -> Any:
+    """Return torchvision's dataset."""
+    from torchvision.datasets import ImageFolder
+
+    return ImageFolder(folder, **options)
+
+
+KINDS: dict[str, Callable[..., Any]] = {"ours": ImageNet, "imagefolder": imagefolder}
+
+
+def nothing(_: object) -> int:
+    """Load no image: what is measured is the dataset."""
+    return 0
+
+
+def size(image: Any) -> tuple[int, int]:
+    """Return an image's size, so that batches are small."""
+    width, height = image.size
+    return width, height
+
+
+def order(images: int, count: int) -> list[int]:
+    """Return random indices, the same for every kind."""
+    drawn: list[int] = np.random.RandomState(0).randint(0, images, count).tolist()
+    return drawn
+
+
+def read(dataset: Any, batch: int) -> None:
+    """Read random files whole, in batches as torch's DataLoader asks for them."""
+    indices = order(len(dataset), READS)
+    for start in range(0, len(indices), batch):
+        (_read_packed if isinstance(dataset, ImageNet) else _read_files)(dataset, indices[start : start + batch])
+
+
+def _read_packed(dataset: ImageNet, indices: list[int]) -> None:
+    if len(indices) > 1:
+        dataset.will_need(indices)
+    for index in indices:
+        dataset.bytes(index)
+
+
+def _read_files(dataset: Any, indices: list[int]) -> None:
+    for index in indices:
+        with open(dataset.samples[index][0], "rb") as file:
+            file.read()
+
+
+def load(dataset: Any, workers: int) -> None:
+    """Decode random images in torch's DataLoader."""
+    indices = order(len(dataset), READS)
+    for _ in DataLoader(dataset, batch_size=32, sampler=indices, num_workers=workers):
+        pass
+
+
+def private_bytes(_: object) -> int:
+    """Return what this process has for itself (Linux: proc_pid_smaps(5)); called in the worker, as collation."""
+    lines = Path("/proc/self/smaps_rollup").read_text(encoding="ascii").splitlines()
+    return sum(int(line.split()[1]) << 10 for line in lines if line.startswith("Private_"))
+
+
+def memory(dataset: Any, method: str) -> int:
+    """Return the bytes that a worker has for itself after many images, beyond one with an empty dataset."""
+    return _worker(dataset, method) - _worker([0], method)
+
+
+def _worker(dataset: Any, method: str) -> int:
+    indices = order(len(dataset), TOUCHED)
+    loader = DataLoader(
+        dataset,
+        batch_size=1000,
+        sampler=indices,
+        num_workers=2,
+        collate_fn=private_bytes,
+        multiprocessing_context=method,
+    )
+    return int(np.mean(list(loader)[-2:]))
+
+
+def main(kind: str, folder: Path, what: str, argument: str = "") -> None:
+    torch.set_num_threads(1)
+    options: dict[str, Any] = {"transform": size} if what == "load" else {}
+    begun = time.perf_counter()
+    dataset = KINDS[kind](folder, **options, **({"loader": nothing} if what == "memory" else {}))
+    if what != "open":
+        begun = time.perf_counter()
+    if what == "read":
+        read(dataset, int(argument))
+    elif what == "load":
+        load(dataset, int(argument))
+    elif what == "memory":
+        print(f"bytes: {memory(dataset, argument)}")
+        return
+    print(f"seconds: {time.perf_counter() - begun}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), *sys.argv[3:])

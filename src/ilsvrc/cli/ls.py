@@ -1,0 +1,73 @@
+"""`ilsvrc ls` and `ilsvrc cat`: look into the archives without unpacking them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from ilsvrc.cli.app import app
+from ilsvrc.cli.output import settings, show
+from ilsvrc.dataset.browse import Browser, Entry
+from ilsvrc.errors import UsageError
+
+Source = Annotated[Path, typer.Argument(metavar="SRC", help="Folder of the archives, one archive, or a tree.")]
+
+_LS_EXAMPLES = """**Examples**
+
+`ilsvrc ls /data/archives` -- the splits
+
+`ilsvrc ls /data/archives val/n01751748` -- the images of a class, with their sizes
+"""
+
+_CAT_EXAMPLES = """**Examples**
+
+`ilsvrc cat /data/archives val/n01751748/ILSVRC2012_val_00000001.JPEG > snake.jpg`
+"""
+
+
+@app.command(epilog=_LS_EXAMPLES)
+def ls(
+    source: Source,
+    path: Annotated[str, typer.Argument(metavar="PATH", help="split, split/wnid or split/wnid/name.")] = "",
+) -> None:
+    """List what is in the archives, or in a tree of any layout, as split/wnid/name.
+
+    An image is listed with its bytes, a folder with the number of its images.
+    """
+    try:
+        entries = list(Browser(source).entries(path))
+    except FileNotFoundError as error:
+        raise _nothing_there(error) from None
+    document = [
+        {"path": e.path, "folder": e.is_folder, "images" if e.is_folder else "bytes": e.size} for e in entries
+    ]
+    show({"ok": True, "entries": document}, lambda console: _print(console, entries))
+
+
+@app.command(epilog=_CAT_EXAMPLES)
+def cat(
+    source: Source,
+    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Images as split/wnid/name.")],
+) -> None:
+    """Write images to standard output, byte for byte."""
+    if settings.json:
+        raise UsageError("cat writes the images themselves, not JSON", hint="`ilsvrc --json ls` tells their sizes")
+    browser = Browser(source)
+    try:
+        for path in paths:
+            sys.stdout.buffer.write(browser.read(path))
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise _nothing_there(error) from None
+
+
+def _nothing_there(error: OSError) -> UsageError:
+    return UsageError(str(error), hint="`ilsvrc ls SRC` lists what there is")
+
+
+def _print(console: Console, entries: list[Entry]) -> None:
+    for entry in entries:
+        console.print(f"{entry.size:>12,}  {entry.path}{'/' if entry.is_folder else ''}", markup=False)

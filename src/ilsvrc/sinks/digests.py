@@ -1,0 +1,59 @@
+"""Samples to the digests that reading in place is verified by."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import xxhash
+
+from ilsvrc.archive.digests import WIDTH, store_digests
+from ilsvrc.archive.source import FileSource
+from ilsvrc.archive.store import open_index
+from ilsvrc.archive.verified import Verified
+from ilsvrc.dataset.catalog import Sample, Unit
+from ilsvrc.sinks.base import Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class DigestSink:
+    """Keeps the xxh3_128 of every image of an archive: in one file in archive order, until `finish` turns it round.
+
+    source : the archive
+    part : the unfinished file; each unit writes its own stretch of it
+    """
+
+    source: FileSource
+    part: Path
+
+    def write(self, unit: Unit, samples: Iterable[Sample]) -> Receipt:
+        """Hash the images of a unit."""
+        digests, sizes = [], []
+        for sample in samples:
+            digests.append(xxhash.xxh3_128_digest(sample.data))
+            sizes.append(len(sample.data))
+        fd = os.open(self.part, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            os.pwrite(fd, b"".join(digests), unit.start * WIDTH)
+        finally:
+            os.close(fd)
+        return Receipt(unit.id, (), len(sizes), sum(sizes))
+
+    def sync(self) -> None:
+        """Do nothing: digests are quickly made again, and no journal speaks of them."""
+
+    def holds(self, receipt: Receipt) -> bool:
+        """Whether a receipt is still true: nobody takes the file away but `finish`."""
+        return receipt.error is None and self.part.exists()
+
+    def finish(self, receipts: Sequence[Receipt], proved: Verified | None) -> None:
+        """Keep the digests beside the index, in its order."""
+        index = open_index(self.source)
+        images = sum(receipt.samples for receipt in receipts)
+        digests = np.empty((len(index), WIDTH), np.uint8)
+        digests[index.archive_order] = np.fromfile(self.part, np.uint8, images * WIDTH).reshape(-1, WIDTH)
+        store_digests(self.source, index, digests)
+        self.part.unlink()
