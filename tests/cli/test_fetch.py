@@ -77,7 +77,7 @@ def test_it_ends_with_a_verified_archive_and_a_document(server: Nginx, tmp_path:
 
 
 def test_progress_without_a_terminal_is_plain_lines(server: Nginx, tmp_path: Path) -> None:
-    done = ilsvrc("fetch", "--to", listed(tmp_path), "--url", server.url("slow", "a.tar"), "--connections", "4")
+    done = ilsvrc("fetch", "--to", listed(tmp_path), "--url", server.url("slow", "a.tar"), "--connections", "6")
     assert re.search(r"^a\.tar: \d+%, [\d.]+ MB/s, \d connections, \d:\d\d:\d\d left$", done.stderr, re.MULTILINE)
     assert "\x1b" not in done.stderr
 
@@ -170,8 +170,7 @@ def test_a_disk_that_is_too_small_or_fills_up(server: Nginx, tiny_disk: Path) ->
 
     filling = threading.Thread(target=fill)
     filling.start()
-    limits = ("--connections", 4, "--patience", 10)
-    promised("disk full", "--to", tiny_disk, "--url", server.url("slow", "a.tar"), *limits)
+    promised("disk full", "--to", tiny_disk, "--url", server.url("slow", "a.tar"), "--patience", 10)
     filling.join()
     filler.unlink()
     document = ilsvrc_json("fetch", "--to", tiny_disk, "--url", server.url("ranges", "a.tar"))

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from ilsvrc.events import Advanced, Event, Note
+from tests.fetch.cutter import Cutter
 from tests.fetch.nginx import Nginx
 
 
@@ -71,6 +72,19 @@ def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
 def small(nginx: Nginx) -> Served:
     """An archive of 6 MB."""
     return serve(nginx, "small.tar", 6_000_000)
+
+
+@pytest.fixture(scope="session")
+def big(nginx: Nginx) -> Served:
+    """An archive of 24 MB: long enough on a slow server to be broken off."""
+    return serve(nginx, "big.tar", 24_000_000)
+
+
+@pytest.fixture
+def cutter(nginx: Nginx) -> Iterator[Cutter]:
+    proxy = Cutter(nginx.port, None)
+    yield proxy
+    proxy.close()
 
 
 @pytest.fixture
