@@ -262,7 +262,7 @@ def test_then_prepare_goes_on_with_what_came(tmp_path: Path, mini: Path) -> None
         shutil.copy(mini / facts.VAL, nginx.root)
         (tmp_path / "to").mkdir()
         shutil.copy(mini / "MD5SUMS", tmp_path / "to")
-        url = f"{nginx.url}/{facts.VAL}"
+        url = nginx.url("ranges", facts.VAL)
         told = ilsvrc_json(
             "fetch", "val", "--to", tmp_path / "to", "--url", url, "--then", "prepare", tmp_path / "tree"
         )
