@@ -136,6 +136,11 @@ class FileSource:
             )
         return b"".join(parts)
 
+    def will_need(self, offset: int, length: int) -> None:
+        """Tell the system that this range is read soon, so that the disk works meanwhile; a hint and no more."""
+        if hasattr(os, "posix_fadvise") and length > 0:
+            os.posix_fadvise(self.fileno(), offset, length, os.POSIX_FADV_WILLNEED)
+
     def refuse_replaced(self, state: FileState) -> None:
         """Refuse an archive whose open file, or whose path by now, is not in this state.
 

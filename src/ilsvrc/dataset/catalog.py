@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ilsvrc.archive.index import Index, Member
 from ilsvrc.archive.naming import NO_LABEL
-from ilsvrc.archive.source import ByteSource
+from ilsvrc.archive.source import FileSource
 from ilsvrc.dataset.layout import Layout
 from ilsvrc.facts.names import val_number
 
@@ -122,8 +122,10 @@ class Catalog:
             key = self.wanted.layout.path(self.index.split, label, member.name)
             yield SampleRef(key, member, label if label >= 0 else None)
 
-    def samples(self, source: ByteSource, unit: Unit) -> Iterator[Sample]:
+    def samples(self, source: FileSource, unit: Unit) -> Iterator[Sample]:
         """Yield the images of a unit with their bytes."""
+        start = int(self.index.offsets[self.rows[unit.start]])
+        source.will_need(start, unit.end - start)
         for ref in self.refs(unit.start, unit.stop):
             yield Sample(ref, source.read(ref.member.offset, ref.member.size))
 

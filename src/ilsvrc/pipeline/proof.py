@@ -22,6 +22,9 @@ from ilsvrc.issues import Code
 CHUNK = 8 << 20
 """Bytes hashed at a time."""
 
+READ_AHEAD = 4 * CHUNK
+"""Bytes that the disk is ahead of hashing: neither waits for the other."""
+
 AHEAD = 4
 """Units that hashing may be ahead of writing, so that their pages are still in memory when they are written."""
 
@@ -126,6 +129,7 @@ class HashingProof:
 
     def _hash_to(self, end: int) -> None:
         while self._hashed < end and not self._stop.is_set():
+            self._source.will_need(self._hashed + READ_AHEAD, CHUNK)
             data = self._source.read(self._hashed, min(CHUNK, self._source.size - self._hashed))
             self._hash.update(data)
             self._hashed += len(data)
