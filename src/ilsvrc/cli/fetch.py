@@ -16,6 +16,7 @@ from ilsvrc.cli.prepare import print_prepared
 from ilsvrc.errors import UsageError
 from ilsvrc.fetch import Credentials, FetchReport, FetchRequest, Limits
 from ilsvrc.fetch import fetch as fetch_archives
+from ilsvrc.fetch.metalink import with_metalinks
 from ilsvrc.fetch.sources import file_name
 from ilsvrc.pipeline.prepare import prepare as prepare_tree
 from ilsvrc.pipeline.report import PrepareReport
@@ -45,6 +46,7 @@ def fetch(
     torrent: Annotated[
         list[str] | None, typer.Option(metavar="FILE|MAGNET|academic", help="A torrent of one archive.")
     ] = None,
+    metalink: Annotated[list[Path] | None, typer.Option(help="A Metalink file: mirrors of archives.")] = None,
     cookies: Annotated[Path | None, typer.Option(help="Cookies of a logged-in browser (cookies.txt).")] = None,
     header: Annotated[list[str] | None, typer.Option(help="A header line for the server.")] = None,
     netrc: Annotated[Path | None, typer.Option(help="A netrc file with user and password.")] = None,
@@ -69,6 +71,7 @@ def fetch(
         credentials=Credentials(cookies, tuple(header or ()), netrc),
         limits=Limits(connections, rate(max_speed), seed_ratio, patience, dht),
     )
+    request = with_metalinks(request, metalink or ())
     if then and then[0] != "prepare":
         raise UsageError(f"--then can't go on with {then[0]!r}", hint="write --then prepare DST")
     with progress() as listener:

@@ -1,0 +1,62 @@
+"""Read which servers a Metalink file lists (RFC 5854, and version 3 as older programs write it)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+from ilsvrc.errors import DataError, UsageError
+from ilsvrc.fetch.request import FetchRequest
+
+LARGEST = 1 << 20
+"""Bytes of a Metalink file; a larger one is something else."""
+
+
+def with_metalinks(request: FetchRequest, paths: Iterable[Path]) -> FetchRequest:
+    """Return a request with the servers that Metalink files list, and their files' names if it names none itself.
+
+    aria2c uses all servers of one file together, as with several URLs. Digests in the file are not taken: what an
+    archive should be, its official digest, MD5SUMS or a torrent says.
+
+    Raises
+    ------
+    UsageError
+        If there is no such file.
+    DataError
+        If it is no Metalink file, or lists no server that can be fetched from.
+    """
+    listed = [pair for path in paths for pair in _servers(path)]
+    if not listed:
+        return request
+    names = request.names or tuple(dict.fromkeys(name for name, _ in listed))
+    urls = [url for name, url in listed if name in names or len(names) == 1]
+    return replace(request, names=names, urls=(*request.urls, *urls))
+
+
+def _servers(path: Path) -> list[tuple[str, str]]:
+    """Return file name and URL for every server in a Metalink file, the preferred ones first."""
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        raise UsageError(f"{path}: there is no such file") from None
+    try:
+        if len(text) > LARGEST or b"<!ENTITY" in text:
+            raise ElementTree.ParseError("too large, or with entities")
+        found = list(_listed(ElementTree.fromstring(text)))  # noqa: S314  -- small, and without entities
+    except ElementTree.ParseError as error:
+        raise DataError(f"{path} is no Metalink file: {error}", hint="give a .meta4 or .metalink file") from None
+    if not found:
+        raise DataError(f"{path} lists no server with http:// or https://", hint="give another one, or --url")
+    return [(name, url) for _, name, url in sorted(found, key=lambda one: one[0])]
+
+
+def _listed(root: ElementTree.Element) -> Iterator[tuple[int, str, str]]:
+    """Yield rank, file name and URL of every server; version 4 ranks by priority, version 3 by preference."""
+    for file in root.iterfind(".//{*}file"):
+        for url in file.iterfind(".//{*}url"):
+            text = (url.text or "").strip()
+            if text.startswith(("http://", "https://")):
+                rank = int(url.get("priority") or 100 - int(url.get("preference") or 0))
+                yield rank, file.get("name", ""), text
