@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import io
 import tarfile
-import threading
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ilsvrc import facts
-from ilsvrc.archive.build import _map, build_index
+from ilsvrc.archive.build import build_index
 from ilsvrc.archive.index import Index
 from ilsvrc.archive.source import FileSource
 from ilsvrc.errors import ArchiveError
@@ -146,31 +142,3 @@ def test_an_image_in_the_archive_of_another_class_is_refused(tmp_path: Path) -> 
         built(path)
     assert caught.value.code is Code.WRONG_CLASS
     assert caught.value.member == "n01440764.tar/n01443537_2.JPEG"
-
-
-def test_work_that_waits_goes_on_in_threads_and_keeps_its_order() -> None:
-    """Every item but the first can end only while another one is at work."""
-    together = threading.Barrier(2)
-
-    def work(item: int) -> int:
-        if item == 0:
-            time.sleep(0.02)
-        else:
-            together.wait(timeout=30)
-        return item * item
-
-    assert list(_map(work, range(9))) == [item * item for item in range(9)]
-
-
-@given(st.lists(st.integers(0, 50), max_size=30))
-def test_work_of_any_kind_keeps_its_order(items: list[int]) -> None:
-    assert list(_map(str, items)) == [str(item) for item in items]
-
-
-def test_a_fault_in_a_thread_is_the_callers() -> None:
-    def work(item: int) -> int:
-        time.sleep(0.01)
-        return 10 // (item - 3)
-
-    with pytest.raises(ZeroDivisionError):
-        list(_map(work, range(6)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+import time
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ilsvrc.archive.plain
-from ilsvrc.archive.plain import walk
+from ilsvrc.archive.plain import walk, walk_all
 from ilsvrc.archive.source import FileSource
 from ilsvrc.archive.tar import Extent, Members
 from ilsvrc.archive.tar import walk as walk_with_care
@@ -106,3 +107,49 @@ def test_what_int_would_take_for_a_size_is_walked_with_care(size: bytes, tmp_pat
     path = tmp_path / "a.tar"
     path.write_bytes(data)
     assert outcome(walk, path) == outcome(walk_with_care, path)
+
+
+@given(
+    st.lists(st.tuples(entries, st.sampled_from(FORMATS)), min_size=1, max_size=7), st.booleans(), st.integers(1, 3)
+)
+def test_many_tars_at_once_are_what_each_is_alone(
+    tmp_path_factory: pytest.TempPathFactory,
+    tars: list[tuple[list[tuple[str, bytes, str]], Literal[0, 1, 2]]],
+    slow: bool,
+    together: int,
+) -> None:
+    path, data = tmp_path_factory.mktemp("many") / "outer", b""
+    extents: list[Extent] = []
+    for some, form in tars:
+        inner = tar_bytes(some, form)
+        extents.append(Extent(len(data), len(data) + len(inner), f"{len(extents)}.tar"))
+        data += inner
+    path.write_bytes(data)
+    source = FileSource(path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ilsvrc.archive.plain, "TOGETHER", together)
+        patch.setattr(ilsvrc.archive.plain, "_SLOW", -1 if slow else 1)  # every read is announced, or none
+        found = list(walk_all(source, extents))
+    alone = [walk_with_care(source, extent) for extent in extents]
+    assert [(f.names, f.offsets.tolist(), f.sizes.tolist()) for f in found] == [
+        (a.names, a.offsets.tolist(), a.sizes.tolist()) for a in alone
+    ]
+
+
+def test_reads_that_wait_are_announced_a_turn_at_a_time(tmp_path: Path) -> None:
+    inner = tar_bytes([(f"{i}", b"x", "file") for i in range(5)])
+    (tmp_path / "outer").write_bytes(inner * 3)
+    heard: list[str] = []
+
+    class Slow(FileSource):
+        def read(self, offset: int, length: int) -> bytes:
+            heard.append("read")
+            time.sleep(0.001)
+            return super().read(offset, length)
+
+        def will_need(self, offset: int, length: int) -> None:
+            heard.append("announce")
+
+    extents = [Extent(i * len(inner), (i + 1) * len(inner)) for i in range(3)]
+    assert [len(members.names) for members in walk_all(Slow(tmp_path / "outer"), extents)] == [5, 5, 5]
+    assert heard[:9] == ["read"] * 3 + ["announce"] * 3 + ["read"] * 3

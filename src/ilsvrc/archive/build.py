@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -16,21 +14,14 @@ import pyarrow as pa
 from ilsvrc import facts
 from ilsvrc.archive.index import SCHEMA, Index
 from ilsvrc.archive.naming import RefusedName, flat_image, inner_label, split_of, train_name
-from ilsvrc.archive.plain import walk
+from ilsvrc.archive.plain import walk, walk_all
 from ilsvrc.archive.source import ByteSource
 from ilsvrc.archive.tar import Extent, Members
 from ilsvrc.errors import ArchiveError
 from ilsvrc.events import Advanced, Finished, Listener, Started, silent
 from ilsvrc.issues import Code
 
-THREADS = 16
-"""Inner archives walked at once: reads of headers wait for the disk, and disks serve many at a time."""
-
-_WAITING = 5
-"""Seconds to a second of processor time from which on a walk is one that waits for the disk."""
-
 T = TypeVar("T")
-U = TypeVar("U")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +73,7 @@ class _Rows:
 def build_index(source: ByteSource, listener: Listener = silent) -> Index:
     """Return the index of an ILSVRC 2012 image archive, having proved its structure.
 
-    Inner archives are walked in parallel, each bounded by its size in the outer one. No image is read.
+    Many inner archives are walked at once, each bounded by its size in the outer one. No image is read.
 
     Raises
     ------
@@ -122,44 +113,21 @@ def _train_rows(source: ByteSource, outer: Members, listener: Listener) -> list[
     tar.refuse_twins(labels)
     listener(Started("index", total_images=sum(s.train_images for s in facts.classes())))
 
-    def _rows(at: int) -> _Rows:
-        start = int(outer.offsets[at])
-        extent = Extent(start, start + int(outer.sizes[at]), outer.names[at])
-        return _class_rows(source, extent, labels[at])
-
-    parts = []
-    for part in _map(_rows, np.argsort(labels).tolist()):
-        parts.append(part)
-        listener(Advanced("index", images=len(part.names)))
+    starts, stops = outer.offsets.tolist(), (outer.offsets + outer.sizes).tolist()
+    extents = [Extent(*bounds) for bounds in zip(starts, stops, outer.names, strict=True)]
+    parts: dict[int, _Rows] = {}
+    for extent, label, members in zip(extents, labels, walk_all(source, extents), strict=True):
+        parts[label] = _class_rows(_Tar(source, members, extent.inner), label)
+        listener(Advanced("index", images=len(members.names)))
     listener(Finished("index"))
-    return parts
+    return [parts[label] for label in sorted(parts)]
 
 
-def _map(work: Callable[[T], U], items: Iterable[T]) -> Iterator[U]:
-    """Yield each result in order: worked out here while headers come from memory, in threads once the disk is slow.
-
-    Threads that do not wait for a disk wait for each other: the interpreter runs one at a time.
-    """
-    rest = iter(items)
-    for item in rest:
-        begun, busy = time.perf_counter(), time.thread_time()
-        result = work(item)
-        waits = time.perf_counter() - begun > _WAITING * (time.thread_time() - busy)
-        yield result
-        if waits:
-            break
-    with ThreadPoolExecutor(THREADS) as pool:
-        yield from pool.map(work, rest)
-
-
-def _class_rows(source: ByteSource, extent: Extent, label: int) -> _Rows:
-    """Walk one class's archive."""
-    members = walk(source, extent)
-    wnid = facts.classes()[label].wnid
-    tar = _Tar(source, members, extent.inner)
-    names = tar.read_names(partial(train_name, wnid=wnid))
+def _class_rows(tar: _Tar, label: int) -> _Rows:
+    """Return the rows of one class's archive."""
+    names = tar.read_names(partial(train_name, wnid=facts.classes()[label].wnid))
     tar.refuse_twins(names)
-    return _sorted_rows(names, np.full(len(names), label, np.int16), members)
+    return _sorted_rows(names, np.full(len(names), label, np.int16), tar.members)
 
 
 def _flat_rows(source: ByteSource, outer: Members, split: str) -> _Rows:

@@ -80,6 +80,9 @@ class ByteSource(Protocol):
             If the archive ends before.
         """
 
+    def will_need(self, offset: int, length: int) -> None:
+        """Announce a read, so that the disk works meanwhile; a hint and no more."""
+
 
 class FileSource:
     """An archive in a file, read by `pread`: no seek, no lock, and no crash if the file is cut short meanwhile.
@@ -137,9 +140,9 @@ class FileSource:
         return b"".join(parts)
 
     def will_need(self, offset: int, length: int) -> None:
-        """Tell the system that this range is read soon, so that the disk works meanwhile; a hint and no more."""
+        """Announce a read, so that the disk works meanwhile; a hint and no more."""
         if hasattr(os, "posix_fadvise") and length > 0:
-            os.posix_fadvise(self.fileno(), offset, length, os.POSIX_FADV_WILLNEED)
+            os.posix_fadvise(self._fd if self._fd >= 0 else self.fileno(), offset, length, os.POSIX_FADV_WILLNEED)
 
     def refuse_replaced(self, state: FileState) -> None:
         """Refuse an archive whose open file, or whose path by now, is not in this state.
