@@ -5,7 +5,7 @@ DEMO := demo
 SIZE ?= 2e9
 RUNS ?= 5
 
-.PHONY: help setup demo test bench bench-full bench-fetch bench-labels campaign-detect campaign-fetch lint types layers facts clean
+.PHONY: help setup demo test bench bench-full bench-fetch bench-inplace bench-labels campaign-detect campaign-fetch lint types layers facts clean
 
 help:  ## say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /: /'
@@ -33,6 +33,7 @@ test: setup  ## run the whole test suite
 
 bench: setup  ## measure the performance contract: SIZE= bytes of the archive, RUNS= of each command
 	$(BIN)/python -m bench --size $(SIZE) --runs $(RUNS)
+	$(BIN)/python -m bench.labels
 
 bench-full: setup  ## index and plan a simulated archive of 1,281,167 members
 	$(BIN)/python -m bench.full
@@ -45,6 +46,11 @@ campaign-detect: setup  ## simulate models under every scheme: how often the rig
 
 campaign-fetch: setup  ## kill one transfer of 300 MB ten times and count what it costs: some minutes
 	$(BIN)/python -m pytest -m slow -s tests/cli/test_fetch.py
+
+bench-inplace: setup  ## compare reading in place with torchvision; installs torch and torchvision
+	$(BIN)/python -m pip install --quiet torch==2.13.0
+	$(BIN)/python -m pip install --quiet --no-deps torchvision==0.28.0
+	$(BIN)/python -m bench.inplace
 
 bench-fetch: setup  ## time fetch against plain aria2c on the same server
 	$(BIN)/python -m bench.fetch
