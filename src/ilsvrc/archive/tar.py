@@ -25,7 +25,6 @@ from ilsvrc.archive.source import ByteSource
 from ilsvrc.errors import ArchiveError
 from ilsvrc.issues import Code
 
-REGULAR = frozenset(b"0\x007")
 DIRECTORY = ord("5")
 EXTENSIONS = frozenset(b"LKxXg")
 LONGEST_EXTENSION = 1 << 20

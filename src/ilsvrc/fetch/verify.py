@@ -49,10 +49,10 @@ def hash_file(path: Path, listener: Listener, hasher: PrefixHasher | None = None
     stage = f"{path.name.removesuffix('.part')}: md5"
     listener(Started(stage, total_bytes=path.stat().st_size))
 
-    def advanced(count: int) -> None:
+    def _advanced(count: int) -> None:
         listener(Advanced(stage, bytes=count))
 
-    digest = hasher.finish(advanced) if hasher else md5(path, advanced)
+    digest = hasher.finish(_advanced) if hasher else md5(path, _advanced)
     listener(Finished(stage))
     return digest
 

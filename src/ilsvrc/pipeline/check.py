@@ -70,9 +70,10 @@ def check(path: Path | str, options: CheckOptions | None = None, listener: Liste
 
 
 def _check_tree(folder: Path, split: str, reference: Reference | None, depth: Depth) -> PartReport:
-    reference = reference or manifest_reference(folder)
+    recorded = manifest_reference(folder)
+    reference = reference or recorded
     tree, report = check_split(folder, split, reference, depth.listener)
-    found = damaged_manifest(folder)
+    found = [] if recorded else damaged_manifest(folder)
     if depth.engine:
         found += deep_issues(tree, reference, depth.engine, depth.listener)
     return replace(report, issues=(*report.issues, *found))
