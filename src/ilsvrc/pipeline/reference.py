@@ -47,7 +47,7 @@ def manifest_reference(folder: Path) -> Reference | None:
 
 
 def damaged_manifest(folder: Path) -> list[Issue]:
-    """Return an issue if there is a manifest beside a split's folder, for one that `manifest_reference` can't read."""
+    """Return an issue for a manifest beside a split's folder; to ask where `manifest_reference` could read none."""
     path = _manifest(folder)
     if not path.exists():
         return []
