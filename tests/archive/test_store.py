@@ -12,9 +12,10 @@ import pytest
 
 from ilsvrc import facts
 from ilsvrc.archive import verified
+from ilsvrc.archive.beside import folders
 from ilsvrc.archive.build import build_index
 from ilsvrc.archive.source import FileSource, Fingerprint
-from ilsvrc.archive.store import folders, open_index, stored_index
+from ilsvrc.archive.store import open_index, stored_index
 from ilsvrc.facts import Digest
 
 

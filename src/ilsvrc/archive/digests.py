@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from ilsvrc.archive.beside import folders, writable_folder
 from ilsvrc.archive.index import Index
 from ilsvrc.archive.source import ByteSource
-from ilsvrc.archive.store import folders, writable_folder
 from ilsvrc.errors import MachineError
 from ilsvrc.files import written_whole
 

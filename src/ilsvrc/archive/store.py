@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from pathlib import Path
 
 import pyarrow as pa
 
+from ilsvrc.archive.beside import folders, writable_folder
 from ilsvrc.archive.build import build_index
 from ilsvrc.archive.index import FORMAT, Index, load, save
 from ilsvrc.archive.source import ByteSource
 from ilsvrc.events import Listener, silent
-from ilsvrc.files import OWN_FOLDER, locked, written_whole
+from ilsvrc.files import locked, written_whole
 
 
 def open_index(source: ByteSource, listener: Listener = silent) -> Index:
@@ -43,25 +42,6 @@ def stored_index(source: ByteSource) -> Index | None:
         index = _read(folder / f"{source.path.name}.arrow", source)
         if index is not None:
             return index
-    return None
-
-
-def folders(archive: Path) -> tuple[Path, Path]:
-    """Return where things about an archive are kept: beside it, or else in the user's cache folder."""
-    parent = archive.parent.resolve()
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return parent / OWN_FOLDER, cache / "ilsvrc" / hashlib.sha256(bytes(parent)).hexdigest()[:16]
-
-
-def writable_folder(archive: Path) -> Path | None:
-    """Return the folder to write to: the user's cache where the archive's own can't be written, or None."""
-    for folder in folders(archive):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError:
-            continue
-        if os.access(folder, os.W_OK):
-            return folder
     return None
 
 

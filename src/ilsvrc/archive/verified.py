@@ -6,8 +6,8 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ilsvrc.archive.beside import folders, writable_folder
 from ilsvrc.archive.source import Fingerprint
-from ilsvrc.archive.store import folders, writable_folder
 from ilsvrc.facts import Digest
 from ilsvrc.files import write_text
 

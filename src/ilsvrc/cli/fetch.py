@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.filesize import decimal
 
+import ilsvrc
 from ilsvrc.cli.app import app
 from ilsvrc.cli.output import progress, show
-from ilsvrc.cli.prepare import print_prepared
 from ilsvrc.errors import UsageError
 from ilsvrc.fetch import Credentials, FetchReport, FetchRequest, Limits
 from ilsvrc.fetch import fetch as fetch_archives
 from ilsvrc.fetch.metalink import with_metalinks
 from ilsvrc.fetch.sources import file_name
-from ilsvrc.pipeline.prepare import prepare as prepare_tree
-from ilsvrc.pipeline.report import PrepareReport
+
+if TYPE_CHECKING:  # most calls do not go on with it
+    from ilsvrc.pipeline.report import PrepareReport
 
 _EXAMPLES = """**Examples**
 
@@ -76,7 +77,7 @@ def fetch(
         raise UsageError(f"--then can't go on with {then[0]!r}", hint="write --then prepare DST")
     with progress() as listener:
         report = fetch_archives(request, listener)
-        prepared = prepare_tree(to, then[1], listener=listener) if then else None
+        prepared = ilsvrc.prepare(to, then[1], listener=listener) if then else None
     document = report.to_json() | ({"prepared": prepared.to_json()} if prepared else {})
     show(document, lambda console: _print(console, report, prepared), ok=prepared is None or prepared.ok)
 
@@ -95,4 +96,6 @@ def _print(console: Console, report: FetchReport, prepared: PrepareReport | None
         against = f"right by {one.against}" if one.against else "NOT verified"
         console.print(f"{one.path}: {decimal(one.size)}, {one.digest} {against}, {came}", markup=False)
     if prepared:
+        from ilsvrc.cli.prepare import print_prepared
+
         print_prepared(console, prepared)

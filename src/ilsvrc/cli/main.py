@@ -5,14 +5,17 @@ from __future__ import annotations
 import io
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
 
-from ilsvrc.cli import check, fetch, index, labels, ls, mini, prepare, relabel  # noqa: F401  -- they register
 from ilsvrc.cli.app import app
 from ilsvrc.cli.output import errors, print_document, settings
 from ilsvrc.errors import ArchiveError, DamageError, IlsvrcError, MachineError
 
 USAGE, INTERRUPTED = 2, 130
+_HOMES = {"cat": "ls"}
+"""Modules of commands that share one; others are called as their command."""
+_COMMANDS = ("check", "fetch", "index", "labels", "ls", "cat", "mini", "prepare", "relabel")
 _COMMON = ("--json", "-q", "--quiet", "-v", "--verbose")
 
 
@@ -21,6 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     words = _options_first(sys.argv[1:] if arguments is None else arguments)
     _accept_any_text()
     try:
+        _register(words)
         app(words, prog_name="ilsvrc")
     except SystemExit as end:  # typer ends so in any case
         return _ended(int(end.code or 0), as_json="--json" in words)
@@ -36,6 +40,13 @@ def main(arguments: list[str] | None = None) -> int:
 def run() -> None:
     """Run the program and end the process: the console command."""
     sys.exit(main())
+
+
+def _register(words: list[str]) -> None:
+    """Import the module of the command that is called, which registers itself; where it isn't clear, all of them."""
+    called = next((word for word in words if not word.startswith("-")), None)
+    for name in [called] if called in _COMMANDS else _COMMANDS:
+        import_module(f"ilsvrc.cli.{_HOMES.get(name, name)}")
 
 
 def _options_first(words: list[str]) -> list[str]:

@@ -1,8 +1,5 @@
 """From a URL, a torrent or several of them to a verified archive on disk, over aria2c."""
 
-from ilsvrc.fetch.metalink import with_metalinks
-from ilsvrc.fetch.part import unfinished
-from ilsvrc.fetch.request import Credentials, Fetched, FetchReport, FetchRequest, Limits
-from ilsvrc.fetch.run import fetch
+import lazy_loader
 
-__all__ = ["Credentials", "FetchReport", "FetchRequest", "Fetched", "Limits", "fetch", "unfinished", "with_metalinks"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

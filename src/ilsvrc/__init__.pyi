@@ -1,0 +1,71 @@
+from .archive.index import Index, Member
+from .archive.open import index
+from .dataset.inplace import ImageNet
+from .dataset.shuffle import BlockShuffle
+from .errors import ArchiveError, DamageError, DataError, IlsvrcError, MachineError, UsageError
+from .events import Advanced, Event, Finished, Note, Started
+from .facts import (
+    ArchiveSpec,
+    ClassTable,
+    Digest,
+    LabelScheme,
+    Synset,
+    classes,
+    convert,
+    permutation,
+    scheme,
+    schemes,
+    val_labels,
+)
+from .issues import Code, Issue
+from .labels.detect import Detection, detect_scheme
+from .pipeline.check import CheckOptions, check
+from .pipeline.checkreport import CheckReport, PartReport
+from .pipeline.options import PrepareOptions
+from .pipeline.prepare import prepare
+from .pipeline.relabel import Relabelling, relabel
+from .pipeline.report import PrepareReport, SplitReport
+
+__all__ = [
+    "Advanced",
+    "ArchiveError",
+    "ArchiveSpec",
+    "BlockShuffle",
+    "CheckOptions",
+    "CheckReport",
+    "ClassTable",
+    "Code",
+    "DamageError",
+    "DataError",
+    "Detection",
+    "Digest",
+    "Event",
+    "Finished",
+    "IlsvrcError",
+    "ImageNet",
+    "Index",
+    "Issue",
+    "LabelScheme",
+    "MachineError",
+    "Member",
+    "Note",
+    "PartReport",
+    "PrepareOptions",
+    "PrepareReport",
+    "Relabelling",
+    "SplitReport",
+    "Started",
+    "Synset",
+    "UsageError",
+    "check",
+    "classes",
+    "convert",
+    "detect_scheme",
+    "index",
+    "permutation",
+    "prepare",
+    "relabel",
+    "scheme",
+    "schemes",
+    "val_labels",
+]
