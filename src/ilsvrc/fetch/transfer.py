@@ -19,6 +19,7 @@ from ilsvrc.fetch.sources import Sources
 from ilsvrc.fetch.survey import Survey, check_unchanged, survey
 
 _POLL = 0.2  # seconds between two looks at aria2c
+_END = 0.02  # at the least
 _KEEP = 3.0  # seconds between two copies of the control file
 _LONGEST_WAIT = 30.0  # seconds between two attempts
 _FULL = 1 << 20  # bytes: with fewer free, whatever failed failed for that
@@ -154,7 +155,7 @@ class Transfer:
             if time.monotonic() - kept > _KEEP:
                 self._part.keep_control()
                 kept = time.monotonic()
-            time.sleep(_POLL)
+            time.sleep(_pause(status))
 
     def _failure(self, status: dict[str, str]) -> IlsvrcError:
         """Return the error for a download that ended badly; aria2c does not always know that the disk is full."""
@@ -166,3 +167,9 @@ class Transfer:
         if "bitfield" in status and "verifyIntegrityPending" not in status and "verifiedLength" not in status:
             there = leading_bytes(status["bitfield"], int(status["pieceLength"]), int(status["totalLength"]))
             self._hasher.allow(there)
+
+
+def _pause(status: dict[str, str]) -> float:
+    """Return the seconds until the next look: fewer where the end is near, so that it is seen when it comes."""
+    left, speed = int(status["totalLength"]) - int(status["completedLength"]), int(status["downloadSpeed"])
+    return min(_POLL, max(left / speed, _END)) if speed and left else _POLL
