@@ -48,9 +48,11 @@ def reads(data: Sampled, runs: int) -> list[Row]:
     for state, before, most in (("warm", _as_it_is, 1 / 2), ("cold", _cold, 1 / 5)):
         for name, batch in (("reads", "1"), ("batches of 64", "64")):
             words = state, batch, str(data.sample)
-            rounds = measure([_work(*side, *words, before=before) for side in _sides(data)], runs)
-            measured = ratio(rounds["ours"], rounds["imagefolder"], stated)
-            found.append(Row(f"random {name}, {state}", "open, read, close", measured, runs, most=most))
+            sides = (*_sides(data), ("pread", data.archive))
+            rounds = measure([_work(*side, *words, before=before) for side in sides], runs)
+            for peer, against, limit in (("imagefolder", "open, read, close", most), ("pread", "pread alone", None)):
+                measured = ratio(rounds["ours"], rounds[peer], stated)
+                found.append(Row(f"random {name}, {state}", against, measured, runs, most=limit))
     return found
 
 

@@ -1,12 +1,13 @@
 """Read the data set with ilsvrc in place, or with torchvision's ImageFolder, and say how long it took.
 
-Usage: python -m bench.peers.reading ours|imagefolder FOLDER WHAT [ARGUMENT ...]
+Usage: python -m bench.peers.reading ours|imagefolder|pread FOLDER WHAT [ARGUMENT ...]
 where WHAT is open; warm or cold, with a batch size and a file of indices to draw from; load, with a number of
 workers; or memory, with a way to start workers. Warm reads are those of a second time.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -18,7 +19,7 @@ import torch
 from tests.oracles import declare_operators
 from torch.utils.data import DataLoader
 
-from ilsvrc import ImageNet
+import ilsvrc
 
 declare_operators()  # here, so that spawned workers find torchvision too
 
@@ -35,7 +36,21 @@ def imagefolder(folder: Path, **options: Any) -> Any:
     return ImageFolder(folder, **options)
 
 
-KINDS: dict[str, Callable[..., Any]] = {"ours": ImageNet, "imagefolder": imagefolder}
+class Bare:
+    """What any reader of an archive has to do: one system call an image, its place known beforehand."""
+
+    def __init__(self, archive: Path) -> None:
+        index = ilsvrc.index(archive)[0]
+        self._places = list(zip(index.sizes.tolist(), index.offsets.tolist(), strict=True))
+        self._fd = os.open(archive, os.O_RDONLY)
+
+    def read(self, indices: list[int]) -> None:
+        """Read images and do nothing with them."""
+        for size, offset in (self._places[index] for index in indices):
+            os.pread(self._fd, size, offset)
+
+
+KINDS: dict[str, Callable[..., Any]] = {"ours": ilsvrc.ImageNet, "imagefolder": imagefolder, "pread": Bare}
 
 
 def nothing(_: object) -> int:
@@ -57,11 +72,13 @@ def order(images: Any, count: int) -> list[int]:
 
 def read(dataset: Any, indices: list[int], batch: int) -> None:
     """Read files whole, in batches as torch's DataLoader asks for them."""
+    ways: dict[type, Callable[[Any, list[int]], None]] = {ilsvrc.ImageNet: _read_packed, Bare: Bare.read}
+    reading = ways.get(type(dataset), _read_files)
     for start in range(0, len(indices), batch):
-        (_read_packed if isinstance(dataset, ImageNet) else _read_files)(dataset, indices[start : start + batch])
+        reading(dataset, indices[start : start + batch])
 
 
-def _read_packed(dataset: ImageNet, indices: list[int]) -> None:
+def _read_packed(dataset: ilsvrc.ImageNet, indices: list[int]) -> None:
     if len(indices) > 1:
         dataset.will_need(indices)
     for index in indices:

@@ -17,6 +17,8 @@ from ilsvrc.dataset.reader import Rows
 from ilsvrc.errors import ArchiveError, UsageError
 from ilsvrc.issues import Code
 
+Int = npt.NDArray[np.int64]
+
 NEAR = 256 << 10
 """Bytes between two images up to which they are fetched ahead in one piece: a disk reads on faster than it seeks."""
 
@@ -81,14 +83,9 @@ class ArchiveReader:
         """Let the system fetch these rows ahead, neighbours in one piece; does nothing where it can't (macOS)."""
         if not hasattr(os, "posix_fadvise") or not len(rows):
             return
-        starts = self._offsets[rows]
-        order = np.argsort(starts)
-        starts, stops = starts[order], (starts + self.sizes[rows])[order]
-        cuts = np.flatnonzero(starts[1:] > stops[:-1] + NEAR)
         fd = self.source.fileno()
-        for first, last in zip([0, *(cuts + 1).tolist()], [*cuts.tolist(), -1], strict=True):
-            start = starts.item(first)
-            os.posix_fadvise(fd, start, stops.item(last) - start, os.POSIX_FADV_WILLNEED)
+        for start, length in _pieces(self._offsets[rows], self.sizes[rows]):
+            os.posix_fadvise(fd, start, length, os.POSIX_FADV_WILLNEED)
 
     def fault(self, row: int, code: Code, detail: str) -> ArchiveError:
         """Return an error that names archive, member and byte offset."""
@@ -103,6 +100,17 @@ class ArchiveReader:
 
 def _reopened(source: FileSource, verify: bool) -> ArchiveReader:
     return ArchiveReader(source, verify=verify)
+
+
+def _pieces(offsets: Int, sizes: Int) -> list[tuple[int, int]]:
+    """Return offset and length in bytes of the pieces to fetch for some images, what is read first at first."""
+    order = np.argsort(offsets)
+    starts, stops = offsets[order], (offsets + sizes)[order]
+    ends = np.append(np.flatnonzero(starts[1:] > stops[:-1] + NEAR), len(order) - 1)
+    begins = np.append(0, ends[:-1] + 1)
+    turns = np.argsort(np.minimum.reduceat(order, begins))
+    found = starts[begins][turns], (stops[ends] - starts[begins])[turns]
+    return list(zip(*(column.tolist() for column in found), strict=True))
 
 
 def _digests(reader: ArchiveReader) -> Digests:
