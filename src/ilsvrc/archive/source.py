@@ -12,6 +12,7 @@ from weakref import WeakSet
 from ilsvrc.errors import ArchiveError, UsageError
 from ilsvrc.issues import Code
 
+_ADVICE = hasattr(os, "posix_fadvise")  # macOS takes none
 _LEAVE_ALONE = "let nothing write to it, then run the same command again"
 
 
@@ -83,6 +84,9 @@ class ByteSource(Protocol):
     def will_need(self, offset: int, length: int) -> None:
         """Announce a read, so that the disk works meanwhile; a hint and no more."""
 
+    def let_go(self, offset: int, length: int) -> None:
+        """Say that bytes will hardly be read again, so that their memory serves others; a hint and no more."""
+
 
 class FileSource:
     """An archive in a file, read by `pread`: no seek, no lock, and no crash if the file is cut short meanwhile.
@@ -141,8 +145,13 @@ class FileSource:
 
     def will_need(self, offset: int, length: int) -> None:
         """Announce a read, so that the disk works meanwhile; a hint and no more."""
-        if hasattr(os, "posix_fadvise") and length > 0:
+        if _ADVICE and length > 0:
             os.posix_fadvise(self._fd if self._fd >= 0 else self.fileno(), offset, length, os.POSIX_FADV_WILLNEED)
+
+    def let_go(self, offset: int, length: int) -> None:
+        """Say that bytes will hardly be read again, so that their memory serves others; a hint and no more."""
+        if _ADVICE and length > 0:
+            os.posix_fadvise(self._fd if self._fd >= 0 else self.fileno(), offset, length, os.POSIX_FADV_DONTNEED)
 
     def refuse_replaced(self, state: FileState) -> None:
         """Refuse an archive whose open file, or whose path by now, is not in this state.

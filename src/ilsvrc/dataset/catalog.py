@@ -123,11 +123,15 @@ class Catalog:
             yield SampleRef(key, member, label if label >= 0 else None)
 
     def samples(self, source: FileSource, unit: Unit) -> Iterator[Sample]:
-        """Yield the images of a unit with their bytes."""
+        """Yield the images of a unit with their bytes.
+
+        The archive is read once, so its memory is given back: what is written gets it, while it is still at hand.
+        """
         start = int(self.index.offsets[self.rows[unit.start]])
         source.will_need(start, unit.end - start)
         for ref in self.refs(unit.start, unit.stop):
             yield Sample(ref, source.read(ref.member.offset, ref.member.size))
+        source.let_go(start, unit.end - start)
 
     def units(self) -> list[Unit]:
         """Cut the images into units: a class of train each, about 64 MB of a flat archive each."""

@@ -59,6 +59,13 @@ class ByteSourceContract:
             thread.join()
         assert not wrong
 
+    def test_takes_hints_that_change_nothing(self, source: ByteSource) -> None:
+        """What is announced, let go of, or neither, reads the same."""
+        for offset, length in ((0, len(CONTENT)), (300, 5), (len(CONTENT), 0)):
+            source.will_need(offset, length)
+            source.let_go(offset, length)
+            assert source.read(offset, length) == CONTENT[offset : offset + length]
+
     def test_pickles_by_reopening(self, source: ByteSource) -> None:
         """A copy reads the same and has the same fingerprint."""
         copy: ByteSource = pickle.loads(pickle.dumps(source))  # noqa: S301  -- our own bytes
