@@ -31,9 +31,11 @@ demo: setup  ## write a miniature ILSVRC 2012, prepare it, check it
 test: setup  ## run the whole test suite
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
-bench: setup  ## measure the performance contract: SIZE= bytes of the archive, RUNS= of each command
+bench: setup  ## measure the performance contract, an hour: SIZE= bytes of the archive, RUNS= of each command
 	$(BIN)/python -m bench --size $(SIZE) --runs $(RUNS)
 	$(BIN)/python -m bench.labels
+	$(BIN)/python -m bench.fetch --runs $(RUNS)
+	$(MAKE) bench-inplace
 
 bench-full: setup  ## index and plan a simulated archive of 1,281,167 members
 	$(BIN)/python -m bench.full
@@ -50,10 +52,10 @@ campaign-fetch: setup  ## kill one transfer of 300 MB ten times and count what i
 bench-inplace: setup  ## compare reading in place with torchvision; installs torch and torchvision
 	$(BIN)/python -m pip install --quiet torch==2.13.0
 	$(BIN)/python -m pip install --quiet --no-deps torchvision==0.28.0
-	$(BIN)/python -m bench.inplace
+	$(BIN)/python -m bench.inplace --runs $(RUNS)
 
 bench-fetch: setup  ## time fetch against plain aria2c on the same server
-	$(BIN)/python -m bench.fetch
+	$(BIN)/python -m bench.fetch --runs $(RUNS)
 
 lint: setup  ## look for mistakes and for what is not formatted
 	$(BIN)/ruff check .

@@ -1,3 +1,4 @@
+from . import facts, fetch, testing
 from .archive.index import Index, Member
 from .archive.open import index
 from .dataset.inplace import ImageNet
@@ -61,11 +62,14 @@ __all__ = [
     "classes",
     "convert",
     "detect_scheme",
+    "facts",
+    "fetch",
     "index",
     "permutation",
     "prepare",
     "relabel",
     "scheme",
     "schemes",
+    "testing",
     "val_labels",
 ]
