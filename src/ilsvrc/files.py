@@ -1,4 +1,4 @@
-"""Files that are whole or absent, and locks between processes."""
+"""Files that are whole or absent, locks between processes, and hints to the system."""
 
 from __future__ import annotations
 
@@ -33,6 +33,21 @@ def written_whole(path: Path) -> Iterator[Path]:
         beside.unlink(missing_ok=True)
 
 
+def will_need(fd: int, offset: int, length: int) -> None:
+    """Announce a read of an open file, so that the disk works meanwhile; a hint and no more."""
+    if _TAKES_HINTS and length > 0:
+        os.posix_fadvise(fd, offset, length, os.POSIX_FADV_WILLNEED)
+
+
+def let_go(fd: int, offset: int, length: int) -> None:
+    """Say that bytes of an open file will hardly be read again, so that their memory serves others; a hint only.
+
+    Linux begins to write at once what is not on the disk yet (mm/fadvise.c).
+    """
+    if _TAKES_HINTS and length > 0:
+        os.posix_fadvise(fd, offset, length, os.POSIX_FADV_DONTNEED)
+
+
 def remove_leftovers(*folders: Path) -> None:
     """Remove what a killed `written_whole` left in these folders; call it under the lock that guards them."""
     for folder in folders:
@@ -51,6 +66,7 @@ def named(error: OSError, path: Path) -> OSError:
     return error if error.filename else OSError(error.errno, error.strerror, str(path))
 
 
+_TAKES_HINTS = hasattr(os, "posix_fadvise")  # macOS takes none
 _LEFTOVER = re.compile(r"\.(?:train|val|test|classes|report|journal)\.\w+\.\d+\.part")
 
 

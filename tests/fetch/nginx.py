@@ -71,7 +71,15 @@ class Nginx:
         words = {"user": user, "home": home, "port": self.port, "root": self.root, "slow": slow}
         (home / "nginx.conf").write_text(_CONFIG.format(**words, tls=tls if certificate else ""))
         (home / "users").write_text(f"{USER}:{{PLAIN}}{PASSWORD}\n")
-        command = [_binary(), "-p", str(home), "-c", str(home / "nginx.conf"), "-e", str(home / "error.log")]
+        command = [
+            program("nginx", "nginx-light"),
+            "-p",
+            str(home),
+            "-c",
+            str(home / "nginx.conf"),
+            "-e",
+            str(home / "error.log"),
+        ]
         self._process = subprocess.Popen(command)
         self._await()
 
@@ -116,9 +124,10 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _binary() -> str:
-    found = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+def program(name: str, package: str) -> str:
+    """Return the path of a program of the system; without it a test is skipped, but not under CI."""
+    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
     if not found:
-        assert "CI" not in os.environ, "these tests need nginx: install the package nginx-light"
-        pytest.skip("no nginx on this machine (package nginx-light)")
+        assert "CI" not in os.environ, f"these tests need {name}: install the package {package}"
+        pytest.skip(f"no {name} on this machine (package {package})")
     return found

@@ -79,7 +79,7 @@ def test_a_setting_that_aria2c_refuses_is_told_in_its_words() -> None:
         engine.call("getVersion")
 
 
-def test_a_dead_engine_is_an_error() -> None:
+def test_a_dead_engine_is_an_error_and_is_cleared_away() -> None:
     with Aria2({}) as engine:
         engine.call("getVersion")
         assert engine._process
@@ -87,6 +87,8 @@ def test_a_dead_engine_is_an_error() -> None:
         engine._process.wait()
         with pytest.raises(MachineError, match="aria2c does not answer"):
             engine.call("getVersion")
+    assert engine._said.closed
+    assert engine._process is None
 
 
 def test_it_ends_when_its_parent_is_killed() -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Protocol
 from weakref import WeakSet
 
+from ilsvrc import files
 from ilsvrc.errors import ArchiveError, UsageError
 from ilsvrc.issues import Code
 
-_ADVICE = hasattr(os, "posix_fadvise")  # macOS takes none
 _LEAVE_ALONE = "let nothing write to it, then run the same command again"
 
 
@@ -145,13 +145,11 @@ class FileSource:
 
     def will_need(self, offset: int, length: int) -> None:
         """Announce a read, so that the disk works meanwhile; a hint and no more."""
-        if _ADVICE and length > 0:
-            os.posix_fadvise(self._fd if self._fd >= 0 else self.fileno(), offset, length, os.POSIX_FADV_WILLNEED)
+        files.will_need(self._fd if self._fd >= 0 else self.fileno(), offset, length)
 
     def let_go(self, offset: int, length: int) -> None:
         """Say that bytes will hardly be read again, so that their memory serves others; a hint and no more."""
-        if _ADVICE and length > 0:
-            os.posix_fadvise(self._fd if self._fd >= 0 else self.fileno(), offset, length, os.POSIX_FADV_DONTNEED)
+        files.let_go(self._fd if self._fd >= 0 else self.fileno(), offset, length)
 
     def refuse_replaced(self, state: FileState) -> None:
         """Refuse an archive whose open file, or whose path by now, is not in this state.

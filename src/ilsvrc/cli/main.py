@@ -13,9 +13,19 @@ from ilsvrc.cli.output import errors, print_document, settings
 from ilsvrc.errors import ArchiveError, DamageError, IlsvrcError, MachineError
 
 USAGE, INTERRUPTED = 2, 130
-_HOMES = {"cat": "ls"}
-"""Modules of commands that share one; others are called as their command."""
-_COMMANDS = ("check", "fetch", "index", "labels", "ls", "cat", "mini", "prepare", "relabel")
+_COMMANDS = {
+    "check": "check",
+    "fetch": "fetch",
+    "index": "index",
+    "labels": "labels",
+    "ls": "ls",
+    "cat": "ls",
+    "mini": "mini",
+    "prepare": "prepare",
+    "relabel": "relabel",
+}
+"""The module of each command, in the order of `--help`."""
+
 _COMMON = ("--json", "-q", "--quiet", "-v", "--verbose")
 
 
@@ -45,8 +55,8 @@ def run() -> None:
 def _register(words: list[str]) -> None:
     """Import the module of the command that is called, which registers itself; where it isn't clear, all of them."""
     called = next((word for word in words if not word.startswith("-")), None)
-    for name in [called] if called in _COMMANDS else _COMMANDS:
-        import_module(f"ilsvrc.cli.{_HOMES.get(name, name)}")
+    for module in [_COMMANDS[called]] if called in _COMMANDS else _COMMANDS.values():
+        import_module(f"ilsvrc.cli.{module}")
 
 
 def _options_first(words: list[str]) -> list[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -80,12 +78,10 @@ class ArchiveReader:
         return self.index.archive_order
 
     def will_need(self, rows: Rows) -> None:
-        """Let the system fetch these rows ahead, neighbours in one piece; does nothing where it can't (macOS)."""
-        if not hasattr(os, "posix_fadvise") or not len(rows):
-            return
-        fd = self.source.fileno()
-        for start, length in _pieces(self._offsets[rows], self.sizes[rows]):
-            os.posix_fadvise(fd, start, length, os.POSIX_FADV_WILLNEED)
+        """Let the system fetch these rows ahead, neighbours in one piece."""
+        if len(rows):
+            for start, length in _pieces(self._offsets[rows], self.sizes[rows]):
+                self.source.will_need(start, length)
 
     def fault(self, row: int, code: Code, detail: str) -> ArchiveError:
         """Return an error that names archive, member and byte offset."""

@@ -26,7 +26,6 @@ Options = Mapping[str, str | list[str]]
 SAVE_INTERVAL = 1
 """Seconds between two saves of a control file: what a kill -9 can cost."""
 
-_SAID = 1 << 16  # bytes of what aria2c says that are looked at
 _START, _STOP, _ANSWER = 15.0, 15.0, 120.0  # seconds; an answer waits while aria2c syncs the file to disk
 
 
@@ -186,7 +185,8 @@ class Aria2:
                 return
 
     def _last_words(self) -> str:
-        said = os.pread(self._said.fileno(), _SAID, 0).decode("utf-8", "replace").split("\n")
+        fd = self._said.fileno()  # its position is aria2c's too, so it is left alone
+        said = os.pread(fd, os.fstat(fd).st_size, 0).decode("utf-8", "replace").split("\n")
         return next((line for line in reversed(said) if line.strip()), "")
 
 

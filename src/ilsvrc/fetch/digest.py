@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 from ilsvrc.facts import Digest
+from ilsvrc.files import let_go
 
 _CHUNK = 1 << 22  # bytes: one read
 
@@ -72,7 +72,7 @@ class PrefixHasher:
         with open(self._path, "rb", buffering=0) as file:  # a buffer would read ahead, into what is not there yet
             while (wanted := self._wait()) and (chunk := file.read(wanted)):
                 self._hash.update(chunk)
-                _write_back(file.fileno(), self._done, len(chunk))
+                let_go(file.fileno(), self._done, len(chunk))  # so aria2c, which syncs it soon, waits for little
                 self._done += len(chunk)
 
     def _wait(self) -> int:
@@ -80,15 +80,6 @@ class PrefixHasher:
         with self._condition:
             self._condition.wait_for(lambda: self._stopped or self._limit > self._done)
             return 0 if self._stopped else min(_CHUNK, self._limit - self._done)
-
-
-def _write_back(fd: int, offset: int, length: int) -> None:
-    """Let the system bring hashed bytes to disk and reuse their memory; where it can't be told so, nothing (macOS).
-
-    Linux begins to write at once (mm/fadvise.c), so that little is left to be waited for when aria2c syncs the file.
-    """
-    if hasattr(os, "posix_fadvise"):
-        os.posix_fadvise(fd, offset, length, os.POSIX_FADV_DONTNEED)
 
 
 def leading_bytes(bitfield: str, piece_length: int, size: int) -> int:

@@ -19,7 +19,7 @@ from ilsvrc.fetch.sources import Sources
 from ilsvrc.fetch.survey import Survey, check_unchanged, survey
 
 _POLL = 0.2  # seconds between two looks at aria2c
-_END = 0.02  # at the least
+_SHORTEST = 0.02  # seconds between two looks near the end
 _KEEP = 3.0  # seconds between two copies of the control file
 _LONGEST_WAIT = 30.0  # seconds between two attempts
 _FULL = 1 << 20  # bytes: with fewer free, whatever failed failed for that
@@ -172,4 +172,4 @@ class Transfer:
 def _pause(status: dict[str, str]) -> float:
     """Return the seconds until the next look: fewer where the end is near, so that it is seen when it comes."""
     left, speed = int(status["totalLength"]) - int(status["completedLength"]), int(status["downloadSpeed"])
-    return min(_POLL, max(left / speed, _END)) if speed and left else _POLL
+    return min(_POLL, max(left / speed, _SHORTEST)) if speed and left else _POLL
