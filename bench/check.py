@@ -18,7 +18,7 @@ from bench.data import DATA, ILSVRC, PEERS, miniature, remove
 from bench.harness import Spread, Work, cpu, measure, ratio
 from bench.table import Row
 from ilsvrc.archive.source import FileSource
-from ilsvrc.dataset.inspect import examine
+from ilsvrc.images.inspect import examine
 
 CLASSES = 6
 SAMPLE = 1000

@@ -33,7 +33,7 @@ def test_a_name_that_is_not_there_says_so() -> None:
         ("import ilsvrc", {"numpy", "pyarrow", "PIL", "rich"}),
         (
             "from ilsvrc.cli.main import main; main(['fetch', '--help'])",
-            {"pyarrow", "PIL", "ilsvrc.pipeline.prepare"},
+            {"pyarrow", "PIL", "ilsvrc.prepare.prepare"},
         ),
         (
             "from ilsvrc.cli.main import main; main(['prepare', '--help'])",

@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 
 from ilsvrc.archive.source import FileSource
-from ilsvrc.archive.store import open_index
-from ilsvrc.dataset.catalog import Wanted
-from ilsvrc.dataset.layout import Layout
-from ilsvrc.pipeline.plan import Plan
+from ilsvrc.archive.sidecar import open_index
+from ilsvrc.readers.units import Wanted
+from ilsvrc.tree.layout import Layout
+from ilsvrc.run.plan import Plan
 from ilsvrc.pipeline.preflight import Room, needed, refuse_twins
 
 

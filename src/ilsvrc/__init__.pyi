@@ -1,7 +1,7 @@
 from . import facts, fetch, testing
 from .archive.index import Index, Member
 from .archive.open import index
-from .dataset.inplace import ImageNet
+from .dataset.imagenet import ImageNet
 from .dataset.shuffle import BlockShuffle
 from .errors import ArchiveError, DamageError, DataError, IlsvrcError, MachineError, UsageError
 from .events import Advanced, Event, Finished, Note, Started
@@ -20,12 +20,12 @@ from .facts import (
 )
 from .issues import Code, Issue
 from .labels.detect import Detection, detect_scheme
-from .pipeline.check import CheckOptions, check
-from .pipeline.checkreport import CheckReport, PartReport
+from .check.check import CheckOptions, check
+from .check.report import CheckReport, PartReport
 from .pipeline.options import PrepareOptions
-from .pipeline.prepare import prepare
-from .pipeline.relabel import Relabelling, relabel
-from .pipeline.report import PrepareReport, SplitReport
+from .prepare.prepare import prepare
+from .relabel import Relabelling, relabel
+from .prepare.report import PrepareReport, SplitReport
 
 __all__ = [
     "Advanced",

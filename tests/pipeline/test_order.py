@@ -8,10 +8,10 @@ import pytest
 
 from ilsvrc import facts
 from ilsvrc.archive.open import index
-from ilsvrc.dataset.recognise import folder_order
-from ilsvrc.dataset.tree import survey
+from ilsvrc.tree.recognise import folder_order
+from ilsvrc.tree.scan import survey
 from ilsvrc.pipeline.options import PrepareOptions
-from ilsvrc.pipeline.prepare import prepare
+from ilsvrc.prepare.prepare import prepare
 from tests.oracles import torchvision_datasets
 
 

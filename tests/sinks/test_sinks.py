@@ -11,7 +11,7 @@ import xxhash
 
 from ilsvrc import facts
 from ilsvrc.archive.verified import Verified
-from ilsvrc.dataset.manifest import metadata_of, read_manifest
+from ilsvrc.tree.manifest import metadata_of, read_manifest
 from ilsvrc.sinks.base import Sink
 from ilsvrc.sinks.folder import FolderSink, class_index_json
 from ilsvrc.sinks.null import NullSink

@@ -13,8 +13,8 @@ import pyarrow as pa
 
 from ilsvrc import facts
 from ilsvrc.archive.index import SCHEMA, Index
-from ilsvrc.archive.naming import RefusedName, flat_image, inner_label, split_of, train_name
-from ilsvrc.archive.plain import walk, walk_all
+from ilsvrc.archive.names import RefusedName, flat_image, inner_label, split_of, train_name
+from ilsvrc.archive.walk import walk, walk_all
 from ilsvrc.archive.source import ByteSource
 from ilsvrc.archive.tar import Extent, Members
 from ilsvrc.errors import ArchiveError

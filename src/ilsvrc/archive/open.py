@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ilsvrc.archive.folder import find_archives
+from ilsvrc.archive.find import find_archives
 from ilsvrc.archive.index import Index
 from ilsvrc.archive.source import FileSource
-from ilsvrc.archive.store import open_index
+from ilsvrc.archive.sidecar import open_index
 from ilsvrc.events import Listener, silent
 
 

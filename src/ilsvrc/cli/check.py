@@ -12,9 +12,9 @@ from rich.filesize import decimal
 from ilsvrc.cli.app import app
 from ilsvrc.cli.output import print_issues, progress, show
 from ilsvrc.issues import damage
-from ilsvrc.pipeline.check import CheckOptions
-from ilsvrc.pipeline.check import check as check_path
-from ilsvrc.pipeline.checkreport import CheckReport, PartReport
+from ilsvrc.check.check import CheckOptions
+from ilsvrc.check.check import check as check_path
+from ilsvrc.check.report import CheckReport, PartReport
 
 _EXAMPLES = """**Examples**
 

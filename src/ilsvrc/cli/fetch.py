@@ -20,7 +20,7 @@ from ilsvrc.fetch.metalink import with_metalinks
 from ilsvrc.fetch.sources import file_name
 
 if TYPE_CHECKING:  # most calls do not go on with it
-    from ilsvrc.pipeline.report import PrepareReport
+    from ilsvrc.prepare.report import PrepareReport
 
 _EXAMPLES = """**Examples**
 

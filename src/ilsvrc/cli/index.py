@@ -13,7 +13,7 @@ from ilsvrc.archive.index import Index
 from ilsvrc.archive.open import index as index_archives
 from ilsvrc.cli.app import app
 from ilsvrc.cli.output import progress, show
-from ilsvrc.pipeline.digests import record_digests
+from ilsvrc.digests import record_digests
 
 _EXAMPLES = """**Examples**
 

@@ -13,8 +13,8 @@ from ilsvrc.cli.app import app
 from ilsvrc.cli.output import print_issues, progress, show
 from ilsvrc.dataset.selection import read_selection
 from ilsvrc.pipeline.options import SOURCE, VERIFY, PrepareOptions
-from ilsvrc.pipeline.prepare import prepare as prepare_tree
-from ilsvrc.pipeline.report import PrepareReport, SplitReport
+from ilsvrc.prepare.prepare import prepare as prepare_tree
+from ilsvrc.prepare.report import PrepareReport, SplitReport
 
 _EXAMPLES = """**Examples**
 

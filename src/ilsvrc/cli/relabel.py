@@ -11,8 +11,8 @@ from rich.console import Console
 
 from ilsvrc.cli.app import app
 from ilsvrc.cli.output import LISTED, progress, show
-from ilsvrc.pipeline.relabel import Relabelling
-from ilsvrc.pipeline.relabel import relabel as relabel_tree
+from ilsvrc.relabel import Relabelling
+from ilsvrc.relabel import relabel as relabel_tree
 
 _EXAMPLES = """**Examples**
 

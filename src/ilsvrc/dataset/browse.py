@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from ilsvrc import facts
-from ilsvrc.dataset.locate import open_reader, splits_at
-from ilsvrc.dataset.reader import Reader
-from ilsvrc.dataset.tree import SPLIT_FOLDERS
+from ilsvrc.readers.locate import open_reader, splits_at
+from ilsvrc.readers.reader import Reader
+from ilsvrc.tree.scan import SPLIT_FOLDERS
 
 
 @dataclass(frozen=True, slots=True)

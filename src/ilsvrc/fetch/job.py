@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from ilsvrc.archive.sums import Expected
+from ilsvrc.archive.expected import Expected
 from ilsvrc.errors import ArchiveError
 from ilsvrc.events import Listener, Note
 from ilsvrc.facts import Digest, archive_with_digest

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ilsvrc.archive.source import Fingerprint
-from ilsvrc.archive.sums import SUMS_FILES, Expected, listed_digest
+from ilsvrc.archive.expected import SUMS_FILES, Expected, listed_digest
 from ilsvrc.archive.verified import record, recorded
 from ilsvrc.errors import ArchiveError
 from ilsvrc.events import Advanced, Finished, Listener, Started

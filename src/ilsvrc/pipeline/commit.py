@@ -7,7 +7,7 @@ import threading
 from types import TracebackType
 from typing import Self
 
-from ilsvrc.pipeline.journal import Journal
+from ilsvrc.run.journal import Journal
 from ilsvrc.sinks.base import Receipt, Sink
 
 

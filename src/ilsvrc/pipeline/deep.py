@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from ilsvrc.dataset.inspect import examine
-from ilsvrc.dataset.tree import Tree
+from ilsvrc.images.inspect import examine
+from ilsvrc.tree.scan import Tree
 from ilsvrc.events import Advanced, Finished, Listener, Started
 from ilsvrc.issues import Code, Issue
-from ilsvrc.pipeline.engine import Engine
+from ilsvrc.run.engine import Engine
 from ilsvrc.pipeline.reference import Reference
 from ilsvrc.sinks.base import Receipt
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ilsvrc.dataset.layout import refuse_collisions
+from ilsvrc.tree.layout import refuse_collisions
 from ilsvrc.errors import MachineError
-from ilsvrc.pipeline.plan import Plan
+from ilsvrc.run.plan import Plan
 
 OVERHEAD = 300
 """Bytes for an image in manifests and lists, with room."""

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ilsvrc.archive.index import Index
-from ilsvrc.dataset.manifest import layout_in, metadata_of, read_manifest
-from ilsvrc.dataset.tree import Tree
+from ilsvrc.tree.manifest import layout_in, metadata_of, read_manifest
+from ilsvrc.tree.scan import Tree
 from ilsvrc.files import OWN_FOLDER
 from ilsvrc.issues import Code, Issue
 

@@ -6,10 +6,10 @@ import json
 import os
 from enum import Enum, auto
 
-from ilsvrc.dataset.manifest import metadata_of, read_manifest
+from ilsvrc.tree.manifest import metadata_of, read_manifest
 from ilsvrc.errors import UsageError
-from ilsvrc.pipeline.journal import Journal
-from ilsvrc.pipeline.plan import Plan
+from ilsvrc.run.journal import Journal
+from ilsvrc.run.plan import Plan
 from ilsvrc.sinks.folder import FolderSink, class_index_json
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ilsvrc.archive.verified import Verified
-from ilsvrc.dataset.catalog import Sample, Unit
+from ilsvrc.readers.units import Sample, Unit
 from ilsvrc.errors import IlsvrcError
 from ilsvrc.issues import Issue
 

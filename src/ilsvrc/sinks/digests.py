@@ -12,9 +12,9 @@ import xxhash
 
 from ilsvrc.archive.digests import WIDTH, store_digests
 from ilsvrc.archive.source import FileSource
-from ilsvrc.archive.store import open_index
+from ilsvrc.archive.sidecar import open_index
 from ilsvrc.archive.verified import Verified
-from ilsvrc.dataset.catalog import Sample, Unit
+from ilsvrc.readers.units import Sample, Unit
 from ilsvrc.sinks.base import Receipt
 
 

@@ -14,8 +14,8 @@ import xxhash
 
 from ilsvrc import facts
 from ilsvrc.archive.verified import Verified
-from ilsvrc.dataset.catalog import Sample, Unit
-from ilsvrc.dataset.manifest import Row, merged, read_manifest, table_of, write_labels, write_manifest
+from ilsvrc.readers.units import Sample, Unit
+from ilsvrc.tree.manifest import Row, merged, read_manifest, table_of, write_labels, write_manifest
 from ilsvrc.files import OWN_FOLDER, sync_filesystem, sync_path, write_text, written_whole
 from ilsvrc.sinks.base import Output, Receipt
 

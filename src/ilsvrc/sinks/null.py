@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ilsvrc.archive.verified import Verified
-from ilsvrc.dataset.catalog import Sample, Unit
+from ilsvrc.readers.units import Sample, Unit
 from ilsvrc.sinks.base import Receipt
 
 

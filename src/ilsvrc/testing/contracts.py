@@ -16,12 +16,12 @@ from typing import Any
 
 from ilsvrc.archive.index import Member
 from ilsvrc.archive.source import ByteSource
-from ilsvrc.dataset.catalog import Sample, SampleRef, Unit
-from ilsvrc.dataset.reader import Reader
+from ilsvrc.readers.units import Sample, SampleRef, Unit
+from ilsvrc.readers.reader import Reader
 from ilsvrc.errors import DataError
 from ilsvrc.issues import Code
-from ilsvrc.pipeline.engine import Engine
-from ilsvrc.pipeline.proof import Proof
+from ilsvrc.run.engine import Engine
+from ilsvrc.run.proof import Proof
 from ilsvrc.sinks.base import Receipt, Sink
 
 CONTENT = bytes(range(256)) * 64

@@ -1,0 +1,200 @@
+"""The data set as it lies: a map-style dataset over archives or trees, nothing unpacked."""
+
+from __future__ import annotations
+
+import builtins
+import io
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ilsvrc import facts
+from ilsvrc.dataset.classwords import class_words, word_positions
+from ilsvrc.images.decode import Loader, UndecodableError, loader_of
+from ilsvrc.readers.locate import open_reader
+from ilsvrc.readers.subset import Classes, Excluded, Subset, excluded_names, wanted_labels
+from ilsvrc.dataset.views import Numbers, View, place
+from ilsvrc.issues import Code
+
+Transform = Callable[[Any], Any]
+
+
+class ImageNet:
+    """ILSVRC 2012 where it lies, in archives or in a tree of any tool: a drop-in for torchvision's ImageNet.
+
+    Image i is the one that torchvision's ImageFolder has at i over a tree with wnid folders, and its label is the
+    position of its wnid among the sorted 1000, whatever folders are called. Safe to use from many threads; pickles by
+    reopening; all processes share one memory-mapped index.
+
+    Parameters
+    ----------
+    root
+        A folder of the official archives, one archive, a tree with `train` or `val` in it, or one split's folder.
+    split
+        `train`, `val` or `test`, whose label is -1.
+    transform, target_transform
+        Applied to every image and every label.
+    loader
+        Turns the bytes of a file into an image: `pillow` gives an RGB Pillow image, `simplejpeg` an array of shape
+        (height, width, 3), uint8; or a function of the bytes.
+    classes
+        The classes wanted: wnids, indices or words, or a file that lists them.
+    relabel
+        Number the classes wanted, or those there are, 0 to k - 1, in order of their wnids.
+    fraction, per_class, seed
+        A part of the images of every class, drawn by the seed.
+    exclude
+        `blacklist`, `anomalies`, names of images, or a file of them.
+    verify
+        Compare every image read with its digest, by `ilsvrc index --digests` or a prepared tree's manifest.
+
+    Raises
+    ------
+    IlsvrcError
+        UsageError if the split is not there, or nothing is left of it; ArchiveError for an archive that can't be
+        trusted; on reading, DataError for an image that is damaged or not there any more.
+
+    >>> dataset = ImageNet("/data/archives", split="val")  # doctest: +SKIP
+    >>> image, label = dataset[0]  # doctest: +SKIP
+    """
+
+    def __init__(  # noqa: PLR0913  -- torchvision's parameters, and what narrows the images
+        self,
+        root: str | Path,
+        split: str = "train",
+        transform: Transform | None = None,
+        target_transform: Transform | None = None,
+        loader: str | Loader | None = None,
+        *,
+        classes: Classes | None = None,
+        relabel: bool = False,
+        fraction: float | None = None,
+        per_class: int | None = None,
+        seed: int = 0,
+        exclude: Excluded = (),
+        verify: bool = False,
+    ) -> None:
+        self.root = str(root)
+        self.split = split
+        self.transform = transform
+        self.target_transform = target_transform
+        self.loader = loader_of(loader)
+        subset = Subset(wanted_labels(classes), fraction, per_class, seed, excluded_names(exclude))
+        self._reader = open_reader(root, split, verify=verify)
+        self._rows = subset.rows(self._reader)
+        self._labels = self._labels_wanted(subset) if relabel else None
+
+    def __len__(self) -> int:
+        return len(self._reader) if self._rows is None else len(self._rows)
+
+    def __getitem__(self, index: int) -> tuple[Any, Any]:
+        row = self._row(index)
+        try:
+            image = self.loader(self._reader.read(row))
+        except UndecodableError as error:
+            raise self._reader.fault(row, Code.UNDECODABLE, str(error)) from error
+        target = self._target(row)
+        if self.transform is not None:
+            image = self.transform(image)
+        if self.target_transform is not None:
+            target = self.target_transform(target)
+        return image, target
+
+    def __iter__(self) -> Iterator[tuple[Any, Any]]:
+        return (self[index] for index in range(len(self)))
+
+    def __getitems__(self, indices: Sequence[int]) -> list[tuple[Any, Any]]:
+        """Return a batch, for torch's DataLoader; the system fetches all of it while the first are decoded."""
+        self.will_need(indices)
+        return [self[index] for index in indices]
+
+    def bytes(self, index: int) -> builtins.bytes:
+        """Return an image's file, byte for byte."""
+        return self._reader.read(self._row(index))
+
+    def open(self, index: int) -> io.BytesIO:
+        """Return an image's file, open for reading."""
+        return io.BytesIO(self.bytes(index))
+
+    def path(self, index: int) -> str:
+        """Return where an image is: a path, which goes on inside the archive with class and name."""
+        return self._reader.path(self._row(index))
+
+    @property
+    def targets(self) -> Numbers:
+        """The label of every image."""
+        return Numbers(self._targets, len(self), lambda index: self._target(self._row(index)))
+
+    @property
+    def samples(self) -> View[tuple[str, int]]:
+        """Path and label of every image, as ImageFolder has them; made as they are read."""
+        return View(len(self), lambda index: (self.path(index), self._target(self._row(index))))
+
+    imgs = samples
+
+    @property
+    def synsets(self) -> Sequence[facts.Synset]:
+        """The class of each label."""
+        table = facts.classes()
+        return table if self._labels is None else [table[label] for label in self._labels.tolist()]
+
+    @cached_property
+    def wnids(self) -> list[str]:
+        """The wnid of each label."""
+        return [synset.wnid for synset in self.synsets]
+
+    @cached_property
+    def wnid_to_idx(self) -> dict[str, int]:
+        """The label of each wnid."""
+        return {wnid: label for label, wnid in enumerate(self.wnids)}
+
+    @cached_property
+    def classes(self) -> list[tuple[str, ...]]:
+        """The words of each label."""
+        return class_words(self.synsets)
+
+    @cached_property
+    def class_to_idx(self) -> dict[str, int]:
+        """The label of each word; one that two classes share is nobody's but in its unique form."""
+        return word_positions(self.synsets)
+
+    def storage_order(self) -> npt.NDArray[np.int64]:
+        """Return the indices of all images in the order in which they lie on the disk, shape (N,), int64."""
+        order = self._reader.storage_order()
+        if self._rows is None:
+            return order
+        index_of = np.full(len(self._reader), -1, np.int64)
+        index_of[self._rows] = np.arange(len(self._rows))
+        found = index_of[order]
+        return found[found >= 0]
+
+    def will_need(self, indices: Sequence[int] | npt.NDArray[np.int64]) -> None:
+        """Let the system fetch these images into memory ahead, if it can; returns at once."""
+        rows = np.asarray(indices, np.int64)
+        self._reader.will_need(rows if self._rows is None else self._rows[rows])
+
+    def __repr__(self) -> str:
+        return f"ImageNet {self.split}: {len(self):,} images of {len(self.synsets):,} classes in {self.root}"
+
+    def _row(self, index: int) -> int:
+        at = place(index, len(self))
+        return at if self._rows is None else self._rows.item(at)
+
+    def _target(self, row: int) -> int:
+        label = self._reader.labels.item(row)
+        return label if self._labels is None else int(np.searchsorted(self._labels, label))
+
+    def _targets(self) -> npt.NDArray[np.int64]:
+        labels = self._reader.labels if self._rows is None else self._reader.labels[self._rows]
+        found = labels if self._labels is None else np.searchsorted(self._labels, labels)
+        return found.astype(np.int64)
+
+    def _labels_wanted(self, subset: Subset) -> npt.NDArray[np.int16]:
+        """Return the classes to be numbered anew, ascending."""
+        there = np.unique(self._reader.labels)
+        wanted = there if subset.labels is None else np.array(sorted(subset.labels), np.int16)
+        return wanted[wanted >= 0]

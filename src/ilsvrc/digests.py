@@ -1,0 +1,63 @@
+"""Record the digest of every image of the archives, so that reading in place can be verified."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ilsvrc.archive import verified
+from ilsvrc.archive.digests import digest_folder, stored_digests
+from ilsvrc.archive.find import find_archives
+from ilsvrc.archive.index import Index
+from ilsvrc.archive.source import FileSource
+from ilsvrc.archive.sidecar import open_index
+from ilsvrc.archive.expected import expected
+from ilsvrc.readers.units import Wanted
+from ilsvrc.tree.layout import TEMPLATES, Layout
+from ilsvrc.events import Listener, Note, silent
+from ilsvrc.files import locked
+from ilsvrc.run.engine import default_jobs, process_engine
+from ilsvrc.run.plan import Plan
+from ilsvrc.run.proof import HashingProof, NoProof
+from ilsvrc.run.loop import Machinery, run
+from ilsvrc.sinks.digests import DigestSink
+
+
+def record_digests(source: Path | str, jobs: int | None = None, listener: Listener = silent) -> list[Index]:
+    """Record xxh3_128 of every image beside the index of every archive; return the indices.
+
+    Each archive is read once, front to back. If something says what its md5 should be, that is proved in the same
+    pass, and digests of other bytes are not kept.
+
+    Parameters
+    ----------
+    source
+        The folder that holds the archives, or one archive.
+    jobs
+        Processes; None for one a processor.
+    listener
+        Gets progress and notes.
+
+    Raises
+    ------
+    IlsvrcError
+        ArchiveError for an archive that is not what it should be.
+    """
+    archives = find_archives(Path(source), ("train", "val", "test"))
+    return [_record(FileSource(archive), jobs or default_jobs(), listener) for archive in archives]
+
+
+def _record(source: FileSource, jobs: int, listener: Listener) -> Index:
+    """Record the digests of one archive, unless they are there."""
+    index = open_index(source, listener)
+    name = source.path.name
+    folder = digest_folder(source.path)
+    with locked(folder / f"{name}.digests.lock", what=f"the digests of {name}", wait=False):
+        if stored_digests(source, index) is not None:
+            listener(Note(f"{name}: has digests already"))
+            return index
+        should = None if verified.recorded(source.path) else expected(source, "md5")
+        proof = HashingProof(source, should, listener) if should else NoProof()
+        plan = Plan(source, index, Wanted(Layout(TEMPLATES["flat"])))
+        sink = DigestSink(source, folder / f".{name}.digests.part")
+        run(plan, sink, Machinery(process_engine(jobs), None, proof, listener))
+    return index

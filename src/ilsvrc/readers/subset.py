@@ -1,0 +1,163 @@
+"""Which images of a split a user wants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ilsvrc import facts
+from ilsvrc.archive.columns import numbers
+from ilsvrc.readers.reader import Reader
+from ilsvrc.dataset.selection import read_selection, select_classes
+from ilsvrc.errors import UsageError
+from ilsvrc.facts.names import image_split
+
+BLACKLIST = "blacklist"
+"""What `exclude` calls the 1,762 validation images that ILSVRC 2014 CLS-LOC left out."""
+
+ANOMALIES = "anomalies"
+"""What `exclude` calls the published images that are no plain RGB JPEG files."""
+
+_ENDING = r"\.[^.]*$"
+
+Classes = str | Path | Iterable[str | int]
+Excluded = str | Path | Iterable[str | Path]
+
+
+@dataclass(frozen=True, slots=True)
+class Subset:
+    """Which images of a split are wanted; all of them, if nothing is said.
+
+    labels : the classes wanted, or None for all
+    fraction : of every class, more than 0 and up to 1; at least one image of each
+    per_class : images of every class, or all of a class that has fewer
+    seed : draws them; of one seed, a smaller subset lies within a larger one
+    excluded : names of images that are left out, without endings
+    """
+
+    labels: frozenset[int] | None = None
+    fraction: float | None = None
+    per_class: int | None = None
+    seed: int = 0
+    excluded: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        if self.fraction is not None and self.per_class is not None:
+            raise UsageError("fraction and per_class don't go together", hint="give one of them")
+        if self.fraction is not None and not 0 < self.fraction <= 1:
+            raise UsageError(f"fraction is {self.fraction}, which is not more than 0 and up to 1")
+        if self.per_class is not None and self.per_class < 1:
+            raise UsageError(f"per_class is {self.per_class}, which is not 1 or more")
+        if not 0 <= self.seed < 1 << 32:
+            raise UsageError(f"seed is {self.seed}, which is not in 0 to {(1 << 32) - 1:,}")
+
+    def rows(self, reader: Reader) -> npt.NDArray[np.int32] | None:
+        """Return the rows of a reader that are wanted, ascending, shape (N,), int32; None for all of them.
+
+        Raises
+        ------
+        UsageError
+            If none is left.
+        """
+        if self == Subset(seed=self.seed):
+            return None
+        rows = np.flatnonzero(self._kept(reader)).astype(np.int32)
+        if self.fraction is not None or self.per_class is not None:
+            rows = self._drawn(rows, reader.labels)
+        if not len(rows):
+            raise UsageError(f"no image of {reader.split} is left", hint="ask for more classes, or exclude less")
+        return rows if len(rows) < len(reader) else None
+
+    def _kept(self, reader: Reader) -> npt.NDArray[np.bool_]:
+        kept = np.ones(len(reader), np.bool_)
+        if self.labels is not None:
+            kept &= np.isin(reader.labels, sorted(self.labels))
+        if self.excluded:
+            stems = pc.replace_substring_regex(reader.names, _ENDING, "")
+            unwanted = pa.array(sorted(self.excluded), pa.string())
+            kept[numbers(pc.indices_nonzero(pc.is_in(stems, value_set=unwanted)))] = False
+        return kept
+
+    def _drawn(self, rows: npt.NDArray[np.int32], labels: npt.NDArray[np.int16]) -> npt.NDArray[np.int32]:
+        """Return the first of each class in an order drawn for it: RandomState's streams are frozen (NEP 19)."""
+        of_class = labels[rows]
+        starts = np.flatnonzero(np.diff(of_class, prepend=of_class[:1] - 1))
+        drawn = [self._draw(part, int(labels[part[0]])) for part in np.split(rows, starts[1:]) if len(part)]
+        return np.concatenate([np.empty(0, np.int32), *drawn])
+
+    def _draw(self, rows: npt.NDArray[np.int32], label: int) -> npt.NDArray[np.int32]:
+        count = self.per_class if self.fraction is None else max(1, round(self.fraction * len(rows)))
+        order = np.random.RandomState([self.seed, label + 1]).permutation(len(rows))
+        return np.sort(rows[order[:count]])
+
+
+def wanted_labels(classes: Classes | None) -> frozenset[int] | None:
+    """Return the labels of classes given as a list or a file of wnids, indices or words; None for all.
+
+    Raises
+    ------
+    UsageError
+        For what names no class, or more than one.
+    """
+    if classes is None:
+        return None
+    if isinstance(classes, (str, Path)):
+        return read_selection(str(classes))
+    return select_classes(map(str, classes))
+
+
+def excluded_names(exclude: Excluded) -> frozenset[str]:
+    """Return the names, without endings, of images to leave out.
+
+    Parameters
+    ----------
+    exclude
+        `blacklist`, `anomalies`, an image's name, or a file that lists images by name, path or validation number,
+        one a line; or several of these.
+
+    Raises
+    ------
+    UsageError
+        For what is none of these.
+    """
+    items = [exclude] if isinstance(exclude, (str, Path)) else exclude
+    return frozenset(name for item in items for name in _excluded(str(item)))
+
+
+def _excluded(item: str) -> Iterable[str]:
+    if item == BLACKLIST:
+        return map(_val_name, facts.val_blacklist())
+    if item == ANOMALIES:
+        return map(_stem, facts.anomalies())
+    if image_split(item.rpartition("/")[2]):
+        return [_stem(item)]
+    if not Path(item).is_file():
+        hint = f"give {BLACKLIST!r}, {ANOMALIES!r}, names of images, or a file that lists them"
+        raise UsageError(f"{item!r} names no images to exclude", hint=hint)
+    lines = [line.split()[0] for line in Path(item).read_text(encoding="utf-8").splitlines() if line.strip()]
+    return [_listed(line, item) for line in lines if not line.startswith("#")]
+
+
+def _listed(word: str, file: str) -> str:
+    """Return the image that a line of a file speaks of."""
+    if word.isdecimal():
+        return _val_name(int(word))
+    if not image_split(word.rpartition("/")[2]):
+        raise UsageError(
+            f"{file}: {word!r} is no image of ILSVRC 2012", hint="list names, paths or validation numbers"
+        )
+    return _stem(word)
+
+
+def _val_name(number: int) -> str:
+    return f"ILSVRC2012_val_{number:08}"
+
+
+def _stem(path: str) -> str:
+    return path.rpartition("/")[2].rpartition(".")[0]

@@ -1,0 +1,72 @@
+"""What a run will do, decided before it does anything."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+from ilsvrc.archive.index import Index
+from ilsvrc.archive.source import ByteSource, FileSource, FileState, Fingerprint
+from ilsvrc.archive.sidecar import open_index
+from ilsvrc.readers.units import Catalog, Unit, Wanted
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One split of one archive under one layout, cut into units.
+
+    source : the archive
+    index : where its images are
+    wanted : which images, where each goes, and with what labels
+    """
+
+    source: FileSource
+    index: Index
+    wanted: Wanted
+
+    @property
+    def split(self) -> str:
+        """The split that the archive holds."""
+        return self.index.split
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The images that the plan speaks of."""
+        return Catalog(self.index, self.wanted)
+
+    @cached_property
+    def units(self) -> list[Unit]:
+        """The parts of the work, in archive order."""
+        return self.catalog.units()
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """What the user chose."""
+        classes, given = self.wanted.classes, self.wanted.val_labels
+        return {
+            "split": self.split,
+            "layout": self.wanted.layout.template,
+            "classes": None if classes is None else sorted(classes),
+            "val_labels": hashlib.sha256(given).hexdigest() if given and self.split == "val" else None,
+        }
+
+    @cached_property
+    def state(self) -> FileState:
+        """The state that the archive was in when the plan was made, and must be in to the end."""
+        return FileState.of(self.source.path)
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 of settings and archive, in hex: two plans of one digest do the same work on the same bytes."""
+        text = json.dumps([self.settings, self.index.fingerprint, asdict(self.state)], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+@lru_cache(maxsize=4)
+def catalog_of(path: Path, fingerprint: Fingerprint, wanted: Wanted) -> Catalog:
+    """Return a plan's catalog in a worker: the index is mapped into memory, never sent."""
+    source: ByteSource = FileSource(path, fingerprint)
+    return Catalog(open_index(source), wanted)

@@ -1,0 +1,145 @@
+"""Tell a tree's layout by its folders and the images in them, and what a reader of folders would make of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import xxhash
+
+from ilsvrc import facts
+from ilsvrc.archive.names import NO_LABEL
+from ilsvrc.tree.scan import Tree
+from ilsvrc.facts import LabelScheme, scheme, schemes
+from ilsvrc.files import printable
+from ilsvrc.issues import Code, Issue
+
+UNKNOWN = "unknown"
+MOST = 0.9
+"""Share of folders that a scheme must explain to be the one that they are named by."""
+_WNID = re.compile(r"n\d{8}")
+
+
+def layout_of(tree: Tree) -> str:
+    """Return the name of a tree's layout: wnid, index, padded, flat, or `unknown`."""
+    names = [folder for folder in tree.folders if not folder.startswith(".")]
+    if not names:
+        return "flat"
+    if _most(names, lambda name: _WNID.fullmatch(name) is not None):
+        return "wnid"
+    if _most(names, str.isdecimal):
+        padded = any(name.startswith("0") and len(name) > 1 for name in names)
+        return "padded" if padded else "index"
+    return UNKNOWN
+
+
+def folder_scheme(tree: Tree, layout: str) -> LabelScheme | None:
+    """Return the scheme that a tree's folder names are in, by the images in them; None if they fit none.
+
+    Train images' names carry their wnid, validation images' names their number: so names tell the truth.
+    """
+    if layout == "wnid":
+        return scheme("wnid")
+    if layout not in ("index", "padded"):
+        return None
+    told = {
+        int(f): v for f, v in zip(tree.folders, tree.folder_labels.tolist(), strict=True) if f.isdecimal() and v >= 0
+    }
+    numbers, labels = np.array(list(told), np.int64), np.array(list(told.values()), np.int64)
+    numeric = [s for s in schemes() if s.numeric]
+    agreement = [float((s.lookup(numbers) == labels).mean()) if told else 1.0 for s in numeric]
+    best = int(np.argmax(agreement))  # the first of equals: index comes before the others
+    return numeric[best] if agreement[best] > MOST else None
+
+
+def label_issues(tree: Tree, layout: str) -> list[Issue]:
+    """Return an issue for folders that are not of their images' class, and for each image among those of another."""
+    if layout == "flat":
+        return []
+    named = folder_scheme(tree, layout)
+    issues = _scheme_issues(layout, named) + _folder_issues(tree, layout, named)
+    for row in tree.misplaced.tolist():
+        issues.append(Issue(tree.path(row), Code.WRONG_LABEL, f"an image of {_named(int(tree.labels[row]))}"))
+    return issues
+
+
+def _scheme_issues(layout: str, named: LabelScheme | None) -> list[Issue]:
+    """Return one issue for a tree whose folders are all numbered by another scheme than the index."""
+    if layout not in ("index", "padded") or named is None or named.name == "index":
+        return []
+    detail = f"folders are named by {named.name} ({named.range}; {named.used_by}), not by index: see `ilsvrc relabel`"
+    return [Issue(".", Code.WRONG_LABEL, detail)]
+
+
+def _folder_issues(tree: Tree, layout: str, named: LabelScheme | None) -> list[Issue]:
+    """Return an issue for every folder that names no class, or another one than its images are of."""
+    if layout not in ("wnid", "index", "padded"):
+        return []  # under another template a folder's name tells nothing
+    named = named or scheme("index")
+    issues = []
+    for folder, actual in zip(tree.folders, tree.folder_labels.tolist(), strict=True):
+        claimed = _label_of(folder, named)
+        if claimed is None and not folder.startswith("."):
+            issues.append(
+                Issue(printable(folder), Code.STRAY_FOLDER, f"not the folder of a class under layout {layout}")
+            )
+        elif claimed is not None and actual not in (claimed, NO_LABEL):
+            issues.append(Issue(folder, Code.WRONG_LABEL, f"its images are of {_named(actual)}"))
+    return issues
+
+
+def _label_of(folder: str, named: LabelScheme) -> int | None:
+    """Return the index of the class that a folder's name stands for in a scheme, or None."""
+    if named.numeric and not folder.isdecimal():
+        return None
+    found = int(named.lookup(np.array([int(folder) if named.numeric else folder]))[0])
+    return found if found >= 0 else None
+
+
+@dataclass(frozen=True, slots=True)
+class FolderOrder:
+    """What labels a reader that numbers sorted folder names would give, as torchvision's ImageFolder does.
+
+    folders : how many folders it takes for classes
+    wrong : how many of those with images get another label than their images have
+    example : one of them, in words; empty if there is none
+    """
+
+    folders: int
+    wrong: int
+    example: str
+
+
+def folder_order(tree: Tree) -> FolderOrder:
+    """Return what ImageFolder would make of a tree (torchvision.datasets.folder: classes are sorted folder names)."""
+    true = tree.folder_labels
+    wrong = np.flatnonzero((true >= 0) & (true != np.arange(len(true)))).tolist()
+    first = wrong[0] if wrong else 0
+    example = f"folder {tree.folders[first]} gets label {first}, is {true[first]}" if wrong else ""
+    return FolderOrder(len(tree.folders), len(wrong), example)
+
+
+def duplicate_issues(tree: Tree) -> list[Issue]:
+    """Return an issue for every image that is in the tree more than once, by its name."""
+    digests = np.fromiter(
+        map(xxhash.xxh3_64_intdigest, map(str.encode, tree.names())), np.uint64, tree.table.num_rows
+    )
+    order = np.argsort(digests, kind="stable")
+    twice = np.flatnonzero(digests[order][1:] == digests[order][:-1]) + 1
+    pairs = [(tree.path(int(order[at])), tree.path(int(order[at - 1]))) for at in twice.tolist()]
+    return [
+        Issue(path, Code.DUPLICATE_IMAGE, f"also at {other}")
+        for path, other in pairs
+        if path.rpartition("/")[2] == other.rpartition("/")[2]
+    ]
+
+
+def _named(label: int) -> str:
+    synset = facts.classes()[label]
+    return f"{synset.wnid} {synset.name}, index {label}"
+
+
+def _most(names: Sequence[str], holds: Callable[[str], object]) -> bool:
+    return sum(bool(holds(name)) for name in names) * 2 > len(names)

@@ -1,0 +1,173 @@
+"""What lies in a split's folder, whoever put it there."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from ilsvrc.archive.names import NO_LABEL
+from ilsvrc.facts.names import image_split, true_label
+from ilsvrc.files import printable
+from ilsvrc.issues import Code, Issue
+
+SPLIT_FOLDERS = {"train": ("train",), "val": ("val", "validation"), "test": ("test",)}
+"""Names under which splits are found in a tree."""
+
+SCHEMA = pa.schema([("path", pa.string()), ("size", pa.int64())])
+_BATCH = 1 << 16
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The images of one split in a folder tree, as found: columns, since there may be more than a million.
+
+    folder : the split's folder
+    split : train, val or test
+    table : Arrow table of SCHEMA, N rows, in sorted order of folders and names
+    strays : an issue for everything that is no image of ILSVRC 2012
+    folders : names of all folders directly in `folder`, hidden ones too, as ImageFolder sorts them
+    """
+
+    folder: Path
+    split: str
+    table: pa.Table
+    strays: tuple[Issue, ...]
+    folders: tuple[str, ...]
+
+    @cached_property
+    def labels(self) -> npt.NDArray[np.int16]:
+        """True labels by the images' own names, shape (N,), int16, -1 for test images."""
+        return np.fromiter(map(_label, self.names()), np.int16, self.table.num_rows)
+
+    @cached_property
+    def parents(self) -> npt.NDArray[np.int32]:
+        """For each image the position in `folders` of the folder that it is in, -1 if in none; shape (N,), int32."""
+        place = {name: position for position, name in enumerate(self.folders)}
+        parents = (place[path.partition("/")[0]] if "/" in path else -1 for path in self.paths())
+        return np.fromiter(parents, np.int32, self.table.num_rows)
+
+    @cached_property
+    def folder_labels(self) -> npt.NDArray[np.int16]:
+        """The class that most images of each folder are of, by their own names; shape (F,), -1 where it has none."""
+        found = np.full(len(self.folders), NO_LABEL, np.int16)
+        pairs, counts = np.unique(np.stack([self.parents, self.labels]), axis=1, return_counts=True)
+        order = np.argsort(counts, kind="stable")  # the most frequent is written last
+        parents, labels = pairs[0, order], pairs[1, order]
+        found[parents[parents >= 0]] = labels[parents >= 0]
+        return found
+
+    @cached_property
+    def misplaced(self) -> npt.NDArray[np.int64]:
+        """Rows of the images that are in no folder, or in one whose images are mostly of another class."""
+        usual = np.append(self.folder_labels, np.int16(NO_LABEL))[self.parents]  # -1 takes the last
+        return np.flatnonzero((self.parents < 0) | (self.labels != usual))
+
+    def path(self, row: int) -> str:
+        """Return the path of the image in a row, below `folder`."""
+        return str(self.table.column("path")[row].as_py())
+
+    def paths(self) -> Iterator[str]:
+        """Yield all paths, below `folder`."""
+        for batch in self.table.column("path").chunks:
+            yield from batch.to_pylist()
+
+    def names(self) -> Iterator[str]:
+        """Yield all file names."""
+        return (path.rpartition("/")[2] for path in self.paths())
+
+
+def find_splits(root: Path) -> dict[str, Path]:
+    """Return the folders of the splits in a tree by split, `root` itself if it is one split's folder; or none."""
+    found = {split: root / name for split, names in SPLIT_FOLDERS.items() for name in names if (root / name).is_dir()}
+    alone = None if found or not root.is_dir() else _split_of(root)
+    if alone:
+        found[alone] = root
+    return found
+
+
+def survey(folder: Path, split: str) -> Tree:
+    """Return what lies in a split's folder: every file is seen and its size read, none is opened."""
+    strays: list[Issue] = []
+    images = _images(folder, split, strays)
+    batches = [pa.RecordBatch.from_arrays([pa.array([], field.type) for field in SCHEMA], schema=SCHEMA)]
+    while some := list(itertools.islice(images, _BATCH)):
+        batches.append(
+            pa.RecordBatch.from_arrays([pa.array(column) for column in zip(*some, strict=True)], schema=SCHEMA)
+        )
+    folders = sorted(entry.name for entry in _entries(folder, "", []) if _is_folder(entry))
+    return Tree(folder, split, pa.Table.from_batches(batches), tuple(strays), tuple(folders))
+
+
+def _images(folder: Path, split: str, strays: list[Issue]) -> Iterator[tuple[str, int]]:
+    """Yield path and size of every image two levels deep; note all else."""
+    for entry in _entries(folder, "", strays):
+        if not _is_folder(entry):
+            yield from _image(entry, entry.name, split, strays)
+        elif entry.name.startswith("."):
+            strays.append(Issue(printable(entry.name), Code.HIDDEN_FOLDER, "ImageFolder takes it for a class"))
+        elif printable(entry.name) != entry.name:
+            strays.append(Issue(printable(entry.name), Code.STRAY_FOLDER, "its name is no valid text"))
+        else:
+            yield from _class_images(entry, split, strays)
+
+
+def _class_images(parent: os.DirEntry[str], split: str, strays: list[Issue]) -> Iterator[tuple[str, int]]:
+    for entry in _entries(parent.path, parent.name, strays):
+        path = f"{parent.name}/{entry.name}"
+        if _is_folder(entry):
+            code = Code.HIDDEN_FOLDER if entry.name.startswith(".") else Code.STRAY_FOLDER
+            strays.append(Issue(printable(path), code, "ImageFolder takes what is in it for images of the class"))
+        else:
+            yield from _image(entry, path, split, strays)
+
+
+def _image(entry: os.DirEntry[str], path: str, split: str, strays: list[Issue]) -> Iterator[tuple[str, int]]:
+    try:
+        if not stat.S_ISREG(entry.stat().st_mode):
+            strays.append(Issue(printable(path), Code.STRAY_FILE, "no regular file"))
+        elif image_split(entry.name) == split:
+            yield path, entry.stat().st_size
+        else:
+            strays.append(Issue(printable(path), Code.STRAY_FILE, f"its name is not that of a {split} image"))
+    except OSError as error:  # a link to nothing, or to itself
+        strays.append(Issue(printable(path), Code.STRAY_FILE, f"it leads nowhere: {error.strerror}"))
+
+
+def _entries(folder: Path | str, name: str, strays: list[Issue]) -> list[os.DirEntry[str]]:
+    """Return what is in a folder, sorted by name; an issue if it can't be read."""
+    try:
+        return sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as error:
+        strays.append(Issue(printable(name) or ".", Code.UNREADABLE, f"{error.strerror}"))
+        return []
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads back to itself
+        return False
+
+
+def _label(name: str) -> int:
+    label = true_label(name)
+    return NO_LABEL if label is None else label
+
+
+def _split_of(folder: Path) -> str | None:
+    """Tell a split's folder by the first image in it, or in one of its folders."""
+    for level in ("*", "*/*"):
+        for path in folder.glob(level):
+            split = image_split(path.name)
+            if split:
+                return split
+    return None

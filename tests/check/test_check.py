@@ -1,0 +1,297 @@
+"""`check` over our trees, other tools' trees and archives."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from ilsvrc import facts
+from ilsvrc.errors import UsageError
+from ilsvrc.issues import Code, Issue
+from ilsvrc.check.check import CheckOptions, check
+from ilsvrc.pipeline.options import PrepareOptions
+from ilsvrc.prepare.prepare import prepare
+
+DEEP = CheckOptions(deep=True, jobs=1)
+
+
+@pytest.fixture(scope="module")
+def prepared(mini: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    tree = tmp_path_factory.mktemp("prepared") / "tree"
+    prepare(mini, tree, PrepareOptions(jobs=1))
+    return tree
+
+
+@pytest.fixture
+def tree(prepared: Path, tmp_path: Path) -> Path:
+    """A prepared tree that a test may spoil."""
+    return Path(shutil.copytree(prepared, tmp_path / "tree"))
+
+
+def codes(path: Path, options: CheckOptions | None = None) -> dict[str, Code]:
+    """Every damage by key."""
+    return {issue.key: issue.code for issue in check(path, options).damage}
+
+
+@pytest.mark.parametrize(
+    "layout", ["wnid", "index", "padded", "flat", "{split}/{devkit_id}/{name}", "{split}/{word}/{name}"]
+)
+def test_prepared_trees_of_every_layout_pass(mini: Path, tmp_path: Path, layout: str) -> None:
+    prepare(mini, tmp_path, PrepareOptions(layout=layout, jobs=1))
+    report = check(tmp_path, DEEP)
+    assert report.ok
+    assert [(p.split, p.layout, p.images, p.classes, p.issues) for p in report.parts] == [
+        ("train", layout, 24, 6, ()),
+        ("val", layout, 12, 6, ()),
+    ]
+
+
+def test_one_splits_folder_is_enough(tree: Path) -> None:
+    parts = check(tree / "val").parts
+    assert [(p.split, p.images) for p in parts] == [("val", 12)]
+
+
+TRAIN_IMAGE = "n01440764/n01440764_5.JPEG"
+
+
+def test_every_way_to_spoil_a_tree_is_found(tree: Path) -> None:
+    train, val = tree / "train", tree / "val"
+    images = sorted(p for p in train.glob("n01443537/*"))
+    (images[0]).unlink()
+    images[1].write_bytes(images[1].read_bytes() + b"x")
+    images[2].rename(train / "n01440764" / images[2].name)
+    (train / ".ipynb_checkpoints").mkdir()
+    (val / "n01440764/.ipynb_checkpoints").mkdir()
+    (val / "n01440764/Thumbs.db").write_bytes(b"")
+    (val / "extra").mkdir()
+    (val / "notes.txt").write_text("")
+    (val / "broken").symlink_to("nowhere")
+    assert codes(tree) == {
+        f"n01443537/{images[0].name}": Code.MISSING_IMAGE,
+        f"n01443537/{images[1].name}": Code.CHANGED_IMAGE,
+        f"n01443537/{images[2].name}": Code.MISSING_IMAGE,
+        f"n01440764/{images[2].name}": Code.SURPLUS_IMAGE,
+        ".ipynb_checkpoints": Code.HIDDEN_FOLDER,
+        "n01440764/.ipynb_checkpoints": Code.HIDDEN_FOLDER,
+        "n01440764/Thumbs.db": Code.STRAY_FILE,
+        "extra": Code.STRAY_FOLDER,
+        "notes.txt": Code.STRAY_FILE,
+        "broken": Code.STRAY_FILE,
+    }
+
+
+def test_image_twice_is_found_by_its_name(tree: Path) -> None:
+    image = next((tree / "train/n01440764").iterdir())
+    shutil.copy(image, tree / "train/n01443537" / image.name)
+    found = check(tree).damage
+    assert {(i.key, i.code) for i in found} == {
+        (f"n01443537/{image.name}", Code.WRONG_LABEL),
+        (f"n01443537/{image.name}", Code.DUPLICATE_IMAGE),
+        (f"n01443537/{image.name}", Code.SURPLUS_IMAGE),
+    }
+
+
+def test_changed_bytes_of_the_same_size_are_found_by_the_deep_check_only(tree: Path) -> None:
+    image = next((tree / "train/n01440764").iterdir())
+    data = bytearray(image.read_bytes())
+    data[20] ^= 1
+    image.write_bytes(data)
+    assert codes(tree) == {}
+    assert codes(tree, DEEP) == {f"n01440764/{image.name}": Code.CHANGED_IMAGE}
+
+
+def test_deep_check_decodes_what_has_no_manifest(tree: Path, mini: Path) -> None:
+    shutil.rmtree(tree / ".ilsvrc")
+    images = sorted((tree / "val").glob("*/*.JPEG"))
+    images[0].write_bytes(images[0].read_bytes()[:700])
+    out = io.BytesIO()
+    Image.new("CMYK", (8, 8)).save(out, "JPEG")
+    images[1].write_bytes(out.getvalue())
+    images[2].write_bytes(b"")
+    options = CheckOptions(deep=True, against=mini, jobs=1)
+    found = {(issue.key.rpartition("/")[2], issue.code) for issue in check(tree / "val", options).damage}
+    by_size = {(image.name, Code.CHANGED_IMAGE) for image in images[:3]}
+    decoded = {(images[0].name, Code.TRUNCATED_IMAGE), (images[1].name, Code.CMYK), (images[2].name, Code.ZERO_BYTES)}
+    assert found == by_size | decoded
+
+
+def test_unreadable_image_is_an_issue(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = next((tree / "train/n01440764").iterdir())
+    read = Path.read_bytes
+
+    def refuse(path: Path) -> bytes:
+        if path.name == image.name:
+            raise PermissionError(13, "Permission denied", str(path))
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    assert codes(tree, DEEP) == {f"n01440764/{image.name}": Code.UNREADABLE}
+
+
+def seed_script(source: Path, target: Path) -> None:
+    """Unpack train in three steps with tar and find, as guides do; put val into folders with mkdir and mv."""
+    target.mkdir()
+    script = f"""
+    set -e
+    mkdir train val
+    tar -xf {source / facts.TRAIN} -C train
+    cd train
+    find . -name '*.tar' | while read T; do mkdir "${{T%.tar}}"; tar -xf "$T" -C "${{T%.tar}}"; rm "$T"; done
+    cd ../val
+    tar -xf {source / facts.VAL}
+    """
+    for number, label in enumerate(facts.val_labels().tolist(), 1):
+        if label < 6:
+            name = f"ILSVRC2012_val_{number:08}.JPEG"
+            wnid = facts.classes()[label].wnid
+            script += f"if [ -e {name} ]; then mkdir -p {wnid}; mv {name} {wnid}/; fi\n"
+    subprocess.run(["sh", "-c", script], cwd=target, check=True)
+
+
+def test_tree_of_the_seeds_scripts_is_recognised(mini: Path, tmp_path: Path) -> None:
+    seed_script(mini, tmp_path / "tree")
+    report = check(tmp_path / "tree", CheckOptions(against=mini))
+    assert report.ok
+    assert [p.layout for p in report.parts] == ["wnid", "wnid"]
+    assert all("right label" in p.order for p in report.parts)
+
+
+def test_unofficial_tree_without_reference_is_compared_with_the_facts(mini: Path, tmp_path: Path) -> None:
+    seed_script(mini, tmp_path / "tree")
+    report = check(tmp_path / "tree")
+    assert len(report.damage) == 2000
+    details = {issue.key: issue for issue in report.parts[0].issues}
+    assert details["n01440764"] == Issue(
+        "n01440764", Code.MISSING_IMAGE, "4 images of 1,300, by the official archive"
+    )
+    assert details["n02084071" if "n02084071" in details else "n15075141"].code is Code.MISSING_CLASS
+
+
+def renamed(tree: Path, name: dict[str, str]) -> Path:
+    """Give the class folders of a tree other names, and take its manifest away."""
+    shutil.rmtree(tree / ".ilsvrc")
+    for split in ("train", "val"):
+        for folder in sorted((tree / split).iterdir()):
+            folder.rename(folder.with_name("new-" + name[folder.name]))
+        for folder in (tree / split).iterdir():
+            folder.rename(folder.with_name(folder.name.removeprefix("new-")))
+    return tree
+
+
+def test_index_folders_of_another_tool_are_recognised_with_what_imagefolder_gives(tree: Path, mini: Path) -> None:
+    renamed(tree, {facts.classes()[i].wnid: str(i) for i in range(6)})
+    report = check(tree, CheckOptions(against=mini))
+    assert report.ok
+    assert [p.layout for p in report.parts] == ["index", "index"]
+
+
+def test_imagefolder_order_is_told_for_unpadded_folders(thousand: Path, tmp_path: Path) -> None:
+    prepare(thousand, tmp_path, PrepareOptions(layout="index", splits=("val",), jobs=1))
+    (part,) = check(tmp_path).parts
+    assert part.order == "ImageFolder gives 988 of 1000 folders a wrong label: folder 10 gets label 2, is 10"
+
+
+@pytest.mark.parametrize("name", ["index1", "devkit", "devkit0", "lexicographic"])
+def test_folders_numbered_by_another_scheme_are_one_issue_that_names_it(tree: Path, mini: Path, name: str) -> None:
+    renamed(tree, {facts.classes()[i].wnid: str(facts.scheme(name).labels[i]) for i in range(6)})
+    report = check(tree, CheckOptions(against=mini))
+    wrong = [issue for issue in report.damage if issue.code is Code.WRONG_LABEL]
+    if name == "lexicographic":  # of the first six, only 0 and 1 have the same number in both
+        wrong = [issue for issue in wrong if issue.key == "."]
+    assert [issue.key for issue in wrong] == [".", "."]
+    assert f"named by {name} " in wrong[0].detail
+
+
+def test_folders_numbered_by_no_scheme_are_an_issue_each(tree: Path, mini: Path) -> None:
+    renamed(tree, {facts.classes()[i].wnid: str((i * 7 + 300) % 1000) for i in range(6)})
+    report = check(tree, CheckOptions(against=mini))
+    wrong = [issue for issue in report.damage if issue.code is Code.WRONG_LABEL]
+    assert len(wrong) == 12, "one for every folder, not for every image"
+    assert "n01440764" in next(i.detail for i in wrong if i.key == "300")
+
+
+def test_hidden_folder_shifts_what_imagefolder_gives(tree: Path) -> None:
+    (tree / "train/.ipynb_checkpoints").mkdir()
+    part = check(tree).parts[0]
+    assert part.order.startswith("ImageFolder gives 6 of 7 folders a wrong label")
+
+
+def test_links_to_folders_are_followed(tree: Path, tmp_path: Path) -> None:
+    (tree / "train").rename(tmp_path / "elsewhere")
+    (tree / "train").symlink_to(tmp_path / "elsewhere")
+    os.symlink(tmp_path / "elsewhere2", tree / "x")
+    assert check(tree).ok
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_archives_pass(mini: Path, tmp_path: Path, deep: bool) -> None:
+    source = shutil.copytree(mini, tmp_path / "source", ignore=shutil.ignore_patterns(".ilsvrc"))
+    report = check(source, CheckOptions(deep=deep, jobs=1))
+    assert report.ok
+    assert [(p.split, p.layout, p.images, p.digest is not None) for p in report.parts] == [
+        ("train", "archive", 24, deep),
+        ("val", "archive", 12, deep),
+    ]
+
+
+def test_tree_and_archives_in_one_folder_are_both_checked(tree: Path, mini: Path) -> None:
+    shutil.copy(mini / facts.VAL, tree)
+    shutil.copy(mini / "MD5SUMS", tree)
+    assert [p.layout for p in check(tree).parts] == ["wnid", "wnid", "archive"]
+
+
+def test_nothing_to_check_is_the_callers_fault(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "missing"):
+        with pytest.raises(UsageError, match="nothing to check"):
+            check(path)
+
+
+def test_lost_and_unfinished_splits_are_found(tree: Path) -> None:
+    shutil.rmtree(tree / "train")
+    assert codes(tree) == {"train": Code.MISSING_FILE}
+    shutil.rmtree(tree / "val")
+    (tree / ".ilsvrc/val.arrow").unlink()
+    (tree / ".ilsvrc/staging/val").mkdir(parents=True)
+    assert codes(tree) == {"train": Code.MISSING_FILE, "val": Code.MISSING_FILE}
+
+
+def test_names_that_are_no_text_are_strays(tree: Path) -> None:
+    bad = os.fsencode(tree / "train") + b"/\xff\xfe"
+    os.mkdir(bad)
+    shutil.copy(os.fsencode(next((tree / "train/n01440764").iterdir())), bad + b"/n01440764_9.JPEG")
+    image = next((tree / "val/n01440764").iterdir())
+    shutil.copy(os.fsencode(image), os.fsencode(image.parent) + b"/\xff.JPEG")
+    found = codes(tree)
+    assert found == {"\\udcff\\udcfe": Code.STRAY_FOLDER, "n01440764/\\udcff.JPEG": Code.STRAY_FILE}
+
+
+def test_links_in_circles_and_unreadable_folders_are_issues(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tree / "train/loop").symlink_to("loop")
+    scandir = os.scandir
+
+    def refuse(path: object) -> object:
+        if str(path).endswith("val/n01440764"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    found = codes(tree)
+    assert found["loop"] is Code.STRAY_FILE
+    assert found["n01440764"] is Code.UNREADABLE
+
+
+def test_damaged_manifest_is_said(tree: Path, mini: Path) -> None:
+    (tree / ".ilsvrc/val.arrow").write_bytes(b"junk")
+    assert codes(tree, CheckOptions(against=mini)) == {".ilsvrc/val.arrow": Code.UNREADABLE}
+
+
+@pytest.mark.parametrize("jobs", [0, -1])
+def test_no_jobs_are_the_callers_fault(jobs: int) -> None:
+    with pytest.raises(UsageError):
+        CheckOptions(jobs=jobs)

@@ -1,0 +1,497 @@
+"""`prepare` as a library: what a tree holds, and what becomes of targets that are not empty."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from ilsvrc import facts
+from ilsvrc.archive import verified
+from ilsvrc.errors import ArchiveError, DataError, IlsvrcError, LayoutError, MachineError, UsageError
+from ilsvrc.events import Advanced, Event, Note
+from ilsvrc.files import locked
+from ilsvrc.issues import Code
+from ilsvrc.pipeline import split as split_module
+from ilsvrc.pipeline.options import PrepareOptions
+from ilsvrc.pipeline.preflight import Room
+from ilsvrc.prepare.prepare import prepare
+
+JOBS = 1
+
+
+def options(**changes: object) -> PrepareOptions:
+    return PrepareOptions(**{"jobs": JOBS, **changes})  # type: ignore[arg-type]
+
+
+def images(tree: Path) -> dict[str, bytes]:
+    """All images of a tree by path."""
+    return {str(p.relative_to(tree)): p.read_bytes() for p in tree.glob("*/**/*.JPEG") if ".ilsvrc" not in p.parts}
+
+
+def unpacked(source: Path) -> dict[str, bytes]:
+    """What a tree of layout wnid must hold, by tarfile and the ground truth alone."""
+    found: dict[str, bytes] = {}
+    with tarfile.open(source / facts.TRAIN) as outer:
+        for inner in outer:
+            with tarfile.open(fileobj=outer.extractfile(inner)) as archive:
+                found |= {f"train/{inner.name[:9]}/{m.name}": _read(archive, m) for m in archive}
+    with tarfile.open(source / facts.VAL) as archive:
+        for member in archive:
+            wnid = facts.classes()[int(facts.val_labels()[int(member.name[15:23]) - 1])].wnid
+            found[f"val/{wnid}/{member.name}"] = _read(archive, member)
+    return found
+
+
+def _read(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    file = archive.extractfile(member)
+    assert file is not None
+    return file.read()
+
+
+@pytest.fixture
+def source(tmp_path: Path, mini: Path) -> Path:
+    """A copy of the small miniature that a test may change."""
+    return Path(shutil.copytree(mini, tmp_path / "source", ignore=shutil.ignore_patterns(".ilsvrc")))
+
+
+def test_tree_is_what_tarfile_and_the_ground_truth_say(mini: Path, tmp_path: Path) -> None:
+    report = prepare(mini, tmp_path / "tree", options())
+    assert images(tmp_path / "tree") == unpacked(mini)
+    assert report.ok
+    assert [(s.split, s.images, s.classes, s.against) for s in report.splits] == [
+        ("train", 24, 6, "MD5SUMS"),
+        ("val", 12, 6, "MD5SUMS"),
+    ]
+    assert json.loads((tmp_path / "tree/.ilsvrc/report.json").read_text()) == json.loads(json.dumps(report.to_json()))
+    assert sorted(p.name for p in (tmp_path / "tree/.ilsvrc").iterdir()) == [
+        "journal.jsonl",
+        "lock",
+        "report.json",
+        "train.arrow",
+        "val.arrow",
+    ]
+
+
+@pytest.mark.parametrize("layout", ["wnid", "index", "padded", "flat", "{split}/{word}/{wnid}_{name}"])
+def test_every_layout_holds_the_same_images_with_their_labels(mini: Path, tmp_path: Path, layout: str) -> None:
+    tree = tmp_path / "tree"
+    prepare(mini, tree, options(layout=layout))
+    assert sorted(images(tree).values()) == sorted(unpacked(mini).values())
+    for split, labels in (("train", range(6)), ("val", range(6))):
+        lines = [line.rsplit(" ", 1) for line in (tree / f"{split}.txt").read_text().splitlines()]
+        assert {int(label) for _, label in lines} == set(labels)
+        for path, label in lines:
+            assert (tree / split / path).is_file()
+            name = path.rpartition("/")[2].rpartition("_n")[2]
+            assert layout.startswith("{") or split == "val" or name.startswith(facts.classes()[int(label)].wnid)
+
+
+def test_listed_labels_are_in_the_order_of_the_index(mini: Path, tmp_path: Path) -> None:
+    prepare(mini, tmp_path / "tree", options(layout="padded"))
+    lines = (tmp_path / "tree/val.txt").read_text().splitlines()
+    assert lines == sorted(lines)
+
+
+def test_second_run_writes_nothing(mini: Path, tmp_path: Path) -> None:
+    first = prepare(mini, tmp_path / "tree", options())
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "tree").rglob("*.JPEG")}
+    second = prepare(mini, tmp_path / "tree", options())
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "tree").rglob("*.JPEG")} == before
+    assert [(s.images, s.bytes, s.digest) for s in second.splits] == [
+        (s.images, s.bytes, s.digest) for s in first.splits
+    ]
+    assert [s.seconds for s in second.splits] == [0.0, 0.0]
+
+
+def test_train_and_val_may_come_one_after_the_other(mini: Path, tmp_path: Path) -> None:
+    prepare(mini, tmp_path / "tree", options(splits=("val",)))
+    assert not (tmp_path / "tree/train").exists()
+    prepare(mini / facts.TRAIN, tmp_path / "tree", options())
+    assert images(tmp_path / "tree") == unpacked(mini)
+
+
+def test_some_classes_only(mini: Path, tmp_path: Path) -> None:
+    report = prepare(mini, tmp_path / "tree", options(classes=("goldfish", "n01484850")))
+    assert [(s.images, s.classes) for s in report.splits] == [(8, 2), (4, 2)]
+    wanted = {path: data for path, data in unpacked(mini).items() if path.split("/")[1] in ("n01443537", "n01484850")}
+    assert images(tmp_path / "tree") == wanted
+
+
+def test_classes_that_are_not_in_the_archive(mini: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no image of the classes"):
+        prepare(mini, tmp_path / "tree", options(classes=("999",)))
+
+
+def test_whatever_else_has_the_splits_name_is_left_alone(mini: Path, tmp_path: Path) -> None:
+    (tmp_path / "tree/val").mkdir(parents=True)
+    (tmp_path / "tree/val/mine.txt").write_text("precious")
+    with pytest.raises(UsageError, match="exists"):
+        prepare(mini, tmp_path / "tree", options())
+    assert (tmp_path / "tree/val/mine.txt").read_text() == "precious"
+    assert not (tmp_path / "tree/train").exists(), "refused before anything was written"
+
+
+def test_tree_of_another_layout_is_left_alone(mini: Path, tmp_path: Path) -> None:
+    prepare(mini, tmp_path / "tree", options())
+    with pytest.raises(UsageError, match="so laid out"):
+        prepare(mini, tmp_path / "tree", options(layout="flat"))
+    assert images(tmp_path / "tree") == unpacked(mini)
+
+
+def test_layout_that_merges_images_writes_nothing(mini: Path, tmp_path: Path) -> None:
+    with pytest.raises(LayoutError):
+        prepare(mini, tmp_path / "tree", options(layout="{split}/{wnid}/image{name:.0}.JPEG"))
+    assert not (tmp_path / "tree").exists()
+
+
+def test_index_layout_warns_of_string_order(mini: Path, tmp_path: Path) -> None:
+    heard: list[Event] = []
+    prepare(mini, tmp_path / "tree", options(layout="index"), heard.append)
+    warnings = [e.text for e in heard if isinstance(e, Note) and e.warning]
+    assert len(warnings) == 1
+    assert "988 of 1000" in warnings[0]
+    assert "--layout padded" in warnings[0]
+
+
+def test_archive_that_nothing_vouches_for_needs_verify_none(source: Path, tmp_path: Path) -> None:
+    (source / "MD5SUMS").unlink()
+    with pytest.raises(ArchiveError, match="no MD5SUMS") as caught:
+        prepare(source, tmp_path / "tree", options())
+    assert "--verify none" in caught.value.hint
+    report = prepare(source, tmp_path / "tree", options(verify="none"))
+    assert [s.digest for s in report.splits] == [None, None]
+
+
+def test_sha256_needs_its_own_list(source: Path, tmp_path: Path) -> None:
+    import hashlib
+
+    for name in (facts.TRAIN, facts.VAL):
+        digest = hashlib.sha256((source / name).read_bytes()).hexdigest()
+        with (source / "SHA256SUMS").open("a") as sums:
+            sums.write(f"{digest} *{name}\n")
+    report = prepare(source, tmp_path / "tree", options(verify="sha256"))
+    assert [(s.against, str(s.digest)[:7]) for s in report.splits] == [("SHA256SUMS", "sha256:")] * 2
+
+
+def test_verified_archive_is_not_hashed_again(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepare(source, tmp_path / "one", options())
+    monkeypatch.setattr(split_module, "HashingProof", None)
+    prepare(source, tmp_path / "two", options())
+    assert images(tmp_path / "two") == images(tmp_path / "one")
+
+
+def flip(path: Path, position: int) -> None:
+    status = path.stat()
+    with path.open("r+b") as file:
+        file.seek(position)
+        byte = file.read(1)
+        file.seek(position)
+        file.write(bytes([byte[0] ^ 1]))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def test_damaged_archive_publishes_nothing_and_its_images_are_not_reused(source: Path, tmp_path: Path) -> None:
+    archive = source / facts.TRAIN
+    flip(archive, 3000)
+    with pytest.raises(ArchiveError) as caught:
+        prepare(source, tmp_path / "tree", options())
+    assert caught.value.code is Code.WRONG_DIGEST
+    assert not (tmp_path / "tree/train").exists()
+    assert verified.recorded(archive) is None
+    flip(archive, 3000)  # the same size and time again, as after a download that keeps the server's time
+    prepare(source, tmp_path / "tree", options())
+    assert images(tmp_path / "tree") == unpacked(source)
+
+
+class Stop(Exception):
+    """An interruption."""
+
+
+def interrupted_after(units: int, monkeypatch: pytest.MonkeyPatch, call: object) -> None:
+    """Run `call` and stop it once so many units are in the journal."""
+    from ilsvrc.pipeline.commit import Committer
+
+    add, count = Committer.add, 0
+
+    def counting(self: Committer, receipt: object) -> None:
+        nonlocal count
+        add(self, receipt)  # type: ignore[arg-type]
+        count += 1
+        if count == units:
+            raise Stop
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Committer, "add", counting)
+        with pytest.raises(Stop):
+            call()  # type: ignore[operator]
+
+
+def test_units_written_from_a_replaced_archive_are_written_again(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = (source / facts.TRAIN).read_bytes()
+    flip(source / facts.TRAIN, 3000)
+    interrupted_after(4, monkeypatch, lambda: prepare(source, tmp_path / "tree", options()))
+    status = (source / facts.TRAIN).stat()
+    (source / facts.TRAIN).write_bytes(good)
+    os.utime(source / facts.TRAIN, ns=(status.st_atime_ns, status.st_mtime_ns))
+    prepare(source, tmp_path / "tree", options())
+    assert images(tmp_path / "tree") == unpacked(source)
+
+
+def test_interrupted_run_goes_on_and_writes_no_class_twice(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = tmp_path / "tree"
+    interrupted_after(3, monkeypatch, lambda: prepare(source, tree, options()))
+    assert not (tree / "train").exists()
+    staged = {p.name: p.stat().st_ino for p in (tree / ".ilsvrc/staging/train").glob("*/*.JPEG")}
+    times = {p.name: p.stat().st_mtime_ns for p in (tree / ".ilsvrc/staging/train").glob("*/*.JPEG")}
+    assert len(staged) == 12
+    prepare(source, tree, options())
+    assert images(tree) == unpacked(source)
+    assert {p.name: p.stat().st_mtime_ns for p in tree.glob("train/*/*.JPEG") if p.name in times} == times
+
+
+def test_unfinished_run_with_other_settings_is_kept_until_told(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted_after(3, monkeypatch, lambda: prepare(source, tmp_path / "tree", options()))
+    with pytest.raises(UsageError, match="other settings") as caught:
+        prepare(source, tmp_path / "tree", options(layout="flat"))
+    assert "--restart" in caught.value.hint
+    prepare(source, tmp_path / "tree", options(layout="flat", restart=True))
+    assert sorted(p.name for p in (tmp_path / "tree/train").iterdir())[0].startswith("n01440764_")
+
+
+def test_run_stopped_between_rename_and_report_ends_well(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ilsvrc.sinks.folder import FolderSink
+
+    def stop(self: FolderSink) -> None:
+        raise Stop
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FolderSink, "clear", stop)
+        with pytest.raises(Stop):
+            _started_over_is_fine(patch, source, tmp_path)
+    prepare(source, tmp_path / "tree", options())
+    assert images(tmp_path / "tree") == unpacked(source)
+    assert not (tmp_path / "tree/.ilsvrc/staging").exists()
+
+
+def _started_over_is_fine(patch: pytest.MonkeyPatch, source: Path, tmp_path: Path) -> None:
+    patch.setattr(split_module.SplitWork, "_start_over", lambda self: None)
+    prepare(source, tmp_path / "tree", options())
+
+
+def test_archives_are_deleted_only_when_all_is_well(source: Path, tmp_path: Path) -> None:
+    prepare(source, tmp_path / "tree", options(source="delete"))
+    assert sorted(p.name for p in source.glob("ILSVRC*")) == [facts.DEVKIT]
+    assert len(images(tmp_path / "tree")) == 36
+
+
+def test_archives_are_kept_if_an_image_is_lost(source: Path, tmp_path: Path) -> None:
+    prepare(source, tmp_path / "tree", options())
+    next((tmp_path / "tree/val").glob("*/*.JPEG")).unlink()
+    with pytest.raises(IlsvrcError, match="kept"):
+        prepare(source, tmp_path / "tree", options(source="delete"))
+    assert (source / facts.VAL).exists()
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"verify": "crc"},
+        {"source": "shred"},
+        {"splits": ("validation",)},
+        {"splits": ()},
+        {"jobs": 0},
+        {"source": "delete", "verify": "none"},
+        {"source": "delete", "classes": ("0",)},
+    ],
+)
+def test_options_that_make_no_sense(bad: dict[str, object]) -> None:
+    with pytest.raises(UsageError) as caught:
+        options(**bad)
+    assert caught.value.hint
+
+
+def test_second_run_on_the_same_target_says_who_holds_it(mini: Path, tmp_path: Path) -> None:
+    with locked(tmp_path / "tree/.ilsvrc/lock"), pytest.raises(MachineError, match=f"process {os.getpid()}"):
+        prepare(mini, tmp_path / "tree", options())
+
+
+@pytest.mark.parametrize("room", [Room(1000, 10**6, 4096), Room(10**12, 5, 4096)])
+def test_no_room_is_said_before_anything_is_written(
+    mini: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: Room
+) -> None:
+    monkeypatch.setattr(Room, "of", lambda folder: room)
+    with pytest.raises(MachineError, match="free") as caught:
+        prepare(mini, tmp_path / "tree", options())
+    assert "nothing was written" in caught.value.hint
+    assert not (tmp_path / "tree/.ilsvrc/staging").exists()
+
+
+def val_txt(path: Path, shift: int = 0) -> Path:
+    """Write Caffe's val.txt, its labels `shift` too high."""
+    lines = (
+        f"ILSVRC2012_val_{n:08}.JPEG {(label + shift) % 1000}\n" for n, label in enumerate(facts.val_labels(), 1)
+    )
+    path.write_text("".join(lines))
+    return path
+
+
+def test_val_labels_that_agree_change_nothing(mini: Path, tmp_path: Path) -> None:
+    prepare(mini, tmp_path / "tree", options(val_labels=val_txt(tmp_path / "val.txt")))
+    assert images(tmp_path / "tree") == unpacked(mini)
+
+
+def test_val_labels_that_disagree_stop_prepare_unless_trusted(mini: Path, tmp_path: Path) -> None:
+    file = val_txt(tmp_path / "val.txt")
+    lines = file.read_text().splitlines()
+    lines[292] = "ILSVRC2012_val_00000293.JPEG 5"  # a tench, by the ground truth
+    file.write_text("\n".join(lines))
+    with pytest.raises(DataError, match="49,999 of 50,000") as caught:
+        prepare(mini, tmp_path / "tree", options(val_labels=file))
+    assert "--trust-val-labels" in caught.value.hint
+    assert not (tmp_path / "tree").exists()
+    prepare(mini, tmp_path / "tree", options(val_labels=file, trust_val_labels=True))
+    wanted = unpacked(mini)
+    wanted["val/n01496331/ILSVRC2012_val_00000293.JPEG"] = wanted.pop("val/n01440764/ILSVRC2012_val_00000293.JPEG")
+    assert images(tmp_path / "tree") == wanted
+    assert "n01496331/ILSVRC2012_val_00000293.JPEG 5" in (tmp_path / "tree/val.txt").read_text()
+
+
+def test_val_labels_do_not_change_what_is_published(mini: Path, tmp_path: Path) -> None:
+    prepare(mini, tmp_path / "tree", options(splits=("train",)))
+    again = prepare(mini, tmp_path / "tree", options(splits=("train",), val_labels=val_txt(tmp_path / "val.txt")))
+    assert [s.seconds for s in again.splits] == [0.0]
+
+
+def test_lists_of_the_users_are_not_overwritten(mini: Path, tmp_path: Path) -> None:
+    for name in ("val.txt", "classes.json"):
+        tree = tmp_path / f"tree-{name}"
+        tree.mkdir()
+        (tree / name).write_text("mine")
+        with pytest.raises(UsageError, match="did not write"):
+            prepare(mini, tree, options())
+        assert (tree / name).read_text() == "mine"
+        assert not (tree / "train").exists()
+
+
+def test_tree_made_without_proof_is_never_called_proved_and_its_archive_never_deleted(
+    source: Path, tmp_path: Path
+) -> None:
+    archive = source / facts.TRAIN
+    flip(archive, 3000)
+    prepare(source, tmp_path / "tree", options(verify="none"))
+    flip(archive, 3000)
+    prepare(source, tmp_path / "other", options())  # proves the archive as it is now
+    heard: list[Event] = []
+    report = prepare(source, tmp_path / "tree", options(), heard.append)
+    assert [s.digest for s in report.splits] == [None, None]
+    assert any("without proof" in e.text for e in heard if isinstance(e, Note))
+    with pytest.raises(UsageError, match="without proof"):
+        prepare(source, tmp_path / "tree", options(source="delete"))
+    assert archive.exists()
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_archive_replaced_meanwhile_publishes_nothing(source: Path, tmp_path: Path, jobs: int) -> None:
+    archive, swapped = source / facts.TRAIN, False
+    data, status = bytearray(archive.read_bytes()), archive.stat()
+    data[3000] ^= 1
+
+    def swap(event: Event) -> None:
+        nonlocal swapped
+        if isinstance(event, Advanced) and event.images and event.stage == "train" and not swapped:
+            swapped = True
+            (source / "new").write_bytes(data)
+            os.utime(source / "new", ns=(status.st_atime_ns, status.st_mtime_ns))
+            (source / "new").replace(archive)
+
+    with pytest.raises(ArchiveError, match="replaced"):
+        prepare(source, tmp_path / "tree", options(jobs=jobs), swap)
+    assert not (tmp_path / "tree/train").exists()
+    assert verified.recorded(archive) is None
+    assert not list((tmp_path / "tree/.ilsvrc/staging/train").rglob("*.JPEG"))
+
+
+def test_reports_of_both_splits_are_kept(mini: Path, tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        prepare(mini, tmp_path / "tree", options(splits=(split,)))
+    told = json.loads((tmp_path / "tree/.ilsvrc/report.json").read_text())
+    assert sorted(split["split"] for split in told["splits"]) == ["train", "val"]
+
+
+def test_a_split_asked_for_twice_is_done_once(mini: Path, tmp_path: Path) -> None:
+    assert len(prepare(mini, tmp_path / "tree", options(splits=("val", "val"))).splits) == 1
+
+
+def test_one_archive_of_another_split_than_asked_for(mini: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="holds the val split") as caught:
+        prepare(mini / facts.VAL, tmp_path / "tree", options(splits=("train",)))
+    assert "--split val" in caught.value.hint
+
+
+def test_room_of_work_that_is_thrown_away_counts_as_free(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted_after(3, monkeypatch, lambda: prepare(source, tmp_path / "tree", options()))
+    os.chmod(source / facts.TRAIN, 0o600)  # another change time: the archive may be another one
+    seen: list[int] = []
+
+    def room(folder: Path) -> Room:
+        seen.append(sum(1 for _ in (tmp_path / "tree/.ilsvrc/staging").rglob("*.JPEG")))
+        return Room(10**12, None, 4096)
+
+    monkeypatch.setattr(Room, "of", room)
+    prepare(source, tmp_path / "tree", options())
+    assert seen == [0]
+
+
+def test_leftovers_of_a_killed_run_are_removed(mini: Path, tmp_path: Path) -> None:
+    own = tmp_path / "tree/.ilsvrc"
+    own.mkdir(parents=True)
+    leftovers = [tmp_path / "tree/.val.txt.123.part", own / ".train.arrow.99.part"]
+    mine = tmp_path / "tree/.mine.part"
+    for path in (*leftovers, mine):
+        path.write_text("")
+    prepare(mini, tmp_path / "tree", options())
+    assert not any(path.exists() for path in leftovers)
+    assert mine.exists()
+
+
+def test_target_that_is_no_folder(mini: Path, tmp_path: Path) -> None:
+    (tmp_path / "tree").write_text("")
+    with pytest.raises(UsageError, match="not a folder"):
+        prepare(mini, tmp_path / "tree", options())
+
+
+def test_dangling_link_in_the_way_is_refused_first(mini: Path, tmp_path: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree/val").symlink_to("nowhere")
+    with pytest.raises(UsageError, match="exists"):
+        prepare(mini, tmp_path / "tree", options())
+    assert not (tmp_path / "tree/train").exists()
+
+
+def test_linked_archive_is_not_deleted(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "links").mkdir()
+    for name in (facts.TRAIN, "MD5SUMS"):
+        (tmp_path / "links" / name).symlink_to(source / name)
+    with pytest.raises(UsageError, match="is a link"):
+        prepare(tmp_path / "links", tmp_path / "tree", options(source="delete", splits=("train",)))
+
+
+def test_name_that_is_too_long_is_refused_before_writing(mini: Path, tmp_path: Path) -> None:
+    with pytest.raises(LayoutError, match="255"):
+        prepare(mini, tmp_path / "tree", options(layout="{split}/" + "x" * 250 + "{wnid}/{name}"))
+    assert not (tmp_path / "tree").exists()

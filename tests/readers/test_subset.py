@@ -1,0 +1,117 @@
+"""Which images a subset has: by class, by number, by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ilsvrc import ImageNet, facts
+from ilsvrc.readers.subset import Subset, excluded_names, wanted_labels
+from ilsvrc.errors import UsageError
+
+
+def names(dataset: ImageNet) -> list[str]:
+    return [Path(path).name for path, _ in dataset.samples]
+
+
+@given(st.frozensets(st.integers(0, 5), min_size=1), st.integers(1, 5), st.integers(0, 2**32 - 1))
+def test_takes_so_many_of_every_class_wanted(mini: Path, labels: frozenset[int], count: int, seed: int) -> None:
+    dataset = ImageNet(mini, classes=labels, per_class=count, seed=seed)
+    targets = list(dataset.targets)
+    assert {label: targets.count(label) for label in targets} == dict.fromkeys(labels, min(count, 4))
+    assert names(dataset) == sorted(names(dataset))
+
+
+@given(st.floats(0.01, 1), st.floats(0.01, 1), st.integers(0, 99))
+def test_smaller_fractions_lie_within_larger_ones(mini: Path, one: float, other: float, seed: int) -> None:
+    small, large = (set(names(ImageNet(mini, fraction=part, seed=seed))) for part in sorted((one, other)))
+    assert small <= large
+    assert len(large) == 6 * max(1, round(max(one, other) * 4))
+
+
+def test_seed_draws_the_images(mini: Path) -> None:
+    drawn = {seed: tuple(names(ImageNet(mini, per_class=2, seed=seed))) for seed in range(20)}
+    assert len(set(drawn.values())) > 10
+    assert names(ImageNet(mini, per_class=2, seed=7)) == list(drawn[7])
+
+
+def test_draws_are_the_same_for_ever(mini: Path) -> None:
+    dataset = ImageNet(mini, per_class=1, seed=1)
+    everything = names(ImageNet(mini))
+    assert [everything.index(name) % 4 for name in names(dataset)] == [2, 2, 2, 2, 1, 1]
+
+
+def test_trees_and_archives_draw_the_same(mini: Path, tree: Path) -> None:
+    assert names(ImageNet(mini, fraction=0.5, seed=3)) == names(ImageNet(tree, fraction=0.5, seed=3))
+
+
+def test_everything_needs_no_rows(mini: Path) -> None:
+    assert len(ImageNet(mini, fraction=1.0)) == len(ImageNet(mini, classes=range(6))) == 24
+
+
+def test_classes_come_from_a_list_or_a_file(tmp_path: Path) -> None:
+    assert wanted_labels(None) is None
+    assert wanted_labels(["n01440764", 1, "white_shark"]) == frozenset({0, 1, 2})
+    assert wanted_labels("tench,goldfish") == frozenset({0, 1})
+    (tmp_path / "wanted.txt").write_text("# mine\nn01440764\ttench\n999\n")
+    assert (
+        wanted_labels(tmp_path / "wanted.txt") == wanted_labels(str(tmp_path / "wanted.txt")) == frozenset({0, 999})
+    )
+
+
+def test_blacklist_is_left_out(thousand: Path) -> None:
+    listed = {f"ILSVRC2012_val_{number:08}.JPEG" for number in facts.val_blacklist()}
+    everything = names(ImageNet(thousand, "val"))
+    left = names(ImageNet(thousand, "val", exclude="blacklist"))
+    assert left == [name for name in everything if name not in listed]
+    assert len(left) < len(everything)
+    assert len(excluded_names("blacklist")) == 1762
+
+
+def test_anomalies_are_known_by_name() -> None:
+    assert {f"{name}.JPEG" for name in excluded_names("anomalies")} == set(facts.anomalies())
+
+
+def test_images_are_excluded_by_name_path_and_file(mini: Path, tmp_path: Path) -> None:
+    everything = names(ImageNet(mini))
+    (tmp_path / "bad.txt").write_text(f"# broken\n{everything[3]}\n\nn01440764/{everything[4]} 0\n17\n")
+    left = names(ImageNet(mini, exclude=[everything[0], f"train/x/{everything[1]}", tmp_path / "bad.txt"]))
+    assert left == [name for i, name in enumerate(everything) if i not in (0, 1, 3, 4)]
+    assert excluded_names(tmp_path / "bad.txt") >= {"ILSVRC2012_val_00000017"}
+
+
+def test_files_of_other_endings_are_the_same_images(mini: Path, tmp_path: Path) -> None:
+    dataset = ImageNet(mini)
+    for index in range(8):
+        path = tmp_path / "train" / dataset.wnids[dataset.targets[index]] / names(dataset)[index]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.with_suffix(".jpg").write_bytes(dataset.bytes(index))
+    assert len(ImageNet(tmp_path, exclude=names(dataset)[0])) == 7
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"fraction": 0.0},
+        {"fraction": 1.5},
+        {"per_class": 0},
+        {"fraction": 0.5, "per_class": 1},
+        {"seed": -1},
+        {"seed": 1 << 32},
+    ],
+)
+def test_senseless_subsets_are_refused(options: dict[str, float]) -> None:
+    with pytest.raises(UsageError):
+        Subset(**options)  # type: ignore[arg-type]
+
+
+def test_what_names_no_image_is_refused(mini: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.txt").write_text("cat.jpg\n")
+    for exclude in ("blacklst", tmp_path / "bad.txt"):
+        with pytest.raises(UsageError):
+            excluded_names(exclude)
+    with pytest.raises(UsageError, match="no image of train is left"):
+        ImageNet(mini, classes=["toilet tissue"])
