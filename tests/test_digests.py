@@ -10,14 +10,12 @@ import pytest
 import xxhash
 
 from ilsvrc import ImageNet, facts
-from ilsvrc.archive import verified
-from ilsvrc.archive.digests import stored_digests
+from ilsvrc.archive.sidecar import open_index, recorded, stored_digests
 from ilsvrc.archive.source import FileSource
-from ilsvrc.archive.sidecar import open_index
+from ilsvrc.digests import record_digests
 from ilsvrc.errors import ArchiveError
 from ilsvrc.events import Event, Note
 from ilsvrc.issues import Code
-from ilsvrc.digests import record_digests
 from ilsvrc.sinks.digests import DigestSink
 from ilsvrc.testing.contracts import SinkContract
 from ilsvrc.testing.tarball import Entry, TarWriter
@@ -64,7 +62,7 @@ def test_every_image_has_its_digest(own: Path, jobs: int) -> None:
     for split, name in (("train", facts.TRAIN), ("val", facts.VAL)):
         dataset = ImageNet(own, split)
         assert digests_of(own / name) == [xxhash.xxh3_128_digest(dataset.bytes(i)) for i in range(len(dataset))]
-    proved = verified.recorded(own / facts.TRAIN)
+    proved = recorded(own / facts.TRAIN)
     assert proved is not None
     assert proved.against == "MD5SUMS"
 

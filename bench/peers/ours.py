@@ -7,12 +7,12 @@ import sys
 import time
 from pathlib import Path
 
-from ilsvrc.archive.source import FileSource
 from ilsvrc.archive.sidecar import open_index
+from ilsvrc.archive.source import FileSource
+from ilsvrc.prepare.decision import Room, needed, refuse_twins
 from ilsvrc.readers.units import Wanted
-from ilsvrc.tree.layout import Layout
 from ilsvrc.run.plan import Plan
-from ilsvrc.pipeline.preflight import Room, needed, refuse_twins
+from ilsvrc.tree.layout import Layout
 
 
 def plan(archive: Path) -> None:

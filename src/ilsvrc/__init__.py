@@ -4,6 +4,21 @@ The main verb is `prepare`; `index` and `check` serve it and stand alone. `__ini
 imported when it is first used.
 """
 
+import sys
+from types import ModuleType
+
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+
+class _Package(ModuleType):
+    """The package, in which a verb's name is its function: importing a submodule of that name doesn't replace it."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if isinstance(value, ModuleType) and name in ("check", "prepare", "relabel"):
+            return
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -1,6 +1,8 @@
 from . import facts, fetch, testing
+from .archive.find import index
 from .archive.index import Index, Member
-from .archive.open import index
+from .check.check import CheckOptions, check
+from .check.report import CheckReport, PartReport
 from .dataset.imagenet import ImageNet
 from .dataset.shuffle import BlockShuffle
 from .errors import ArchiveError, DamageError, DataError, IlsvrcError, MachineError, UsageError
@@ -20,12 +22,10 @@ from .facts import (
 )
 from .issues import Code, Issue
 from .labels.detect import Detection, detect_scheme
-from .check.check import CheckOptions, check
-from .check.report import CheckReport, PartReport
-from .pipeline.options import PrepareOptions
+from .prepare.decision import PrepareOptions
 from .prepare.prepare import prepare
-from .relabel import Relabelling, relabel
 from .prepare.report import PrepareReport, SplitReport
+from .relabel import Relabelling, relabel
 
 __all__ = [
     "Advanced",

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ilsvrc.archive import verified
-from ilsvrc.archive.digests import digest_folder, stored_digests
+from ilsvrc.archive.expected import expected
 from ilsvrc.archive.find import find_archives
 from ilsvrc.archive.index import Index
+from ilsvrc.archive.sidecar import digest_folder, open_index, recorded, stored_digests
 from ilsvrc.archive.source import FileSource
-from ilsvrc.archive.sidecar import open_index
-from ilsvrc.archive.expected import expected
-from ilsvrc.readers.units import Wanted
-from ilsvrc.tree.layout import TEMPLATES, Layout
 from ilsvrc.events import Listener, Note, silent
 from ilsvrc.files import locked
+from ilsvrc.readers.units import Wanted
 from ilsvrc.run.engine import default_jobs, process_engine
+from ilsvrc.run.loop import Machinery, run
 from ilsvrc.run.plan import Plan
 from ilsvrc.run.proof import HashingProof, NoProof
-from ilsvrc.run.loop import Machinery, run
 from ilsvrc.sinks.digests import DigestSink
+from ilsvrc.tree.layout import TEMPLATES, Layout
 
 
 def record_digests(source: Path | str, jobs: int | None = None, listener: Listener = silent) -> list[Index]:
@@ -55,7 +53,7 @@ def _record(source: FileSource, jobs: int, listener: Listener) -> Index:
         if stored_digests(source, index) is not None:
             listener(Note(f"{name}: has digests already"))
             return index
-        should = None if verified.recorded(source.path) else expected(source, "md5")
+        should = None if recorded(source.path) else expected(source, "md5")
         proof = HashingProof(source, should, listener) if should else NoProof()
         plan = Plan(source, index, Wanted(Layout(TEMPLATES["flat"])))
         sink = DigestSink(source, folder / f".{name}.digests.part")

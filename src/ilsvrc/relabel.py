@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from ilsvrc.tree.layout import Layout
-from ilsvrc.tree.manifest import metadata_of, read_manifest, write_labels, write_manifest
-from ilsvrc.tree.scan import Tree, find_splits, survey
 from ilsvrc.errors import DataError, UsageError
 from ilsvrc.events import Listener, Note, silent
 from ilsvrc.files import OWN_FOLDER, locked, sync_path, write_text, written_whole
+from ilsvrc.tree.layout import Layout
+from ilsvrc.tree.manifest import metadata_of, read_manifest, write_labels, write_manifest
+from ilsvrc.tree.scan import Tree, find_splits, survey
 
 INTENT = "relabel.json"
 """What is being renamed: there from the first rename to the last, so that an interrupted run goes on."""

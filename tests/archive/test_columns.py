@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ilsvrc import index
-from ilsvrc.archive.columns import numbers, one_chunk
+from ilsvrc.archive.index import numbers, one_chunk
 
 
 @given(st.lists(st.lists(st.integers(-(2**15), 2**15 - 1))), st.sampled_from(["int16", "int64"]))

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from ilsvrc import facts
-from ilsvrc.archive.source import FileSource
 from ilsvrc.archive.expected import Expected, expected, is_official, listed_digest
+from ilsvrc.archive.source import FileSource
 from ilsvrc.errors import ArchiveError
 from ilsvrc.facts import Digest
 from ilsvrc.issues import Code

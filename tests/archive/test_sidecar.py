@@ -11,11 +11,9 @@ from pathlib import Path
 import pytest
 
 from ilsvrc import facts
-from ilsvrc.archive import verified
-from ilsvrc.archive.beside import folders
 from ilsvrc.archive.build import build_index
+from ilsvrc.archive.sidecar import folders, open_index, record, recorded, stored_index
 from ilsvrc.archive.source import FileSource, Fingerprint
-from ilsvrc.archive.sidecar import open_index, stored_index
 from ilsvrc.facts import Digest
 
 
@@ -82,9 +80,9 @@ def test_without_any_folder_to_write_to_the_index_is_built_each_time(
     monkeypatch.setattr("os.access", lambda *_: False)
     assert len(open_index(FileSource(archive))) == 24
     assert stored_index(FileSource(archive)) is None
-    proved = verified.record(archive, Digest("md5", "0" * 32), "MD5SUMS", Fingerprint.of(archive))
+    proved = record(archive, Digest("md5", "0" * 32), "MD5SUMS", Fingerprint.of(archive))
     assert proved.digest == "md5:" + "0" * 32
-    assert verified.recorded(archive) is None
+    assert recorded(archive) is None
 
 
 def _open(path: Path) -> int:
@@ -102,16 +100,16 @@ def test_many_processes_build_it_once(archive: Path) -> None:
 
 
 def test_verification_is_remembered_for_this_state_only(archive: Path) -> None:
-    assert verified.recorded(archive) is None
-    verified.record(archive, Digest("md5", "0" * 32), "MD5SUMS", Fingerprint.of(archive))
-    found = verified.recorded(archive)
+    assert recorded(archive) is None
+    record(archive, Digest("md5", "0" * 32), "MD5SUMS", Fingerprint.of(archive))
+    found = recorded(archive)
     assert found is not None
     assert found.digest == "md5:" + "0" * 32
     os.utime(archive)
-    assert verified.recorded(archive) is None
+    assert recorded(archive) is None
 
 
 def test_damaged_record_is_not_believed(archive: Path) -> None:
-    verified.record(archive, Digest("md5", "0" * 32), "MD5SUMS", Fingerprint.of(archive))
+    record(archive, Digest("md5", "0" * 32), "MD5SUMS", Fingerprint.of(archive))
     (archive.parent / ".ilsvrc" / f"{archive.name}.verified.json").write_text('{"archive": 1}')
-    assert verified.recorded(archive) is None
+    assert recorded(archive) is None

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ilsvrc.archive.walk
-from ilsvrc.archive.walk import walk, walk_all
 from ilsvrc.archive.source import FileSource
 from ilsvrc.archive.tar import Extent, Members
 from ilsvrc.archive.tar import walk as walk_with_care
+from ilsvrc.archive.walk import walk, walk_all
 from ilsvrc.errors import ArchiveError
 from tests.archive.test_tar import FORMATS, entries, tar_bytes
 

@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 
 from ilsvrc import facts
+from ilsvrc.check.check import CheckOptions, check
 from ilsvrc.errors import UsageError
 from ilsvrc.issues import Code, Issue
-from ilsvrc.check.check import CheckOptions, check
-from ilsvrc.pipeline.options import PrepareOptions
+from ilsvrc.prepare.decision import PrepareOptions
 from ilsvrc.prepare.prepare import prepare
 
 DEEP = CheckOptions(deep=True, jobs=1)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ilsvrc import facts
-from ilsvrc.dataset.browse import Browser, Entry
+from ilsvrc.dataset.filesystem import Browser, Entry
 from ilsvrc.errors import UsageError
 from tests.oracles import package
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from ilsvrc import PrepareOptions, facts, prepare
+from ilsvrc.errors import DamageError, UsageError
+from ilsvrc.issues import Code
 from ilsvrc.readers.archive import ArchiveReader
 from ilsvrc.readers.locate import open_reader, splits_at
 from ilsvrc.readers.reader import Reader
 from ilsvrc.readers.tree import TreeReader
-from ilsvrc.errors import DamageError, UsageError
-from ilsvrc.issues import Code
 from ilsvrc.testing.contracts import ReaderContract, Truth
 
 

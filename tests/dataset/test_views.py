@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ilsvrc.dataset.views import Numbers, View
+from ilsvrc.dataset.imagenet import Numbers, View
 
 
 @given(st.lists(st.integers()), st.slices(20), st.integers(-25, 25))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from ilsvrc.archive.verified import recorded
+from ilsvrc.archive.sidecar import recorded
 from ilsvrc.events import Advanced, Event
 from ilsvrc.fetch import FetchReport, FetchRequest, Limits, unfinished
 from tests.fetch.conftest import Heard, Served

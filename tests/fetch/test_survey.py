@@ -9,9 +9,9 @@ import pytest
 from ilsvrc import facts
 from ilsvrc.errors import ArchiveError, MachineError, NetworkError
 from ilsvrc.fetch.part import Origin, Part
+from ilsvrc.fetch.probe import Survey, check_space, check_unchanged, survey
 from ilsvrc.fetch.request import FetchRequest
 from ilsvrc.fetch.sources import Sources
-from ilsvrc.fetch.survey import Survey, check_space, check_unchanged, survey
 from ilsvrc.fetch.torrents import Torrent
 from tests.fetch.conftest import Heard, Served, serve
 from tests.fetch.nginx import Nginx, free_port

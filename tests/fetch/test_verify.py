@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ilsvrc import facts
-from ilsvrc.archive.verified import recorded
+from ilsvrc.archive.sidecar import recorded
 from ilsvrc.errors import ArchiveError
 from ilsvrc.fetch.verify import check_size, expected, known_digest
 from ilsvrc.issues import Code

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ilsvrc.images.decode import LOADERS, UndecodableError, loader_of
 from ilsvrc.errors import UsageError
+from ilsvrc.images.decode import LOADERS, UndecodableError, loader_of
 
 
 def encoded(mode: str, form: str, **options: int) -> bytes:

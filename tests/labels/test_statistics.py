@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ilsvrc.labels.statistics import binomial_tail, wilson
+from ilsvrc.labels.evidence import binomial_tail, wilson
 
 scipy_stats = pytest.importorskip("scipy.stats")
 

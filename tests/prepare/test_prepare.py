@@ -11,14 +11,13 @@ from pathlib import Path
 import pytest
 
 from ilsvrc import facts
-from ilsvrc.archive import verified
+from ilsvrc.archive.sidecar import recorded
 from ilsvrc.errors import ArchiveError, DataError, IlsvrcError, LayoutError, MachineError, UsageError
 from ilsvrc.events import Advanced, Event, Note
 from ilsvrc.files import locked
 from ilsvrc.issues import Code
-from ilsvrc.pipeline import split as split_module
-from ilsvrc.pipeline.options import PrepareOptions
-from ilsvrc.pipeline.preflight import Room
+from ilsvrc.prepare import decision as split_module
+from ilsvrc.prepare.decision import PrepareOptions, Room
 from ilsvrc.prepare.prepare import prepare
 
 JOBS = 1
@@ -202,7 +201,7 @@ def test_damaged_archive_publishes_nothing_and_its_images_are_not_reused(source:
         prepare(source, tmp_path / "tree", options())
     assert caught.value.code is Code.WRONG_DIGEST
     assert not (tmp_path / "tree/train").exists()
-    assert verified.recorded(archive) is None
+    assert recorded(archive) is None
     flip(archive, 3000)  # the same size and time again, as after a download that keeps the server's time
     prepare(source, tmp_path / "tree", options())
     assert images(tmp_path / "tree") == unpacked(source)
@@ -214,7 +213,7 @@ class Stop(Exception):
 
 def interrupted_after(units: int, monkeypatch: pytest.MonkeyPatch, call: object) -> None:
     """Run `call` and stop it once so many units are in the journal."""
-    from ilsvrc.pipeline.commit import Committer
+    from ilsvrc.run.journal import Committer
 
     add, count = Committer.add, 0
 
@@ -420,7 +419,7 @@ def test_archive_replaced_meanwhile_publishes_nothing(source: Path, tmp_path: Pa
     with pytest.raises(ArchiveError, match="replaced"):
         prepare(source, tmp_path / "tree", options(jobs=jobs), swap)
     assert not (tmp_path / "tree/train").exists()
-    assert verified.recorded(archive) is None
+    assert recorded(archive) is None
     assert not list((tmp_path / "tree/.ilsvrc/staging/train").rglob("*.JPEG"))
 
 

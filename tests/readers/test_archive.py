@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ilsvrc.archive.source import FileSource
-from ilsvrc.dataset import archivereader
-from ilsvrc.readers.archive import NEAR, ArchiveReader
 from ilsvrc.facts import TRAIN
+from ilsvrc.readers import archive as archivereader
+from ilsvrc.readers.archive import NEAR, ArchiveReader
 
 LAID = st.lists(st.tuples(st.integers(0, 3 * NEAR), st.integers(1, 2 * NEAR)), min_size=1, max_size=30)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from ilsvrc import facts
-from ilsvrc.dataset.selection import read_selection, select_classes
 from ilsvrc.errors import UsageError
+from ilsvrc.readers.subset import read_selection, select_classes
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ilsvrc import ImageNet, facts
-from ilsvrc.readers.subset import Subset, excluded_names, wanted_labels
 from ilsvrc.errors import UsageError
+from ilsvrc.readers.subset import Subset, excluded_names, wanted_labels
 
 
 def names(dataset: ImageNet) -> list[str]:

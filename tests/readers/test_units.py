@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ilsvrc import facts
 from ilsvrc.archive.build import build_index
 from ilsvrc.archive.source import FileSource
-from ilsvrc.dataset import catalog as module
+from ilsvrc.readers import units as module
 from ilsvrc.readers.units import Catalog, Wanted
 from ilsvrc.tree.layout import Layout
 

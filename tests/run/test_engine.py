@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ilsvrc.readers.units import Unit
 from ilsvrc.errors import MachineError
+from ilsvrc.readers.units import Unit
 from ilsvrc.run.engine import PoolEngine, SerialEngine, default_jobs, process_engine
 from ilsvrc.sinks.base import Receipt
 from ilsvrc.testing.contracts import EngineContract

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from ilsvrc import facts
-from ilsvrc.archive import verified
-from ilsvrc.archive.source import FileSource
 from ilsvrc.archive.expected import Expected
-from ilsvrc.readers.units import Unit
+from ilsvrc.archive.sidecar import recorded
+from ilsvrc.archive.source import FileSource
 from ilsvrc.errors import ArchiveError
 from ilsvrc.events import Advanced, Event
 from ilsvrc.facts import Digest
 from ilsvrc.issues import Code
+from ilsvrc.readers.units import Unit
 from ilsvrc.run.proof import HashingProof, NoProof, wrong_digest
 from ilsvrc.testing.contracts import UNITS, ProofContract
 
@@ -50,7 +50,7 @@ def test_a_right_archive_is_recorded(source: FileSource, algorithm: str) -> None
     proof = HashingProof(source, right(algorithm), heard.append)
     assert list(proof.release(UNITS)) == UNITS
     proof.confirm()
-    found = verified.recorded(source.path)
+    found = recorded(source.path)
     assert found is not None
     assert found.digest == str(right(algorithm).digest)
     assert sum(e.bytes for e in heard if isinstance(e, Advanced)) == len(DATA)
@@ -61,7 +61,7 @@ def test_all_is_hashed_even_if_no_unit_is_left(source: FileSource) -> None:
     nothing: list[Unit] = []
     assert list(proof.release(nothing)) == []
     proof.confirm()
-    assert verified.recorded(source.path) is not None
+    assert recorded(source.path) is not None
 
 
 def test_one_other_bit_is_refused_and_not_recorded(source: FileSource) -> None:
@@ -74,7 +74,7 @@ def test_one_other_bit_is_refused_and_not_recorded(source: FileSource) -> None:
     with pytest.raises(ArchiveError) as caught:
         proof.confirm()
     assert caught.value.code is Code.WRONG_DIGEST
-    assert verified.recorded(source.path) is None
+    assert recorded(source.path) is None
 
 
 def test_an_error_of_reading_comes_out_where_units_are_taken(source: FileSource) -> None:

@@ -10,12 +10,12 @@ import pytest
 import xxhash
 
 from ilsvrc import facts
-from ilsvrc.archive.verified import Verified
-from ilsvrc.tree.manifest import metadata_of, read_manifest
+from ilsvrc.archive.sidecar import Verified
 from ilsvrc.sinks.base import Sink
 from ilsvrc.sinks.folder import FolderSink, class_index_json
 from ilsvrc.sinks.null import NullSink
 from ilsvrc.testing.contracts import UNITS, SinkContract, samples
+from ilsvrc.tree.manifest import metadata_of, read_manifest
 
 PROVED = Verified("a.tar", 1, 2, "md5:00", "official")
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ilsvrc import facts
-from ilsvrc.tree.layout import TEMPLATES, Layout, refuse_collisions
 from ilsvrc.errors import LayoutError
+from ilsvrc.tree.layout import TEMPLATES, Layout, refuse_collisions
 
 NAME = "n02012849_7.JPEG"
 

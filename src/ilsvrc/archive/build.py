@@ -14,9 +14,9 @@ import pyarrow as pa
 from ilsvrc import facts
 from ilsvrc.archive.index import SCHEMA, Index
 from ilsvrc.archive.names import RefusedName, flat_image, inner_label, split_of, train_name
-from ilsvrc.archive.walk import walk, walk_all
 from ilsvrc.archive.source import ByteSource
 from ilsvrc.archive.tar import Extent, Members
+from ilsvrc.archive.walk import walk, walk_all
 from ilsvrc.errors import ArchiveError
 from ilsvrc.events import Advanced, Finished, Listener, Started, silent
 from ilsvrc.issues import Code

@@ -15,12 +15,12 @@ from ilsvrc.archive.header import (
     checksum_faults,
     kind_fault,
     member_name,
+    not_a_tar,
     path_fault,
     pax_records,
     pax_size,
     size_field,
 )
-from ilsvrc.archive.sniff import not_a_tar
 from ilsvrc.archive.source import ByteSource
 from ilsvrc.errors import ArchiveError
 from ilsvrc.issues import Code

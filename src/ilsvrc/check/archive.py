@@ -6,23 +6,21 @@ from collections.abc import Generator, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ilsvrc.archive import verified
-from ilsvrc.archive.source import FileSource
-from ilsvrc.archive.sidecar import open_index
 from ilsvrc.archive.expected import expected
-from ilsvrc.archive.verified import Verified
-from ilsvrc.readers.units import Unit, Wanted
-from ilsvrc.tree.counts import count_issues, counts_of, expectation
-from ilsvrc.tree.layout import Layout
+from ilsvrc.archive.sidecar import Verified, open_index, recorded
+from ilsvrc.archive.source import FileSource
+from ilsvrc.check.report import PartReport
 from ilsvrc.errors import ArchiveError, MissingExtraError
 from ilsvrc.events import Listener, Note
 from ilsvrc.issues import Issue
-from ilsvrc.check.report import PartReport
+from ilsvrc.readers.units import Unit, Wanted
 from ilsvrc.run.engine import Engine
+from ilsvrc.run.loop import Machinery, run
 from ilsvrc.run.plan import Plan
 from ilsvrc.run.proof import HashingProof, NoProof, Proof
-from ilsvrc.run.loop import Machinery, run
 from ilsvrc.sinks.null import NullSink
+from ilsvrc.tree.counts import count_issues, counts_of, expectation
+from ilsvrc.tree.layout import Layout
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +46,7 @@ def _check(source: FileSource, depth: Depth) -> PartReport:
     issues, origin = _count(plan, depth.listener)
     if depth.engine:
         issues += _decode(plan, depth)
-    proved = verified.recorded(source.path)
+    proved = recorded(source.path)
     if proved and proved.against == "official":
         issues = [replace(issue, known=True) for issue in issues]
     return PartReport(
@@ -78,7 +76,7 @@ def _count(plan: Plan, listener: Listener) -> tuple[list[Issue], str | None]:
 def _decode(plan: Plan, depth: Depth) -> list[Issue]:
     """Hash the archive and decode every image, in one pass: an export to a sink that keeps nothing."""
     assert depth.engine is not None
-    should = None if verified.recorded(plan.source.path) else expected(plan.source, "md5")
+    should = None if recorded(plan.source.path) else expected(plan.source, "md5")
     proof = _NotedProof(HashingProof(plan.source, should, depth.listener) if should else NoProof())
     machinery = Machinery(depth.engine, None, proof, depth.listener, decode=True)
     result = run(plan, NullSink(), machinery)

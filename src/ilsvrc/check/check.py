@@ -5,21 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ilsvrc.archive.find import find_archives
-from ilsvrc.archive.open import index
-from ilsvrc.tree.recognise import UNKNOWN
-from ilsvrc.tree.scan import SPLIT_FOLDERS, find_splits
+from ilsvrc.archive.find import find_archives, index
+from ilsvrc.check.archive import Depth, check_archive
+from ilsvrc.check.report import CheckReport, PartReport
+from ilsvrc.check.tree import (
+    Reference,
+    check_split,
+    damaged_manifest,
+    deep_issues,
+    index_reference,
+    manifest_reference,
+)
 from ilsvrc.errors import UsageError
 from ilsvrc.events import Listener, silent
 from ilsvrc.files import OWN_FOLDER
 from ilsvrc.issues import Code, Issue
-from ilsvrc.check.archive import Depth, check_archive
-from ilsvrc.check.report import CheckReport, PartReport
-from ilsvrc.check.tree import check_split
-from ilsvrc.pipeline.deep import deep_issues
-from ilsvrc.run.engine import default_jobs, process_engine
-from ilsvrc.pipeline.options import refuse_jobs
-from ilsvrc.pipeline.reference import Reference, damaged_manifest, index_reference, manifest_reference
+from ilsvrc.run.engine import default_jobs, process_engine, refuse_jobs
+from ilsvrc.tree.recognise import UNKNOWN
+from ilsvrc.tree.scan import SPLIT_FOLDERS, find_splits
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,12 @@ import typer
 from rich.console import Console
 from rich.filesize import decimal
 
-from ilsvrc.cli.app import app
-from ilsvrc.cli.output import print_issues, progress, show
-from ilsvrc.issues import damage
 from ilsvrc.check.check import CheckOptions
 from ilsvrc.check.check import check as check_path
 from ilsvrc.check.report import CheckReport, PartReport
+from ilsvrc.cli.app import app
+from ilsvrc.cli.output import print_issues, progress, show
+from ilsvrc.issues import damage
 
 _EXAMPLES = """**Examples**
 

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from ilsvrc.cli.app import app
 from ilsvrc.cli.output import settings, show
-from ilsvrc.dataset.browse import Browser, Entry
+from ilsvrc.dataset.filesystem import Browser, Entry
 from ilsvrc.errors import UsageError
 
 Source = Annotated[Path, typer.Argument(metavar="SRC", help="Folder of the archives, one archive, or a tree.")]

@@ -11,10 +11,10 @@ from rich.filesize import decimal
 
 from ilsvrc.cli.app import app
 from ilsvrc.cli.output import print_issues, progress, show
-from ilsvrc.dataset.selection import read_selection
-from ilsvrc.pipeline.options import SOURCE, VERIFY, PrepareOptions
+from ilsvrc.prepare.decision import SOURCE, VERIFY, PrepareOptions
 from ilsvrc.prepare.prepare import prepare as prepare_tree
 from ilsvrc.prepare.report import PrepareReport, SplitReport
+from ilsvrc.readers.subset import read_selection
 
 _EXAMPLES = """**Examples**
 

@@ -4,21 +4,101 @@ from __future__ import annotations
 
 import builtins
 import io
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from ilsvrc import facts
-from ilsvrc.dataset.classwords import class_words, word_positions
+from ilsvrc.facts import Synset
 from ilsvrc.images.decode import Loader, UndecodableError, loader_of
+from ilsvrc.issues import Code
 from ilsvrc.readers.locate import open_reader
 from ilsvrc.readers.subset import Classes, Excluded, Subset, excluded_names, wanted_labels
-from ilsvrc.dataset.views import Numbers, View, place
-from ilsvrc.issues import Code
+
+
+def class_words(synsets: Sequence[Synset]) -> list[tuple[str, ...]]:
+    """Return the words of each class."""
+    return [tuple(synset.words.split(", ")) for synset in synsets]
+
+
+def word_positions(synsets: Sequence[Synset]) -> dict[str, int]:
+    """Return the position of each class by each of its words that tell it from the others, and by its unique name.
+
+    `crane` names a bird and a machine: neither has it, they are `crane (wading bird)` and `crane (lifting device)`.
+    """
+    words = class_words(synsets)
+    times = Counter(word for of_class in words for word in set(of_class))
+    found = {word: at for at, of_class in enumerate(words) for word in of_class if times[word] == 1}
+    return found | {synset.name: at for at, synset in enumerate(synsets)}
+
+
+T = TypeVar("T")
+_SHOWN = 3
+
+
+class View(Sequence[T]):
+    """A read-only list of `length` entries, each made by `item` when it is asked for; a slice is a real list."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, length: int, item: Callable[[int], T]) -> None:
+        self._length = length
+        self._item = item
+
+    def __len__(self) -> int:
+        return self._length
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[T]: ...
+    def __getitem__(self, index: int | slice) -> T | list[T]:
+        if isinstance(index, slice):
+            return [self._item(i) for i in range(*index.indices(self._length))]
+        return self._item(place(index, self._length))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequence):
+            return NotImplemented
+        return len(self) == len(other) and all(a == b for a, b in zip(self, other, strict=True))
+
+    def __repr__(self) -> str:
+        shown = ", ".join(map(repr, self[:_SHOWN]))
+        return f"[{shown}{', ...' if len(self) > _SHOWN else ''}] ({len(self):,} entries)"
+
+
+class Numbers(View[int]):
+    """A view of numbers, which NumPy takes as an array of int64 at once."""
+
+    def __init__(self, array: Callable[[], npt.NDArray[np.int64]], length: int, item: Callable[[int], int]) -> None:
+        super().__init__(length, item)
+        self._array = array
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[np.int64]:
+        if copy is False:
+            raise ValueError("the numbers are worked out, so an array of them is always a copy")
+        return self._array().astype(np.int64 if dtype is None else dtype, copy=False)
+
+
+def place(index: int, length: int) -> int:
+    """Return an index of a list of this length, negative ones counted from its end.
+
+    Raises
+    ------
+    IndexError
+        If it is out of range.
+    """
+    if -length <= index < 0:
+        return index + length
+    if not 0 <= index < length:
+        raise IndexError(f"index {index} of {length:,} images")
+    return index
+
 
 Transform = Callable[[Any], Any]
 

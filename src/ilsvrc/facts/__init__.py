@@ -7,16 +7,19 @@ from ilsvrc.facts.archives import (
     VAL,
     ArchiveSpec,
     Digest,
+    academic_magnet,
     archive_with_digest,
     archives,
+    infohashes,
+    known_by_size,
     official,
+    official_url,
+    urls,
 )
 from ilsvrc.facts.classes import ClassTable, Synset, classes
 from ilsvrc.facts.hierarchy import Hierarchy, hierarchy
 from ilsvrc.facts.images import anomalies, val_blacklist, val_labels
 from ilsvrc.facts.schemes import LabelScheme, convert, permutation, scheme, schemes
-from ilsvrc.facts.sizes import known_by_size
-from ilsvrc.facts.sources import academic_magnet, infohashes, official_url, urls
 
 __all__ = [
     "DEVKIT",

@@ -4,8 +4,51 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from urllib.parse import urlencode
 
 from ilsvrc.facts.tables import read_rows
+
+
+@cache
+def urls(kind: str) -> tuple[str, ...]:
+    """Return the published URLs of one kind: official (a folder), login, terms or tracker."""
+    return tuple(row["url"] for row in read_rows("sources.tsv") if row["kind"] == kind)
+
+
+def official_url(name: str) -> str:
+    """Return where image-net.org serves the archive of this file name; it wants a login."""
+    return urls("official")[0] + name
+
+
+@cache
+def infohashes() -> dict[str, str]:
+    """Return the infohash (40 hexadecimal digits) of each archive that Academic Torrents holds, by file name."""
+    return {row["archive"]: row["infohash"] for row in read_rows("torrents.tsv")}
+
+
+def academic_magnet(name: str) -> str | None:
+    """Return the magnet link of an archive's Academic Torrents copy, with its trackers, or None."""
+    infohash = infohashes().get(name)
+    trackers = [("tr", url) for url in urls("tracker")]
+    return f"magnet:?xt=urn:btih:{infohash}&{urlencode([('dn', name), *trackers])}" if infohash else None
+
+
+def known_by_size(size: int) -> str | None:
+    """Return the name and contents of the ImageNet file that has this size in bytes, or None.
+
+    Exact where the size is published; elsewhere a range, since those who hold the file list it rounded.
+    """
+    exact = next((a for a in archives() if a.size == size), None)
+    if exact:
+        return f"{exact.name}, {exact.contents}"
+    return next((text for low, high, text in _ranges() if low <= size <= high), None)
+
+
+@cache
+def _ranges() -> tuple[tuple[int, int, str], ...]:
+    rows = read_rows("sizes.tsv")
+    return tuple((int(r["smallest"]), int(r["largest"]), f"{r['name']}, {r['contents']}") for r in rows)
+
 
 TRAIN = "ILSVRC2012_img_train.tar"
 VAL = "ILSVRC2012_img_val.tar"

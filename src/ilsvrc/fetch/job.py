@@ -7,15 +7,15 @@ from pathlib import Path
 
 from ilsvrc.archive.expected import Expected
 from ilsvrc.errors import ArchiveError
-from ilsvrc.events import Listener, Note
+from ilsvrc.events import Listener, Note, silent
 from ilsvrc.facts import Digest, archive_with_digest
 from ilsvrc.fetch.aria2 import Aria2
-from ilsvrc.fetch.part import Part
-from ilsvrc.fetch.probe import is_page
-from ilsvrc.fetch.request import Fetched, FetchRequest
-from ilsvrc.fetch.seeding import seed
-from ilsvrc.fetch.sources import Sources
-from ilsvrc.fetch.survey import Survey, check_space, survey
+from ilsvrc.fetch.options import engine_settings
+from ilsvrc.fetch.part import Part, locked
+from ilsvrc.fetch.probe import Survey, check_space, is_page, survey
+from ilsvrc.fetch.request import Fetched, FetchReport, FetchRequest
+from ilsvrc.fetch.sources import Sources, plan, wanted
+from ilsvrc.fetch.torrents import expand, read_torrent, seed
 from ilsvrc.fetch.transfer import Transfer
 from ilsvrc.fetch.verify import confirm, expected, hash_file, known_digest
 from ilsvrc.issues import Code
@@ -119,3 +119,31 @@ class Job:
     def _there(self, digest: Digest, wanted: Expected | None) -> Fetched:
         path: Path = self._part.final
         return Fetched(self._part.name, path, path.stat().st_size, digest, wanted.against if wanted else None)
+
+
+def fetch(request: FetchRequest, listener: Listener = silent) -> FetchReport:
+    """Bring the archives of a request into its folder, each verified under its final name.
+
+    What is there and right is not fetched again, whoever brought it. Interrupted at any moment, by whatever, the
+    same call goes on where it stopped.
+
+    Raises
+    ------
+    UsageError
+        No source for an archive, or a login that a server refuses.
+    ArchiveError
+        The sources hold a wrong file: a web page, another size, another digest (twice).
+    NetworkError, MachineError
+        No byte came for as long as `limits.patience`; no space; another fetch in the folder; no aria2c.
+    """
+    request.folder.mkdir(parents=True, exist_ok=True)
+    settings = engine_settings(request.credentials, request.limits)
+    with locked(request.folder) as lock, Aria2(settings, lock=lock) as engine:
+        torrents = [read_torrent(engine, s, request, listener) for s in expand(request.torrents, wanted(request))]
+        jobs = [Job(engine, sources, request, listener) for sources in plan(request, torrents)]
+        looks = [job.look() for job in jobs]
+        check_space(request.folder, [found for found in looks if isinstance(found, Survey)])
+        there = (
+            job.bring(found) if isinstance(found, Survey) else found for job, found in zip(jobs, looks, strict=True)
+        )
+        return FetchReport(tuple(there))

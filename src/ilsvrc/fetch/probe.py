@@ -5,8 +5,10 @@ from __future__ import annotations
 import http.client
 import netrc
 import re
+import shutil
 import urllib.request
 from base64 import b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from http.cookiejar import LoadError, MozillaCookieJar
 from pathlib import Path
@@ -14,9 +16,15 @@ from typing import IO
 from urllib.error import HTTPError, URLError
 from urllib.parse import unquote, urlsplit
 
-from ilsvrc.errors import ArchiveError, UsageError
-from ilsvrc.fetch.failures import LOGIN_HINT, http_failure, request_failure, shown
-from ilsvrc.fetch.request import Credentials
+from ilsvrc.errors import ArchiveError, IlsvrcError, MachineError, UsageError
+from ilsvrc.events import Listener, Note
+from ilsvrc.facts import official
+from ilsvrc.fetch.failures import AGAIN, LOGIN_HINT, http_failure, request_failure, shown
+from ilsvrc.fetch.part import Part
+from ilsvrc.fetch.request import Credentials, FetchRequest
+from ilsvrc.fetch.sources import Sources
+from ilsvrc.fetch.torrents import Torrent
+from ilsvrc.fetch.verify import check_size
 from ilsvrc.issues import Code
 
 _LOOK = 512  # bytes: enough to tell a page from an archive
@@ -159,3 +167,91 @@ class _OwnHost(urllib.request.HTTPRedirectHandler):
         if following and not _may_see(req.full_url, newurl):
             following.headers = {k: v for k, v in following.headers.items() if k in ("Range", "User-agent", "Accept")}
         return following
+
+
+_ANSWER = 30.0  # seconds that a server has to answer a probe
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What is known of an archive before it is fetched.
+
+    name : file name
+    size : bytes, 0 where no source says
+    probes : the servers that have it, all of one size
+    torrent : of it, or None
+    """
+
+    name: str
+    size: int
+    probes: tuple[Probe, ...]
+    torrent: Torrent | None
+
+    @property
+    def resumes(self) -> bool:
+        """Whether what has arrived can be kept when a connection breaks."""
+        return self.torrent is not None or any(p.resumes for p in self.probes)
+
+
+def survey(sources: Sources, request: FetchRequest, listener: Listener) -> Survey:
+    """Ask every source of an archive and settle on its size; an error where no source is left, or it is a wrong file.
+
+    A server that fails, or has a file of another size, is left out with a warning while another source is left.
+    """
+    probes = _answers(sources, request, listener)
+    sizes = [p.size for p in probes if p.size]
+    size = sources.torrent.size if sources.torrent else _settled(sources.name, sizes)
+    if size:
+        check_size(request.folder / sources.name, size)
+    agreeing = [p for p in probes if p.size in (size, None)]
+    for other in (p for p in probes if p not in agreeing):
+        listener(Note(f"{shown(other.url)}: left out, its file has {other.size:,} bytes, not {size:,}", warning=True))
+    resuming = [p for p in agreeing if p.resumes]
+    return Survey(sources.name, size, tuple(resuming or agreeing), sources.torrent)
+
+
+def _settled(name: str, sizes: Sequence[int]) -> int:
+    """Return the size to believe where servers differ: the official one if any has it, else the first server's."""
+    spec = official(name)
+    return spec.size if spec and spec.size and spec.size in sizes else next(iter(sizes), 0)
+
+
+def check_space(folder: Path, surveys: Sequence[Survey]) -> None:
+    """Refuse with MachineError what will not fit on the disk; what has arrived already is not counted again."""
+    needed = sum(max(s.size - Part(folder, s.name).allocated, 0) for s in surveys)
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        detail = f"{folder}: {needed:,} bytes are still to come and only {free:,} are free"
+        raise MachineError(detail, hint=f"free {needed - free:,} bytes or choose another folder, then {AGAIN}")
+
+
+def check_unchanged(part: Part, found: Survey, listener: Listener) -> None:
+    """Put a part aside whose file has changed on the server since: the two must never be mixed.
+
+    With a torrent at hand that is not needed: every piece that is kept is checked.
+    """
+    origin = part.origin
+    if found.torrent or not part.path.exists():
+        return
+    changed = [p for p in found.probes if origin.is_changed(p.url, p.version)]
+    if changed or (origin.size and found.size and origin.size != found.size):
+        where = shown((changed or found.probes)[0].url)
+        text = f"{where}: the file has changed on the server; what had arrived of the old one is kept as"
+        listener(Note(f"{text} {part.set_aside('.old').name}", warning=True))
+
+
+def _answers(sources: Sources, request: FetchRequest, listener: Listener) -> list[Probe]:
+    answers: list[Probe] = []
+    failures: list[IlsvrcError] = []
+    for url in sources.urls:
+        try:
+            answers.append(probe(url, request.credentials, min(_ANSWER, request.limits.patience)))
+        except IlsvrcError as error:
+            failures.append(error)
+    if failures and not answers and not sources.torrent:
+        raise failures[0]
+    for failure in failures:
+        listener(Note(f"left out: {failure}", warning=True))
+    if not answers and not sources.torrent:
+        raise ArchiveError(Code.MISSING_FILE, "no source is left", sources.name)
+    return answers

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ilsvrc.archive.source import Fingerprint
 from ilsvrc.archive.expected import SUMS_FILES, Expected, listed_digest
-from ilsvrc.archive.verified import record, recorded
+from ilsvrc.archive.sidecar import record, recorded
+from ilsvrc.archive.source import Fingerprint
 from ilsvrc.errors import ArchiveError
 from ilsvrc.events import Advanced, Finished, Listener, Started
 from ilsvrc.facts import Digest, known_by_size, official

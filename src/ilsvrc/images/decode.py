@@ -11,8 +11,8 @@ import numpy.typing as npt
 import simplejpeg
 from PIL import Image
 
-from ilsvrc.images.inspect import components
 from ilsvrc.errors import UsageError
+from ilsvrc.images.inspect import components
 
 CMYK = 4
 """Colour components of a CMYK JPEG."""

@@ -13,9 +13,8 @@ import numpy.typing as npt
 from ilsvrc.errors import UsageError
 from ilsvrc.facts import LabelScheme, schemes
 from ilsvrc.facts.names import true_labels
-from ilsvrc.labels.evidence import Evidence, Outcome, weigh
+from ilsvrc.labels.evidence import Evidence, Outcome, weigh, wilson
 from ilsvrc.labels.outputs import TOP, Outputs, outputs_of
-from ilsvrc.labels.statistics import wilson
 
 SIZES = {
     10450: "the ImageNet-21k-P subset of the winter 2021 release",

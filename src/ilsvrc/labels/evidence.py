@@ -13,12 +13,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
-from math import floor, log
+from functools import lru_cache
+from math import exp, floor, fsum, lgamma, log, log1p, sqrt
 
 import numpy as np
 import numpy.typing as npt
-
-from ilsvrc.labels.statistics import binomial_tail, wilson
 
 COINCIDENCE = 0.02
 """Accuracy that a wrong labelling may reach: 12 of 1000 classes are alike in index and lexicographic."""
@@ -115,3 +114,38 @@ def _images(classes: float) -> int:
     """Return how many random images are expected to show so many of the 1000 classes."""
     seen = min(classes, _CLASSES - 0.5) / _CLASSES
     return round(log(1 - seen) / log(1 - 1 / _CLASSES))
+
+
+def wilson(hits: float, trials: float, z: float) -> tuple[float, float]:
+    """Return the Wilson score interval of a proportion (E. B. Wilson, 1927).
+
+    Parameters
+    ----------
+    hits, trials
+        So many of so many, `trials` above 0.
+    z
+        Width in standard deviations: 1.96 for 95 %, 2.576 for 99 %.
+
+    >>> [round(bound, 3) for bound in wilson(40, 50, 1.96)]
+    [0.67, 0.888]
+    """
+    share = hits / trials
+    centre = share + z * z / (2 * trials)
+    half = z * sqrt(share * (1 - share) / trials + (z / (2 * trials)) ** 2)
+    scale = 1 + z * z / trials
+    return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
+
+
+@lru_cache(maxsize=65_536)
+def binomial_tail(hits: int, trials: int, chance: float) -> float:
+    """Return the exact probability of at least so many hits in so many trials, each with a chance between 0 and 1.
+
+    >>> round(binomial_tail(13, 13, 0.5) * 2**13, 9)
+    1.0
+    """
+    ways = lgamma(trials + 1)
+    terms = (
+        exp(ways - lgamma(k + 1) - lgamma(trials - k + 1) + k * log(chance) + (trials - k) * log1p(-chance))
+        for k in range(hits, trials + 1)
+    )
+    return min(1.0, fsum(terms))

@@ -2,28 +2,213 @@
 
 from __future__ import annotations
 
+import json
+import os
 import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from functools import cached_property
 from pathlib import Path
 
-from ilsvrc.archive import verified
+import numpy as np
+
 from ilsvrc.archive.expected import SUMS_FILES, Expected, expected
-from ilsvrc.archive.verified import Verified
-from ilsvrc.tree.manifest import metadata_of, read_manifest
-from ilsvrc.errors import ArchiveError, DamageError, UsageError
+from ilsvrc.archive.sidecar import Verified, recorded
+from ilsvrc.errors import ArchiveError, DamageError, MachineError, UsageError
 from ilsvrc.events import Listener, Note
 from ilsvrc.files import OWN_FOLDER, sync_filesystem
 from ilsvrc.issues import Code, Issue
-from ilsvrc.run.engine import default_jobs, process_engine
+from ilsvrc.prepare.report import SplitReport, published_report, split_report
+from ilsvrc.run.engine import default_jobs, process_engine, refuse_jobs
 from ilsvrc.run.journal import Journal
-from ilsvrc.pipeline.options import PrepareOptions
+from ilsvrc.run.loop import Machinery, run
 from ilsvrc.run.plan import Plan
 from ilsvrc.run.proof import HashingProof, NoProof, Proof
-from ilsvrc.prepare.report import SplitReport, published_report, split_report
-from ilsvrc.run.loop import Machinery, run
-from ilsvrc.pipeline.state import State, provenance, refuse_state, state_of
-from ilsvrc.sinks.folder import FolderSink
+from ilsvrc.sinks.folder import FolderSink, class_index_json
+from ilsvrc.tree.layout import refuse_collisions
+from ilsvrc.tree.manifest import metadata_of, read_manifest
+
+VERIFY = ("md5", "sha256", "none")
+SOURCE = ("keep", "delete")
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareOptions:
+    """How to prepare.
+
+    splits : which of train, val and test, where their archives are there
+    layout : wnid, index, padded, flat, or a template
+    classes : wnids, indices or words; None for all
+    verify : md5, sha256 or none
+    source : keep the archives, or delete each once its split is durable and checked
+    jobs : processes; None for one a processor
+    restart : throw away an unfinished run that was made with other settings
+    val_labels : file with the labels of validation images, in any form; None for the packaged truth
+    trust_val_labels : take that file at its word where it disagrees with the truth
+    """
+
+    splits: tuple[str, ...] = ("train", "val")
+    layout: str = "wnid"
+    classes: tuple[str, ...] | None = None
+    verify: str = "md5"
+    source: str = "keep"
+    jobs: int | None = None
+    restart: bool = False
+    val_labels: Path | str | None = None
+    trust_val_labels: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "splits", tuple(dict.fromkeys(self.splits)))
+        for name, allowed in (("verify", VERIFY), ("source", SOURCE)):
+            if getattr(self, name) not in allowed:
+                raise UsageError(f"{name} can't be {getattr(self, name)!r}", hint=f"use one of {', '.join(allowed)}")
+        if not set(self.splits) <= {"train", "val", "test"} or not self.splits:
+            raise UsageError(f"there is no split {', '.join(self.splits)!r}", hint="use train, val or test")
+        refuse_jobs(self.jobs)
+        if self.source == "delete" and (self.verify == "none" or self.classes):
+            hint = "archives are deleted only after all of them was verified and unpacked: leave out the other option"
+            raise UsageError("source='delete' does not go with verify='none' or with some classes only", hint=hint)
+
+
+OVERHEAD = 300
+"""Bytes for an image in manifests and lists, with room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Space on a file system.
+
+    bytes : free for this user
+    inodes : free for this user, or None where the file system does not count them
+    block : bytes of its smallest piece
+    """
+
+    bytes: int
+    inodes: int | None
+    block: int
+
+    @classmethod
+    def of(cls, folder: Path) -> Room:
+        """Return the room on the file system of a folder, or of its nearest parent that exists."""
+        while not folder.exists():
+            folder = folder.parent
+        found = os.statvfs(folder)
+        return cls(found.f_bavail * found.f_frsize, found.f_favail if found.f_files else None, found.f_frsize)
+
+
+def needed(plan: Plan, done: Iterable[str], block: int) -> tuple[int, int]:
+    """Return the bytes and inodes that the units of a plan not yet done will take, in whole blocks."""
+    skip = set(done)
+    ranges = [plan.catalog.rows[unit.start : unit.stop] for unit in plan.units if unit.id not in skip]
+    rows = np.concatenate(ranges) if ranges else np.empty(0, np.int64)
+    sizes = plan.index.sizes[rows]
+    folders = len({ref.key.rpartition("/")[0] for ref in plan.catalog.refs()})
+    return int((-(-sizes // block) * block).sum()) + OVERHEAD * len(sizes), len(sizes) + folders + len(plan.units)
+
+
+def refuse_full(plans: Sequence[tuple[Plan, set[str]]], target: Path, room: Room) -> None:
+    """Refuse to begin what the target's file system has no room for.
+
+    Raises
+    ------
+    MachineError
+        Saying what is needed and what there is.
+    """
+    needs = [needed(plan, done, room.block) for plan, done in plans]
+    size, inodes = sum(n[0] for n in needs), sum(n[1] for n in needs)
+    if size > room.bytes:
+        detail = f"{target} needs {size:,} bytes and its file system has {room.bytes:,} free"
+        raise MachineError(detail, hint="free some space, or choose another folder; nothing was written")
+    if room.inodes is not None and inodes > room.inodes:
+        detail = f"{target} needs {inodes:,} inodes (files and folders) and its file system has {room.inodes:,} free"
+        raise MachineError(detail, hint="choose a file system with more inodes; nothing was written")
+
+
+def refuse_twins(plan: Plan) -> None:
+    """Refuse a layout under which two images of a plan would get one path."""
+    refuse_collisions(plan.wanted.layout, (ref.key for ref in plan.catalog.refs()))
+
+
+class State(Enum):
+    """Where a split stands."""
+
+    FRESH = auto()
+    """Nothing is there."""
+    UNFINISHED = auto()
+    """An interrupted run of this very plan: go on."""
+    STALE = auto()
+    """An interrupted run with these settings, from an archive that has changed since: its work can't be trusted."""
+    OTHER = auto()
+    """An interrupted run with other settings."""
+    PUBLISHED = auto()
+    """The split is there, whole, made from this archive with these settings."""
+    OCCUPIED = auto()
+    """Something else has the split's name."""
+    OCCUPIED_LIST = auto()
+    """Something else has the name of a list that goes beside the split."""
+
+
+def provenance(plan: Plan) -> tuple[tuple[str, str], ...]:
+    """Return what the manifest of a split says of its making, by which a later run knows it again."""
+    return (
+        ("archive", plan.source.path.name),
+        ("index", plan.index.fingerprint),
+        ("settings", json.dumps(plan.settings, sort_keys=True)),
+    )
+
+
+def state_of(plan: Plan, sink: FolderSink, journal: Journal) -> State:
+    """Return where the split of a plan stands in a target."""
+    if os.path.lexists(sink.root / plan.split):
+        return State.PUBLISHED if _made_by(plan, sink) else State.OCCUPIED
+    begun = journal.plans(plan.split)
+    if not begun or not (sink.staging / plan.split).exists():
+        return State.FRESH if _lists_are_ours(plan, sink) else State.OCCUPIED_LIST
+    if begun[-1]["plan"] == plan.digest:
+        return State.UNFINISHED
+    same_settings = all(begun[-1].get(key) == value for key, value in plan.settings.items())
+    return State.STALE if same_settings else State.OTHER
+
+
+def refuse_state(state: State, plan: Plan, sink: FolderSink) -> None:
+    """Refuse to touch what this plan has no business with.
+
+    Raises
+    ------
+    UsageError
+        Saying what is there and what to do.
+    """
+    if state is State.OCCUPIED:
+        detail = (
+            f"{sink.root / plan.split} exists, and no manifest says that it was made from this archive, so laid out"
+        )
+        raise UsageError(detail, hint="choose another folder, or move it away; nothing was changed")
+    if state is State.OCCUPIED_LIST:
+        detail = f"{sink.root} has a {sink.labels.name} or {sink.classes.name} that ilsvrc did not write"
+        raise UsageError(detail, hint="choose another folder, or move it away; nothing was changed")
+    if state is State.OTHER:
+        detail = f"{sink.root} holds an unfinished {plan.split} with other settings"
+        hint = "run it again with the settings it was begun with, or add --restart to throw its work away"
+        raise UsageError(detail, hint=hint)
+
+
+def _made_by(plan: Plan, sink: FolderSink) -> bool:
+    """Whether the split's manifest says that it was made by this plan, whatever was proved of the archive then."""
+    try:
+        return dict(provenance(plan)).items() <= metadata_of(read_manifest(sink.manifest)).items()
+    except (OSError, ValueError):
+        return False
+
+
+def _lists_are_ours(plan: Plan, sink: FolderSink) -> bool:
+    """Whether the lists beside the split are not there, or an interrupted run of this plan wrote them."""
+    if (
+        os.path.lexists(sink.classes)
+        and sink.classes.read_text(encoding="utf-8", errors="replace") != class_index_json()
+    ):
+        return False
+    return not os.path.lexists(sink.labels) or _made_by(plan, sink)
 
 
 @dataclass(frozen=True)
@@ -59,7 +244,7 @@ class SplitWork:
     @cached_property
     def proved_before(self) -> Verified | None:
         """What was proved of the archive before, by the algorithm asked for."""
-        proved = verified.recorded(self.plan.source.path) if self.options.verify != "none" else None
+        proved = recorded(self.plan.source.path) if self.options.verify != "none" else None
         return proved if proved and proved.digest.startswith(f"{self.options.verify}:") else None
 
     @cached_property

@@ -9,25 +9,22 @@ from pathlib import Path
 from typing import Any
 
 from ilsvrc import facts
-from ilsvrc.archive.find import find_archives
-from ilsvrc.archive.source import FileSource
-from ilsvrc.archive.sidecar import open_index
 from ilsvrc.archive.expected import SUMS_FILES, expected
-from ilsvrc.readers.units import Wanted
-from ilsvrc.tree.counts import count_issues, counts_of, expectation
-from ilsvrc.tree.layout import TEMPLATES, Layout
-from ilsvrc.dataset.selection import select_classes
+from ilsvrc.archive.find import find_archives
+from ilsvrc.archive.sidecar import open_index
+from ilsvrc.archive.source import FileSource
 from ilsvrc.errors import DamageError, MissingExtraError, UsageError
 from ilsvrc.events import Listener, Note, silent
 from ilsvrc.fetch.part import unfinished
 from ilsvrc.files import OWN_FOLDER, locked, remove_leftovers, write_text
 from ilsvrc.labels.verify import read_val_labels
-from ilsvrc.pipeline.options import PrepareOptions
-from ilsvrc.run.plan import Plan
-from ilsvrc.pipeline.preflight import Room, refuse_full, refuse_twins
+from ilsvrc.prepare.decision import PrepareOptions, Room, SplitWork, State, refuse_full, refuse_twins
 from ilsvrc.prepare.report import PrepareReport
-from ilsvrc.prepare.decision import SplitWork
-from ilsvrc.pipeline.state import State
+from ilsvrc.readers.subset import select_classes
+from ilsvrc.readers.units import Wanted
+from ilsvrc.run.plan import Plan
+from ilsvrc.tree.counts import count_issues, counts_of, expectation
+from ilsvrc.tree.layout import TEMPLATES, Layout
 
 
 def prepare(

@@ -9,10 +9,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ilsvrc.tree.manifest import metadata_of
 from ilsvrc.issues import Issue, damage
-from ilsvrc.run.plan import Plan
 from ilsvrc.run.loop import Result
+from ilsvrc.run.plan import Plan
+from ilsvrc.tree.manifest import metadata_of
 
 
 @dataclass(frozen=True, slots=True)

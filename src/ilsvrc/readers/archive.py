@@ -8,12 +8,11 @@ import pyarrow as pa
 import xxhash
 
 from ilsvrc import facts
-from ilsvrc.archive.digests import Digests, stored_digests
+from ilsvrc.archive.sidecar import Digests, open_index, stored_digests
 from ilsvrc.archive.source import FileSource
-from ilsvrc.archive.sidecar import open_index
-from ilsvrc.readers.reader import Rows
 from ilsvrc.errors import ArchiveError, UsageError
 from ilsvrc.issues import Code
+from ilsvrc.readers.reader import Rows
 
 Int = npt.NDArray[np.int64]
 

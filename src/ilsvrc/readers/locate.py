@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from ilsvrc.archive.find import find_archives
-from ilsvrc.archive.source import FileSource
 from ilsvrc.archive.sidecar import open_index
+from ilsvrc.archive.source import FileSource
+from ilsvrc.errors import UsageError
 from ilsvrc.readers.archive import ArchiveReader
 from ilsvrc.readers.reader import Reader
-from ilsvrc.tree.scan import SPLIT_FOLDERS, find_splits
 from ilsvrc.readers.tree import open_tree
-from ilsvrc.errors import UsageError
+from ilsvrc.tree.scan import SPLIT_FOLDERS, find_splits
 
 
 def open_reader(root: Path | str, split: str, *, verify: bool = False) -> Reader:

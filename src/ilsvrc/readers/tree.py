@@ -11,14 +11,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from ilsvrc.archive.columns import numbers, one_chunk
+from ilsvrc.archive.index import numbers, one_chunk
 from ilsvrc.archive.source import Fingerprint
-from ilsvrc.tree.manifest import read_manifest
-from ilsvrc.readers.reader import Rows
-from ilsvrc.tree.scan import Tree, survey
 from ilsvrc.errors import DamageError, UsageError
 from ilsvrc.files import OWN_FOLDER
 from ilsvrc.issues import Code, Issue
+from ilsvrc.readers.reader import Rows
+from ilsvrc.tree.manifest import read_manifest
+from ilsvrc.tree.scan import Tree, survey
 
 _FOLDERS = r"^.*/"
 

@@ -13,8 +13,8 @@ import numpy.typing as npt
 from ilsvrc.archive.index import Index, Member
 from ilsvrc.archive.names import NO_LABEL
 from ilsvrc.archive.source import FileSource
-from ilsvrc.tree.layout import Layout
 from ilsvrc.facts.names import val_number
+from ilsvrc.tree.layout import Layout
 
 VAL_UNIT = 64 << 20
 """Bytes of images in a unit of a flat archive, about."""

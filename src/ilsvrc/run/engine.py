@@ -12,7 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import connection, forkserver
 from typing import Protocol, TypeVar
 
-from ilsvrc.errors import MachineError
+from ilsvrc.errors import MachineError, UsageError
 from ilsvrc.sinks.base import Receipt
 
 
@@ -92,6 +92,12 @@ def process_engine(jobs: int) -> Engine:
 def default_jobs() -> int:
     """Return the number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def refuse_jobs(jobs: int | None) -> None:
+    """Refuse a number of processes that can't do anything."""
+    if jobs is not None and jobs < 1:
+        raise UsageError(f"{jobs} jobs can't do anything", hint="give 1 or more")
 
 
 def _fill(

@@ -7,16 +7,15 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ilsvrc.archive.sidecar import Verified
 from ilsvrc.archive.source import FileSource, FileState, Fingerprint
-from ilsvrc.archive.verified import Verified
-from ilsvrc.readers.units import Sample, Unit, Wanted
-from ilsvrc.images.inspect import examine, glance
 from ilsvrc.errors import IlsvrcError, MachineError
 from ilsvrc.events import Advanced, Finished, Listener, Started, silent
+from ilsvrc.images.inspect import examine, glance
 from ilsvrc.issues import Issue
-from ilsvrc.pipeline.commit import Committer
+from ilsvrc.readers.units import Sample, Unit, Wanted
 from ilsvrc.run.engine import Engine
-from ilsvrc.run.journal import Journal
+from ilsvrc.run.journal import Committer, Journal
 from ilsvrc.run.plan import Plan, catalog_of
 from ilsvrc.run.proof import Proof
 from ilsvrc.sinks.base import Receipt, Sink

@@ -9,8 +9,8 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 from ilsvrc.archive.index import Index
-from ilsvrc.archive.source import ByteSource, FileSource, FileState, Fingerprint
 from ilsvrc.archive.sidecar import open_index
+from ilsvrc.archive.source import ByteSource, FileSource, FileState, Fingerprint
 from ilsvrc.readers.units import Catalog, Unit, Wanted
 
 

@@ -9,15 +9,14 @@ from collections.abc import Generator, Iterable
 from typing import Protocol
 
 from ilsvrc import facts
-from ilsvrc.archive import verified
-from ilsvrc.archive.source import FileSource, FileState
 from ilsvrc.archive.expected import Expected
-from ilsvrc.archive.verified import Verified
-from ilsvrc.readers.units import Unit
+from ilsvrc.archive.sidecar import Verified, record
+from ilsvrc.archive.source import FileSource, FileState
 from ilsvrc.errors import ArchiveError
 from ilsvrc.events import Advanced, Finished, Listener, Started, silent
 from ilsvrc.facts import Digest
 from ilsvrc.issues import Code
+from ilsvrc.readers.units import Unit
 
 CHUNK = 8 << 20
 """Bytes hashed at a time."""
@@ -101,7 +100,7 @@ class HashingProof:
         if found != self._expected.digest:
             raise wrong_digest(self._source, found, self._expected)
         self._source.refuse_replaced(self._state)
-        return verified.record(self._source.path, found, self._expected.against, self._source.fingerprint)
+        return record(self._source.path, found, self._expected.against, self._source.fingerprint)
 
     @property
     def _stage(self) -> str:

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ilsvrc.archive.verified import Verified
-from ilsvrc.readers.units import Sample, Unit
+from ilsvrc.archive.sidecar import Verified
 from ilsvrc.errors import IlsvrcError
 from ilsvrc.issues import Issue
+from ilsvrc.readers.units import Sample, Unit
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,8 @@ from pathlib import Path
 import numpy as np
 import xxhash
 
-from ilsvrc.archive.digests import WIDTH, store_digests
+from ilsvrc.archive.sidecar import WIDTH, Verified, open_index, store_digests
 from ilsvrc.archive.source import FileSource
-from ilsvrc.archive.sidecar import open_index
-from ilsvrc.archive.verified import Verified
 from ilsvrc.readers.units import Sample, Unit
 from ilsvrc.sinks.base import Receipt
 

@@ -13,11 +13,11 @@ import pyarrow as pa
 import xxhash
 
 from ilsvrc import facts
-from ilsvrc.archive.verified import Verified
-from ilsvrc.readers.units import Sample, Unit
-from ilsvrc.tree.manifest import Row, merged, read_manifest, table_of, write_labels, write_manifest
+from ilsvrc.archive.sidecar import Verified
 from ilsvrc.files import OWN_FOLDER, sync_filesystem, sync_path, write_text, written_whole
+from ilsvrc.readers.units import Sample, Unit
 from ilsvrc.sinks.base import Output, Receipt
+from ilsvrc.tree.manifest import Row, merged, read_manifest, table_of, write_labels, write_manifest
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ilsvrc.archive.verified import Verified
+from ilsvrc.archive.sidecar import Verified
 from ilsvrc.readers.units import Sample, Unit
 from ilsvrc.sinks.base import Receipt
 

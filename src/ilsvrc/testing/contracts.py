@@ -16,10 +16,10 @@ from typing import Any
 
 from ilsvrc.archive.index import Member
 from ilsvrc.archive.source import ByteSource
-from ilsvrc.readers.units import Sample, SampleRef, Unit
-from ilsvrc.readers.reader import Reader
 from ilsvrc.errors import DataError
 from ilsvrc.issues import Code
+from ilsvrc.readers.reader import Reader
+from ilsvrc.readers.units import Sample, SampleRef, Unit
 from ilsvrc.run.engine import Engine
 from ilsvrc.run.proof import Proof
 from ilsvrc.sinks.base import Receipt, Sink

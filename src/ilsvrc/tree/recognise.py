@@ -11,10 +11,10 @@ import xxhash
 
 from ilsvrc import facts
 from ilsvrc.archive.names import NO_LABEL
-from ilsvrc.tree.scan import Tree
 from ilsvrc.facts import LabelScheme, scheme, schemes
 from ilsvrc.files import printable
 from ilsvrc.issues import Code, Issue
+from ilsvrc.tree.scan import Tree
 
 UNKNOWN = "unknown"
 MOST = 0.9

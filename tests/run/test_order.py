@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from ilsvrc import facts
-from ilsvrc.archive.open import index
+from ilsvrc.archive.find import index
+from ilsvrc.prepare.decision import PrepareOptions
+from ilsvrc.prepare.prepare import prepare
 from ilsvrc.tree.recognise import folder_order
 from ilsvrc.tree.scan import survey
-from ilsvrc.pipeline.options import PrepareOptions
-from ilsvrc.prepare.prepare import prepare
 from tests.oracles import torchvision_datasets
 
 
