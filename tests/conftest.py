@@ -9,6 +9,7 @@ import pytest
 from hypothesis import settings
 
 from ilsvrc.testing.mini import MiniSpec, write_mini
+from tests.oracles import unpack
 
 settings.register_profile("ilsvrc", deadline=None)  # a busy machine is no fault of the code
 settings.load_profile("ilsvrc")
@@ -31,6 +32,18 @@ def thousand(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("thousand")
     write_mini(folder, THOUSAND)
     return folder
+
+
+@pytest.fixture(scope="session")
+def tree(mini: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The six classes unpacked; read it, don't change it."""
+    return unpack(mini, tmp_path_factory.mktemp("tree"))
+
+
+@pytest.fixture(scope="session")
+def thousand_tree(thousand: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The 1000 classes unpacked; read it, don't change it."""
+    return unpack(thousand, tmp_path_factory.mktemp("thousand-tree"))
 
 
 @pytest.fixture(scope="session")

@@ -5,10 +5,14 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import tarfile
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+
+from ilsvrc import facts
 
 REQUIRED_IN_CI = ("torch", "torchvision", "timm")
 """What the continuous integration installs of those that `package` gives."""
@@ -54,3 +58,25 @@ def declare_operators() -> None:
 
 
 _KEPT: list[object] = []
+
+
+def unpack(archives: Path, target: Path) -> Path:
+    """Unpack train and val into folders named by wnid, as torchvision's ImageFolder wants them."""
+    with tarfile.open(archives / facts.TRAIN) as outer:
+        for inner in outer:
+            with tarfile.open(fileobj=outer.extractfile(inner)) as archive:
+                _unpack(archive, target / "train", lambda name: name.partition("_")[0])
+    wnids = facts.classes().wnids
+    with tarfile.open(archives / facts.VAL) as archive:
+        _unpack(archive, target / "val", lambda name: wnids[facts.val_labels()[int(name[15:23]) - 1]])
+    return target
+
+
+def _unpack(archive: tarfile.TarFile, folder: Path, wnid: object) -> None:
+    assert callable(wnid)
+    for member in archive:
+        file = archive.extractfile(member)
+        assert file is not None
+        path = folder / wnid(member.name) / member.name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(file.read())

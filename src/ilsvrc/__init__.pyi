@@ -1,6 +1,6 @@
 from . import facts, fetch, testing
-from .archive.find import index
 from .archive.index import Index, Member
+from .archive.sidecar import index
 from .check.check import CheckOptions, check
 from .check.report import CheckReport, PartReport
 from .dataset.imagenet import ImageNet

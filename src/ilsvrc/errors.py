@@ -17,8 +17,9 @@ An error says what is wrong and where; its `hint` says what to do.
 
 from __future__ import annotations
 
+import contextlib
 import errno
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ilsvrc.issues import Code, Issue
@@ -33,6 +34,8 @@ class IlsvrcError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+        if hint:
+            self.add_note(f"hint: {hint}")
 
     def __str__(self) -> str:
         return self.message
@@ -127,13 +130,36 @@ class MachineError(IlsvrcError):
 
 
 _HINTS = {
-    errno.ENOSPC: "free some space and run the same command again: it goes on where it stopped",
-    errno.EDQUOT: "free some of your quota and run the same command again: it goes on where it stopped",
+    errno.ENOSPC: "free some space and run the same command again: it resumes where it stopped",
+    errno.EDQUOT: "free some of your quota and run the same command again: it resumes where it stopped",
     errno.EACCES: "change the permissions, or choose another folder",
     errno.EPERM: "change the permissions, or choose another folder",
     errno.EROFS: "choose a folder that can be written",
     errno.EIO: "the disk reports an error: look at the system's log before you trust it with anything",
 }
+
+
+@contextlib.contextmanager
+def system_errors(where: Path | str = "") -> Iterator[None]:
+    """Turn what the system refuses into MachineError: every public verb wears it, as a decorator or around a block.
+
+    Raises
+    ------
+    MachineError
+        For an OSError, for want of memory, or for a thread that can't be started.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise MachineError.of(error, where) from error
+    except MemoryError as error:
+        hint = "try fewer --jobs, or a machine with more memory; the same command resumes"
+        raise MachineError("there is not enough memory", hint=hint) from error
+    except RuntimeError as error:
+        if "can't start new thread" not in str(error):
+            raise
+        hint = "raise the limit on processes (ulimit -u), or try fewer --jobs; the same command resumes"
+        raise MachineError("the system refuses another thread", hint=hint) from error
 
 
 class MissingExtraError(MachineError):

@@ -1,14 +1,20 @@
-"""Files that are whole or absent, locks between processes, and hints to the system."""
+"""Files that are whole or absent, locks between processes, and hints to the system.
+
+What ilsvrc keeps for itself may lie where others can write. So no link is followed from `.ilsvrc` on, and what is no
+regular file there is refused before it is read or written.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import fcntl
 import os
 import re
-import sys
-from collections.abc import Iterator
+import secrets
+import stat
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ilsvrc.errors import MachineError
@@ -17,12 +23,82 @@ OWN_FOLDER = ".ilsvrc"
 """What ilsvrc keeps for itself, beside archives and in prepared trees."""
 
 
+def open_own(path: Path, flags: int, mode: int = 0o666) -> int:
+    """Open a regular file of ours and return its descriptor; no link at or below `.ilsvrc` is followed.
+
+    Raises
+    ------
+    FileNotFoundError
+        If it is not there and `flags` do not create it.
+    MachineError
+        If a link, a folder, a pipe or a device has its place.
+    """
+    try:
+        with _own_parent(path) as parent:
+            fd = os.open(path.name, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, mode, dir_fd=parent)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.EMLINK):
+            raise _not_ours(path) from None
+        raise OSError(error.errno, error.strerror, str(path)) from None
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise _not_ours(path)
+    return fd
+
+
+def read_own(path: Path) -> str:
+    """Return the text of a file of ours; bytes that are no text become replacement characters.
+
+    Raises
+    ------
+    FileNotFoundError
+        If it is not there.
+    MachineError
+        If something else than a regular file has its place.
+    """
+    with open(open_own(path, os.O_RDONLY), encoding="utf-8", errors="replace") as file:
+        return file.read()
+
+
+def make_own_folder(path: Path) -> Path:
+    """Create `.ilsvrc`, or a folder below it, where it is not there; return its path.
+
+    Raises
+    ------
+    MachineError
+        If a link or a file has the place of one of the folders.
+    """
+    for folder in _own_folders(path):
+        folder.mkdir(parents=True, exist_ok=True) if not os.path.lexists(folder) else None
+        refuse_foreign_folder(folder)
+    return path
+
+
+def refuse_foreign_folder(path: Path) -> None:
+    """Refuse a link or a file that has the place of a folder of ours.
+
+    Raises
+    ------
+    MachineError
+        Naming it; what is not there is no fault.
+    """
+    if os.path.lexists(path) and not stat.S_ISDIR(path.lstat().st_mode):
+        hint = f"see what it is and move it away: ls -l {path}; nothing was changed"
+        raise MachineError(f"{path} is not a folder of ilsvrc's own", hint=hint)
+
+
 @contextlib.contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """Yield a path beside `path` to write to; it takes the name, durably, once the block ends without error."""
+    """Yield a path beside `path` to write to; it takes the name, durably, once the block ends without error.
+
+    Any number of threads and processes may write one `path` at once: the last one to end wins.
+    """
+    if OWN_FOLDER in path.parts:
+        make_own_folder(path.parent)
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    beside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
     try:
+        os.close(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666))
         yield beside
         sync_path(beside)
         beside.replace(path)
@@ -31,6 +107,53 @@ def written_whole(path: Path) -> Iterator[Path]:
         raise named(error, path) from None
     finally:
         beside.unlink(missing_ok=True)
+
+
+def rename_new(source: Path, target: Path) -> None:
+    """Rename a file or folder to a name that is free; nothing is ever replaced.
+
+    Raises
+    ------
+    FileExistsError
+        If `target` exists by now.
+    """
+    number = _rename_exclusively(source, target)
+    if number in _NO_EXCLUSIVE_RENAME:
+        _rename_by_claim(source, target)
+    elif number:
+        raise OSError(number, os.strerror(number), str(target if number == errno.EEXIST else source))
+
+
+class Filesystems:
+    """The file systems that hold some folders, to be synced: opened before anything is written there.
+
+    The kernel reports a failed write-back once to every descriptor that was open when it failed. A descriptor that is
+    opened after another program's sync has seen the error learns nothing of it (Documentation/filesystems/vfs.rst,
+    errseq). So one descriptor for each file system is kept from before the first write to the end.
+    """
+
+    def __init__(self, folders: Iterable[Path]) -> None:
+        self._folders: dict[int, tuple[int, Path]] = {}
+        for folder in folders:
+            device = folder.stat().st_dev
+            if device not in self._folders:
+                self._folders[device] = os.open(folder, os.O_RDONLY | os.O_CLOEXEC), folder
+
+    def sync(self) -> None:
+        """Make all that was written to them survive a power cut.
+
+        Raises
+        ------
+        OSError
+            If any write to them failed since they were opened.
+        """
+        for fd, folder in self._folders.values():
+            _syncfs(fd, folder)
+
+    def close(self) -> None:
+        """Close them."""
+        while self._folders:
+            os.close(self._folders.popitem()[1][0])
 
 
 def will_need(fd: int, offset: int, length: int) -> None:
@@ -49,11 +172,14 @@ def let_go(fd: int, offset: int, length: int) -> None:
 
 
 def remove_leftovers(*folders: Path) -> None:
-    """Remove what a killed `written_whole` left in these folders; call it under the lock that guards them."""
+    """Remove what a killed `written_whole` left in these folders; what a living process writes is left alone."""
     for folder in folders:
         for leftover in folder.glob(".*.part"):
-            if _LEFTOVER.fullmatch(leftover.name):
-                leftover.unlink()
+            match = _LEFTOVER.fullmatch(leftover.name)
+            of_a_tree = match and match["stem"] in _STEMS
+            if match and (of_a_tree or folder.name == OWN_FOLDER) and not _lives(int(match["pid"])):
+                with contextlib.suppress(OSError):
+                    leftover.unlink()
 
 
 def printable(name: str) -> str:
@@ -67,7 +193,9 @@ def named(error: OSError, path: Path) -> OSError:
 
 
 _TAKES_HINTS = hasattr(os, "posix_fadvise")  # macOS takes none
-_LEFTOVER = re.compile(r"\.(?:train|val|test|classes|report|journal)\.\w+\.\d+\.part")
+_LEFTOVER = re.compile(r"\.(?P<stem>[^.]+)\..*?(?P<pid>\d+)(?:\.[0-9a-f]{8})?\.part")
+_STEMS = ("train", "val", "test", "classes", "report", "journal")
+_NO_EXCLUSIVE_RENAME = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -88,18 +216,12 @@ def sync_path(path: Path) -> None:
 def sync_filesystem(folder: Path) -> None:
     """Make all that was written to the file system of a folder survive a power cut.
 
-    One call for thousands of small files: `fsync` of each would cost a journal commit a file. Where the C library
+    One call for thousands of small files: `fsync` of each would cost a journal commit per file. Where the C library
     has no `syncfs` (macOS), every file system is synced.
     """
-    syncfs = getattr(_LIBC, "syncfs", None)
-    if syncfs is None:
-        os.sync()
-        return
-    fd = os.open(folder, os.O_RDONLY)
+    fd = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        if syncfs(fd) != 0:
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number), str(folder))
+        _syncfs(fd, folder)
     finally:
         os.close(fd)
 
@@ -113,8 +235,8 @@ def locked(path: Path, *, what: str = "", wait: bool = True) -> Iterator[None]:
     MachineError
         If another process holds it and `wait` is false; `what` says what is being locked.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+", encoding="ascii") as file:
+    make_own_folder(path.parent) if OWN_FOLDER in path.parts else path.parent.mkdir(parents=True, exist_ok=True)
+    with open(open_own(path, os.O_RDWR | os.O_CREAT | os.O_APPEND), "a+", encoding="ascii", errors="replace") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
@@ -128,4 +250,79 @@ def locked(path: Path, *, what: str = "", wait: bool = True) -> Iterator[None]:
         yield
 
 
-_LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform != "win32" else None
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+@contextlib.contextmanager
+def _own_parent(path: Path) -> Iterator[int]:
+    """Yield a descriptor of the folder of a path, reached without following a link from `.ilsvrc` on."""
+    own = _own_folders(path.parent)
+    start = own[0].parent if own else path.parent
+    fd = os.open(start, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for folder in own:
+            try:
+                inner = os.open(folder.name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
+            except OSError as error:
+                if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.EMLINK):
+                    refuse_foreign_folder(folder)
+                raise
+            os.close(fd)
+            fd = inner
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _own_folders(folder: Path) -> list[Path]:
+    """Return the folders from the last `.ilsvrc` in a path down to the path itself; none without one."""
+    chain = [folder, *folder.parents]
+    at = next((i for i, part in enumerate(chain) if part.name == OWN_FOLDER), None)
+    return [] if at is None else chain[at::-1]
+
+
+def _not_ours(path: Path) -> MachineError:
+    hint = f"see what it is and move it away: ls -l {path}; nothing was changed"
+    return MachineError(f"{path} is no regular file of ilsvrc's own: a link, a folder or a pipe", hint=hint)
+
+
+def _lives(pid: int) -> bool:
+    """Whether a process other than this one has this number."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return pid != os.getpid()
+
+
+def _syncfs(fd: int, folder: Path) -> None:
+    syncfs = getattr(_LIBC, "syncfs", None)
+    if syncfs is None:
+        os.sync()
+    elif syncfs(fd) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), str(folder))
+
+
+def _rename_exclusively(source: Path, target: Path) -> int:
+    """Rename by the system's own call for it; return 0, or the number of the error."""
+    paths = os.fsencode(source), os.fsencode(target)
+    if hasattr(_LIBC, "renameat2"):  # Linux; AT_FDCWD is -100, RENAME_NOREPLACE 1
+        failed = _LIBC.renameat2(-100, paths[0], -100, paths[1], ctypes.c_uint(1))
+    elif hasattr(_LIBC, "renamex_np"):  # macOS; RENAME_EXCL is 4
+        failed = _LIBC.renamex_np(*paths, ctypes.c_uint(4))
+    else:
+        return errno.ENOSYS
+    return ctypes.get_errno() if failed else 0
+
+
+def _rename_by_claim(source: Path, target: Path) -> None:
+    """Claim the name first, where the file system knows no exclusive rename: NFS, and some in user space."""
+    if source.is_dir():
+        target.mkdir()  # fails if the name is taken; an empty folder may then be renamed over
+        source.rename(target)
+    else:
+        os.link(source, target)
+        source.unlink()

@@ -21,7 +21,7 @@ from tests.labels import files
 ROOT = Path(__file__).parents[2]
 PAGES = ["reference/labels.md", "reference/detect.md", "how-to/which-mapping.md"]
 MODULES = [
-    "facts.classes", "facts.schemes", "labels.detect", "facts.names", "labels.query", "labels.statistics",
+    "facts.classes", "facts.schemes", "labels.detect", "facts.names", "labels.query", "labels.evidence",
     "labels.tables",
 ]  # fmt: skip
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ilsvrc import facts
-from ilsvrc.archive.find import index
+from ilsvrc.archive.sidecar import index
 from ilsvrc.prepare.decision import PrepareOptions
 from ilsvrc.prepare.prepare import prepare
 from ilsvrc.tree.recognise import folder_order

@@ -6,11 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ilsvrc import facts
-from ilsvrc.archive.index import Index
-from ilsvrc.archive.sidecar import open_index
-from ilsvrc.archive.source import FileSource
 from ilsvrc.errors import UsageError
-from ilsvrc.events import Listener, silent
 
 DOWNLOADING = (".aria2", ".part", ".crdownload", ".download")
 """Endings of the files that programs keep beside an archive while they fetch it."""
@@ -53,17 +49,3 @@ def _others(source: Path) -> str:
     if tars:
         return f"there is {', '.join(tars)}: give an archive by its path if it has another name"
     return "fetch the archives from image-net.org, or make small ones with `ilsvrc mini`"
-
-
-def index(source: Path | str, listener: Listener = silent) -> list[Index]:
-    """Return the index of every image archive in a folder, or of the one archive that `source` is.
-
-    An index that is not there yet, or does not fit its archive, is built and stored beside the archive.
-
-    Raises
-    ------
-    IlsvrcError
-        UsageError if there is no archive; ArchiveError naming archive, member and byte offset of a fault.
-    """
-    archives = find_archives(Path(source), ("train", "val", "test"))
-    return [open_index(FileSource(archive), listener) for archive in archives]

@@ -13,8 +13,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ilsvrc.archive.build import build_index
+from ilsvrc.archive.find import find_archives
 from ilsvrc.archive.index import FORMAT, Index, load, save
-from ilsvrc.archive.source import ByteSource, Fingerprint
+from ilsvrc.archive.source import ByteSource, FileSource, Fingerprint
 from ilsvrc.errors import MachineError
 from ilsvrc.events import Listener, silent
 from ilsvrc.facts import Digest
@@ -213,3 +214,17 @@ def record(archive: Path, digest: Digest, against: str, state: Fingerprint) -> V
 
 def _record_name(archive: Path) -> str:
     return f"{archive.name}.verified.json"
+
+
+def index(source: Path | str, listener: Listener = silent) -> list[Index]:
+    """Return the index of every image archive in a folder, or of the one archive that `source` is.
+
+    An index that is not there yet, or does not fit its archive, is built and stored beside the archive.
+
+    Raises
+    ------
+    IlsvrcError
+        UsageError if there is no archive; ArchiveError naming archive, member and byte offset of a fault.
+    """
+    archives = find_archives(Path(source), ("train", "val", "test"))
+    return [open_index(FileSource(archive), listener) for archive in archives]

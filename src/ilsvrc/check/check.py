@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ilsvrc.archive.find import find_archives, index
+from ilsvrc.archive.find import find_archives
+from ilsvrc.archive.sidecar import index
 from ilsvrc.check.archive import Depth, check_archive
 from ilsvrc.check.report import CheckReport, PartReport
 from ilsvrc.check.tree import (

@@ -9,8 +9,8 @@ import typer
 from rich.console import Console
 from rich.filesize import decimal
 
-from ilsvrc.archive.find import index as index_archives
 from ilsvrc.archive.index import Index
+from ilsvrc.archive.sidecar import index as index_archives
 from ilsvrc.cli.app import app
 from ilsvrc.cli.output import progress, show
 from ilsvrc.digests import record_digests

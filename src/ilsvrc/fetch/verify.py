@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from ilsvrc.archive.expected import SUMS_FILES, Expected, listed_digest
-from ilsvrc.archive.sidecar import record, recorded
 from ilsvrc.archive.source import Fingerprint
 from ilsvrc.errors import ArchiveError
 from ilsvrc.events import Advanced, Finished, Listener, Started
@@ -41,6 +40,8 @@ def check_size(archive: Path, size: int) -> None:
 
 def confirm(archive: Path, digest: Digest, against: str) -> None:
     """Record that an archive is right, so that nobody hashes it again."""
+    from ilsvrc.archive.sidecar import record  # brings pyarrow, which the start of a fetch can do without
+
     record(archive, digest, against, Fingerprint.of(archive))
 
 
@@ -59,6 +60,8 @@ def hash_file(path: Path, listener: Listener, hasher: PrefixHasher | None = None
 
 def known_digest(archive: Path, wanted: Expected | None, listener: Listener) -> Digest:
     """Return an archive's MD5 from its record where there is one, else by hashing it; a right one is recorded."""
+    from ilsvrc.archive.sidecar import recorded
+
     before = recorded(archive)
     if before and before.digest.startswith("md5:"):
         return Digest("md5", before.digest.removeprefix("md5:"))
