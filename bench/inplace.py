@@ -73,7 +73,7 @@ def unpacked(archive: Path) -> Path:
     """Return the folders of an archive, unpacked at first."""
     target = DATA / f"{archive.parent.name}-tree"
     if not (target / "train").exists():
-        ilsvrc.prepare(archive, target, ilsvrc.PrepareOptions(verify="none"))
+        ilsvrc.prepare(archive, target, verify="none")
     return target / "train"
 
 

@@ -11,7 +11,6 @@ import pytest
 from ilsvrc import facts
 from ilsvrc.check.check import CheckOptions, check
 from ilsvrc.errors import DataError, UsageError
-from ilsvrc.prepare.decision import PrepareOptions
 from ilsvrc.prepare.prepare import prepare
 from ilsvrc.relabel import relabel
 
@@ -20,7 +19,7 @@ module = sys.modules["ilsvrc.relabel"]  # the package's name for it is the funct
 
 @pytest.fixture
 def tree(mini: Path, tmp_path: Path) -> Path:
-    prepare(mini, tmp_path / "tree", PrepareOptions(jobs=1))
+    prepare(mini, tmp_path / "tree", jobs=1)
     return tmp_path / "tree"
 
 
@@ -51,12 +50,12 @@ def test_prepared_tree_becomes_what_prepare_would_have_made(
     tree: Path, mini: Path, tmp_path: Path, layout: str
 ) -> None:
     assert relabel(tree, layout, apply=True).applied
-    prepare(mini, tmp_path / "other", PrepareOptions(layout=layout, jobs=1))
+    prepare(mini, tmp_path / "other", layout=layout, jobs=1)
     assert folders(tree) == folders(tmp_path / "other")
     for split in ("train", "val"):
         assert (tree / f"{split}.txt").read_text() == (tmp_path / f"other/{split}.txt").read_text()
     assert check(tree, CheckOptions(deep=True, jobs=1)).ok
-    again = prepare(mini, tree, PrepareOptions(layout=layout, jobs=1))
+    again = prepare(mini, tree, layout=layout, jobs=1)
     assert [s.seconds for s in again.splits] == [0.0, 0.0], "prepare knows it again"
 
 

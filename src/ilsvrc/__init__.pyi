@@ -22,7 +22,6 @@ from .facts import (
 )
 from .issues import Code, Issue
 from .labels.detect import Detection, detect_scheme
-from .prepare.decision import PrepareOptions
 from .prepare.prepare import prepare
 from .prepare.report import PrepareReport, SplitReport
 from .relabel import Relabelling, relabel
@@ -51,7 +50,6 @@ __all__ = [
     "Member",
     "Note",
     "PartReport",
-    "PrepareOptions",
     "PrepareReport",
     "Relabelling",
     "SplitReport",

@@ -16,6 +16,7 @@ import secrets
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Self
 
 from ilsvrc.errors import MachineError
 
@@ -122,6 +123,76 @@ def rename_new(source: Path, target: Path) -> None:
         _rename_by_claim(source, target)
     elif number:
         raise OSError(number, os.strerror(number), str(target if number == errno.EEXIST else source))
+
+
+class OwnFolder:
+    """Files below a folder of ours, reached by descriptors of their folders, so that no link is ever followed.
+
+    Parameters
+    ----------
+    path
+        The folder; `.ilsvrc` is in its path, and no link at or below that is followed.
+    """
+
+    _MOST = 64  # descriptors kept open: a unit of val has images of up to 1000 classes
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with _own_parent(path / "any") as fd:
+            self._root = os.dup(fd)
+        self._folders: dict[str, int] = {}
+
+    def open(self, key: str, flags: int) -> int:
+        """Open a regular file by its path below the folder; with O_CREAT its folders are made too.
+
+        Raises
+        ------
+        MachineError
+            If a link or something else has the place of a folder or of the file.
+        OSError
+            Whatever else the system says, with the path.
+        """
+        folder, _, name = key.rpartition("/")
+        try:
+            parent = self._folder(folder, create=bool(flags & os.O_CREAT))
+            return os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666, dir_fd=parent)
+        except OSError as error:
+            if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.ENXIO, errno.EMLINK):
+                raise _not_ours(self.path / key) from None
+            raise OSError(error.errno, error.strerror, str(self.path / key)) from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for fd in (self._root, *self._folders.values()):
+            os.close(fd)
+        self._folders.clear()
+
+    def _folder(self, folder: str, *, create: bool) -> int:
+        if folder not in self._folders:
+            if len(self._folders) >= self._MOST:
+                os.close(self._folders.pop(next(iter(self._folders))))
+            self._folders[folder] = self._opened(folder, create=create)
+        return self._folders[folder]
+
+    def _opened(self, folder: str, *, create: bool) -> int:
+        fd = os.dup(self._root)
+        try:
+            for name in filter(None, folder.split("/")):
+                if name == "..":
+                    raise _not_ours(self.path / folder)
+                if create:
+                    with contextlib.suppress(FileExistsError):
+                        os.mkdir(name, dir_fd=fd)
+                flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+                inner = os.open(name, flags, dir_fd=fd)
+                os.close(fd)
+                fd = inner
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd
 
 
 class Filesystems:

@@ -32,7 +32,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def tree(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     target = tmp_path_factory.mktemp("ours") / "tree"
-    ilsvrc.prepare(archive, target, ilsvrc.PrepareOptions(splits=("train",), jobs=1))
+    ilsvrc.prepare(archive, target, splits=("train",), jobs=1)
     return contents(target / "train")
 
 
@@ -87,7 +87,7 @@ def test_probe_reads_every_place_and_says_so(threads: int, archive: Path, tmp_pa
 
 
 def test_pillow_counts_what_it_can_load(archive: Path, tmp_path: Path) -> None:
-    ilsvrc.prepare(archive, tmp_path / "tree", ilsvrc.PrepareOptions(splits=("train",), jobs=1))
+    ilsvrc.prepare(archive, tmp_path / "tree", splits=("train",), jobs=1)
     broken = next((tmp_path / "tree" / "train").rglob("*.JPEG"))
     broken.write_bytes(broken.read_bytes()[:1000])
     command: list[str | Path] = [sys.executable, PEERS / "pillow.py", tmp_path / "tree"]

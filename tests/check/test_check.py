@@ -15,7 +15,6 @@ from ilsvrc import facts
 from ilsvrc.check.check import CheckOptions, check
 from ilsvrc.errors import UsageError
 from ilsvrc.issues import Code, Issue
-from ilsvrc.prepare.decision import PrepareOptions
 from ilsvrc.prepare.prepare import prepare
 
 DEEP = CheckOptions(deep=True, jobs=1)
@@ -24,7 +23,7 @@ DEEP = CheckOptions(deep=True, jobs=1)
 @pytest.fixture(scope="module")
 def prepared(mini: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     tree = tmp_path_factory.mktemp("prepared") / "tree"
-    prepare(mini, tree, PrepareOptions(jobs=1))
+    prepare(mini, tree, jobs=1)
     return tree
 
 
@@ -43,7 +42,7 @@ def codes(path: Path, options: CheckOptions | None = None) -> dict[str, Code]:
     "layout", ["wnid", "index", "padded", "flat", "{split}/{devkit_id}/{name}", "{split}/{word}/{name}"]
 )
 def test_prepared_trees_of_every_layout_pass(mini: Path, tmp_path: Path, layout: str) -> None:
-    prepare(mini, tmp_path, PrepareOptions(layout=layout, jobs=1))
+    prepare(mini, tmp_path, layout=layout, jobs=1)
     report = check(tmp_path, DEEP)
     assert report.ok
     assert [(p.split, p.layout, p.images, p.classes, p.issues) for p in report.parts] == [
@@ -192,7 +191,7 @@ def test_index_folders_of_another_tool_are_recognised_with_what_imagefolder_give
 
 
 def test_imagefolder_order_is_told_for_unpadded_folders(thousand: Path, tmp_path: Path) -> None:
-    prepare(thousand, tmp_path, PrepareOptions(layout="index", splits=("val",), jobs=1))
+    prepare(thousand, tmp_path, layout="index", splits=("val",), jobs=1)
     (part,) = check(tmp_path).parts
     assert part.order == "ImageFolder gives 988 of 1000 folders a wrong label: folder 10 gets label 2, is 10"
 

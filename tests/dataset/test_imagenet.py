@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ilsvrc import ImageNet, PrepareOptions, facts, prepare
+from ilsvrc import ImageNet, facts, prepare
 from ilsvrc.errors import ArchiveError, DamageError, UsageError
 from ilsvrc.issues import Code
 from ilsvrc.testing import Fault, MiniSpec, write_mini
@@ -49,7 +49,7 @@ def test_has_every_image_at_its_place(mini: Path, tree: Path, split: str) -> Non
 
 @pytest.mark.parametrize("layout", ["wnid", "index", "padded", "flat"])
 def test_labels_are_right_in_every_layout(mini: Path, tmp_path: Path, layout: str) -> None:
-    prepare(mini, tmp_path, PrepareOptions(layout=layout, jobs=1))
+    prepare(mini, tmp_path, layout=layout, jobs=1)
     for split in ("train", "val"):
         packed, unpacked = ImageNet(mini, split), ImageNet(tmp_path, split)
         assert [packed.bytes(i) for i in range(len(packed))] == [unpacked.bytes(i) for i in range(len(unpacked))]

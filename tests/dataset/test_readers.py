@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ilsvrc import PrepareOptions, facts, prepare
+from ilsvrc import facts, prepare
 from ilsvrc.errors import DamageError, UsageError
 from ilsvrc.issues import Code
 from ilsvrc.readers.archive import ArchiveReader
@@ -55,7 +55,7 @@ class TestSplitFolder(ReaderContract):
 @pytest.fixture(scope="session", params=["wnid", "index", "padded", "flat", "{split}/{word}/{name}"])
 def prepared(request: pytest.FixtureRequest, mini: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("prepared")
-    prepare(mini, target, PrepareOptions(layout=str(request.param), jobs=1))
+    prepare(mini, target, layout=str(request.param), jobs=1)
     return target
 
 
@@ -75,7 +75,7 @@ class TestPreparedTreeWithoutManifest(ReaderContract):
 @pytest.fixture
 def own_tree(mini: Path, tmp_path: Path) -> Path:
     """A prepared tree that a test may change."""
-    prepare(mini, tmp_path / "own", PrepareOptions(jobs=1))
+    prepare(mini, tmp_path / "own", jobs=1)
     return tmp_path / "own"
 
 

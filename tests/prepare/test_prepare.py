@@ -5,26 +5,28 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from ilsvrc import facts
+from ilsvrc import facts, files
 from ilsvrc.archive.sidecar import recorded
-from ilsvrc.errors import ArchiveError, DataError, IlsvrcError, LayoutError, MachineError, UsageError
+from ilsvrc.errors import ArchiveError, DamageError, DataError, IlsvrcError, LayoutError, MachineError, UsageError
 from ilsvrc.events import Advanced, Event, Note
 from ilsvrc.files import locked
 from ilsvrc.issues import Code
 from ilsvrc.prepare import decision as split_module
-from ilsvrc.prepare.decision import PrepareOptions, Room
+from ilsvrc.prepare.decision import Room
 from ilsvrc.prepare.prepare import prepare
 
 JOBS = 1
 
 
-def options(**changes: object) -> PrepareOptions:
-    return PrepareOptions(**{"jobs": JOBS, **changes})  # type: ignore[arg-type]
+def options(**changes: Any) -> dict[str, Any]:
+    return {"jobs": JOBS, **changes}
 
 
 def images(tree: Path) -> dict[str, bytes]:
@@ -59,7 +61,7 @@ def source(tmp_path: Path, mini: Path) -> Path:
 
 
 def test_tree_is_what_tarfile_and_the_ground_truth_say(mini: Path, tmp_path: Path) -> None:
-    report = prepare(mini, tmp_path / "tree", options())
+    report = prepare(mini, tmp_path / "tree", **options())
     assert images(tmp_path / "tree") == unpacked(mini)
     assert report.ok
     assert [(s.split, s.images, s.classes, s.against) for s in report.splits] == [
@@ -79,7 +81,7 @@ def test_tree_is_what_tarfile_and_the_ground_truth_say(mini: Path, tmp_path: Pat
 @pytest.mark.parametrize("layout", ["wnid", "index", "padded", "flat", "{split}/{word}/{wnid}_{name}"])
 def test_every_layout_holds_the_same_images_with_their_labels(mini: Path, tmp_path: Path, layout: str) -> None:
     tree = tmp_path / "tree"
-    prepare(mini, tree, options(layout=layout))
+    prepare(mini, tree, **options(layout=layout))
     assert sorted(images(tree).values()) == sorted(unpacked(mini).values())
     for split, labels in (("train", range(6)), ("val", range(6))):
         lines = [line.rsplit(" ", 1) for line in (tree / f"{split}.txt").read_text().splitlines()]
@@ -91,15 +93,15 @@ def test_every_layout_holds_the_same_images_with_their_labels(mini: Path, tmp_pa
 
 
 def test_listed_labels_are_in_the_order_of_the_index(mini: Path, tmp_path: Path) -> None:
-    prepare(mini, tmp_path / "tree", options(layout="padded"))
+    prepare(mini, tmp_path / "tree", **options(layout="padded"))
     lines = (tmp_path / "tree/val.txt").read_text().splitlines()
     assert lines == sorted(lines)
 
 
 def test_second_run_writes_nothing(mini: Path, tmp_path: Path) -> None:
-    first = prepare(mini, tmp_path / "tree", options())
+    first = prepare(mini, tmp_path / "tree", **options())
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "tree").rglob("*.JPEG")}
-    second = prepare(mini, tmp_path / "tree", options())
+    second = prepare(mini, tmp_path / "tree", **options())
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "tree").rglob("*.JPEG")} == before
     assert [(s.images, s.bytes, s.digest) for s in second.splits] == [
         (s.images, s.bytes, s.digest) for s in first.splits
@@ -108,14 +110,14 @@ def test_second_run_writes_nothing(mini: Path, tmp_path: Path) -> None:
 
 
 def test_train_and_val_may_come_one_after_the_other(mini: Path, tmp_path: Path) -> None:
-    prepare(mini, tmp_path / "tree", options(splits=("val",)))
+    prepare(mini, tmp_path / "tree", **options(splits=("val",)))
     assert not (tmp_path / "tree/train").exists()
-    prepare(mini / facts.TRAIN, tmp_path / "tree", options())
+    prepare(mini / facts.TRAIN, tmp_path / "tree", **options())
     assert images(tmp_path / "tree") == unpacked(mini)
 
 
 def test_some_classes_only(mini: Path, tmp_path: Path) -> None:
-    report = prepare(mini, tmp_path / "tree", options(classes=("goldfish", "n01484850")))
+    report = prepare(mini, tmp_path / "tree", **options(classes=("goldfish", "n01484850")))
     assert [(s.images, s.classes) for s in report.splits] == [(8, 2), (4, 2)]
     wanted = {path: data for path, data in unpacked(mini).items() if path.split("/")[1] in ("n01443537", "n01484850")}
     assert images(tmp_path / "tree") == wanted
@@ -123,34 +125,34 @@ def test_some_classes_only(mini: Path, tmp_path: Path) -> None:
 
 def test_classes_that_are_not_in_the_archive(mini: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no image of the classes"):
-        prepare(mini, tmp_path / "tree", options(classes=("999",)))
+        prepare(mini, tmp_path / "tree", **options(classes=("999",)))
 
 
 def test_whatever_else_has_the_splits_name_is_left_alone(mini: Path, tmp_path: Path) -> None:
     (tmp_path / "tree/val").mkdir(parents=True)
     (tmp_path / "tree/val/mine.txt").write_text("precious")
     with pytest.raises(UsageError, match="exists"):
-        prepare(mini, tmp_path / "tree", options())
+        prepare(mini, tmp_path / "tree", **options())
     assert (tmp_path / "tree/val/mine.txt").read_text() == "precious"
     assert not (tmp_path / "tree/train").exists(), "refused before anything was written"
 
 
 def test_tree_of_another_layout_is_left_alone(mini: Path, tmp_path: Path) -> None:
-    prepare(mini, tmp_path / "tree", options())
-    with pytest.raises(UsageError, match="so laid out"):
-        prepare(mini, tmp_path / "tree", options(layout="flat"))
+    prepare(mini, tmp_path / "tree", **options())
+    with pytest.raises(UsageError, match="was not prepared from this archive in this layout"):
+        prepare(mini, tmp_path / "tree", **options(layout="flat"))
     assert images(tmp_path / "tree") == unpacked(mini)
 
 
 def test_layout_that_merges_images_writes_nothing(mini: Path, tmp_path: Path) -> None:
     with pytest.raises(LayoutError):
-        prepare(mini, tmp_path / "tree", options(layout="{split}/{wnid}/image{name:.0}.JPEG"))
+        prepare(mini, tmp_path / "tree", **options(layout="{split}/{wnid}/image{name:.0}.JPEG"))
     assert not (tmp_path / "tree").exists()
 
 
 def test_index_layout_warns_of_string_order(mini: Path, tmp_path: Path) -> None:
     heard: list[Event] = []
-    prepare(mini, tmp_path / "tree", options(layout="index"), heard.append)
+    prepare(mini, tmp_path / "tree", **options(layout="index"), listener=heard.append)
     warnings = [e.text for e in heard if isinstance(e, Note) and e.warning]
     assert len(warnings) == 1
     assert "988 of 1000" in warnings[0]
@@ -160,9 +162,9 @@ def test_index_layout_warns_of_string_order(mini: Path, tmp_path: Path) -> None:
 def test_archive_that_nothing_vouches_for_needs_verify_none(source: Path, tmp_path: Path) -> None:
     (source / "MD5SUMS").unlink()
     with pytest.raises(ArchiveError, match="no MD5SUMS") as caught:
-        prepare(source, tmp_path / "tree", options())
+        prepare(source, tmp_path / "tree", **options())
     assert "--verify none" in caught.value.hint
-    report = prepare(source, tmp_path / "tree", options(verify="none"))
+    report = prepare(source, tmp_path / "tree", **options(verify="none"))
     assert [s.digest for s in report.splits] == [None, None]
 
 
@@ -173,14 +175,14 @@ def test_sha256_needs_its_own_list(source: Path, tmp_path: Path) -> None:
         digest = hashlib.sha256((source / name).read_bytes()).hexdigest()
         with (source / "SHA256SUMS").open("a") as sums:
             sums.write(f"{digest} *{name}\n")
-    report = prepare(source, tmp_path / "tree", options(verify="sha256"))
+    report = prepare(source, tmp_path / "tree", **options(verify="sha256"))
     assert [(s.against, str(s.digest)[:7]) for s in report.splits] == [("SHA256SUMS", "sha256:")] * 2
 
 
 def test_verified_archive_is_not_hashed_again(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    prepare(source, tmp_path / "one", options())
+    prepare(source, tmp_path / "one", **options())
     monkeypatch.setattr(split_module, "HashingProof", None)
-    prepare(source, tmp_path / "two", options())
+    prepare(source, tmp_path / "two", **options())
     assert images(tmp_path / "two") == images(tmp_path / "one")
 
 
@@ -198,12 +200,12 @@ def test_damaged_archive_publishes_nothing_and_its_images_are_not_reused(source:
     archive = source / facts.TRAIN
     flip(archive, 3000)
     with pytest.raises(ArchiveError) as caught:
-        prepare(source, tmp_path / "tree", options())
+        prepare(source, tmp_path / "tree", **options())
     assert caught.value.code is Code.WRONG_DIGEST
     assert not (tmp_path / "tree/train").exists()
     assert recorded(archive) is None
     flip(archive, 3000)  # the same size and time again, as after a download that keeps the server's time
-    prepare(source, tmp_path / "tree", options())
+    prepare(source, tmp_path / "tree", **options())
     assert images(tmp_path / "tree") == unpacked(source)
 
 
@@ -235,11 +237,11 @@ def test_units_written_from_a_replaced_archive_are_written_again(
 ) -> None:
     good = (source / facts.TRAIN).read_bytes()
     flip(source / facts.TRAIN, 3000)
-    interrupted_after(4, monkeypatch, lambda: prepare(source, tmp_path / "tree", options()))
+    interrupted_after(4, monkeypatch, lambda: prepare(source, tmp_path / "tree", **options()))
     status = (source / facts.TRAIN).stat()
     (source / facts.TRAIN).write_bytes(good)
     os.utime(source / facts.TRAIN, ns=(status.st_atime_ns, status.st_mtime_ns))
-    prepare(source, tmp_path / "tree", options())
+    prepare(source, tmp_path / "tree", **options())
     assert images(tmp_path / "tree") == unpacked(source)
 
 
@@ -247,12 +249,12 @@ def test_interrupted_run_goes_on_and_writes_no_class_twice(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tree = tmp_path / "tree"
-    interrupted_after(3, monkeypatch, lambda: prepare(source, tree, options()))
+    interrupted_after(3, monkeypatch, lambda: prepare(source, tree, **options()))
     assert not (tree / "train").exists()
     staged = {p.name: p.stat().st_ino for p in (tree / ".ilsvrc/staging/train").glob("*/*.JPEG")}
     times = {p.name: p.stat().st_mtime_ns for p in (tree / ".ilsvrc/staging/train").glob("*/*.JPEG")}
     assert len(staged) == 12
-    prepare(source, tree, options())
+    prepare(source, tree, **options())
     assert images(tree) == unpacked(source)
     assert {p.name: p.stat().st_mtime_ns for p in tree.glob("train/*/*.JPEG") if p.name in times} == times
 
@@ -260,11 +262,11 @@ def test_interrupted_run_goes_on_and_writes_no_class_twice(
 def test_unfinished_run_with_other_settings_is_kept_until_told(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    interrupted_after(3, monkeypatch, lambda: prepare(source, tmp_path / "tree", options()))
+    interrupted_after(3, monkeypatch, lambda: prepare(source, tmp_path / "tree", **options()))
     with pytest.raises(UsageError, match="other settings") as caught:
-        prepare(source, tmp_path / "tree", options(layout="flat"))
+        prepare(source, tmp_path / "tree", **options(layout="flat"))
     assert "--restart" in caught.value.hint
-    prepare(source, tmp_path / "tree", options(layout="flat", restart=True))
+    prepare(source, tmp_path / "tree", **options(layout="flat", restart=True))
     assert sorted(p.name for p in (tmp_path / "tree/train").iterdir())[0].startswith("n01440764_")
 
 
@@ -280,27 +282,27 @@ def test_run_stopped_between_rename_and_report_ends_well(
         patch.setattr(FolderSink, "clear", stop)
         with pytest.raises(Stop):
             _started_over_is_fine(patch, source, tmp_path)
-    prepare(source, tmp_path / "tree", options())
+    prepare(source, tmp_path / "tree", **options())
     assert images(tmp_path / "tree") == unpacked(source)
     assert not (tmp_path / "tree/.ilsvrc/staging").exists()
 
 
 def _started_over_is_fine(patch: pytest.MonkeyPatch, source: Path, tmp_path: Path) -> None:
     patch.setattr(split_module.SplitWork, "_start_over", lambda self: None)
-    prepare(source, tmp_path / "tree", options())
+    prepare(source, tmp_path / "tree", **options())
 
 
 def test_archives_are_deleted_only_when_all_is_well(source: Path, tmp_path: Path) -> None:
-    prepare(source, tmp_path / "tree", options(source="delete"))
+    prepare(source, tmp_path / "tree", **options(source="delete"))
     assert sorted(p.name for p in source.glob("ILSVRC*")) == [facts.DEVKIT]
     assert len(images(tmp_path / "tree")) == 36
 
 
 def test_archives_are_kept_if_an_image_is_lost(source: Path, tmp_path: Path) -> None:
-    prepare(source, tmp_path / "tree", options())
+    prepare(source, tmp_path / "tree", **options())
     next((tmp_path / "tree/val").glob("*/*.JPEG")).unlink()
     with pytest.raises(IlsvrcError, match="kept"):
-        prepare(source, tmp_path / "tree", options(source="delete"))
+        prepare(source, tmp_path / "tree", **options(source="delete"))
     assert (source / facts.VAL).exists()
 
 
@@ -316,15 +318,15 @@ def test_archives_are_kept_if_an_image_is_lost(source: Path, tmp_path: Path) -> 
         {"source": "delete", "classes": ("0",)},
     ],
 )
-def test_options_that_make_no_sense(bad: dict[str, object]) -> None:
+def test_options_that_make_no_sense(bad: dict[str, Any], mini: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
-        options(**bad)
+        prepare(mini, tmp_path / "tree", **bad)
     assert caught.value.hint
 
 
 def test_second_run_on_the_same_target_says_who_holds_it(mini: Path, tmp_path: Path) -> None:
     with locked(tmp_path / "tree/.ilsvrc/lock"), pytest.raises(MachineError, match=f"process {os.getpid()}"):
-        prepare(mini, tmp_path / "tree", options())
+        prepare(mini, tmp_path / "tree", **options())
 
 
 @pytest.mark.parametrize("room", [Room(1000, 10**6, 4096), Room(10**12, 5, 4096)])
@@ -333,7 +335,7 @@ def test_no_room_is_said_before_anything_is_written(
 ) -> None:
     monkeypatch.setattr(Room, "of", lambda folder: room)
     with pytest.raises(MachineError, match="free") as caught:
-        prepare(mini, tmp_path / "tree", options())
+        prepare(mini, tmp_path / "tree", **options())
     assert "nothing was written" in caught.value.hint
     assert not (tmp_path / "tree/.ilsvrc/staging").exists()
 
@@ -348,7 +350,7 @@ def val_txt(path: Path, shift: int = 0) -> Path:
 
 
 def test_val_labels_that_agree_change_nothing(mini: Path, tmp_path: Path) -> None:
-    prepare(mini, tmp_path / "tree", options(val_labels=val_txt(tmp_path / "val.txt")))
+    prepare(mini, tmp_path / "tree", **options(val_labels=val_txt(tmp_path / "val.txt")))
     assert images(tmp_path / "tree") == unpacked(mini)
 
 
@@ -358,10 +360,10 @@ def test_val_labels_that_disagree_stop_prepare_unless_trusted(mini: Path, tmp_pa
     lines[292] = "ILSVRC2012_val_00000293.JPEG 5"  # a tench, by the ground truth
     file.write_text("\n".join(lines))
     with pytest.raises(DataError, match="49,999 of 50,000") as caught:
-        prepare(mini, tmp_path / "tree", options(val_labels=file))
+        prepare(mini, tmp_path / "tree", **options(val_labels=file))
     assert "--trust-val-labels" in caught.value.hint
     assert not (tmp_path / "tree").exists()
-    prepare(mini, tmp_path / "tree", options(val_labels=file, trust_val_labels=True))
+    prepare(mini, tmp_path / "tree", **options(val_labels=file, trust_val_labels=True))
     wanted = unpacked(mini)
     wanted["val/n01496331/ILSVRC2012_val_00000293.JPEG"] = wanted.pop("val/n01440764/ILSVRC2012_val_00000293.JPEG")
     assert images(tmp_path / "tree") == wanted
@@ -369,8 +371,8 @@ def test_val_labels_that_disagree_stop_prepare_unless_trusted(mini: Path, tmp_pa
 
 
 def test_val_labels_do_not_change_what_is_published(mini: Path, tmp_path: Path) -> None:
-    prepare(mini, tmp_path / "tree", options(splits=("train",)))
-    again = prepare(mini, tmp_path / "tree", options(splits=("train",), val_labels=val_txt(tmp_path / "val.txt")))
+    prepare(mini, tmp_path / "tree", **options(splits=("train",)))
+    again = prepare(mini, tmp_path / "tree", **options(splits=("train",), val_labels=val_txt(tmp_path / "val.txt")))
     assert [s.seconds for s in again.splits] == [0.0]
 
 
@@ -380,7 +382,7 @@ def test_lists_of_the_users_are_not_overwritten(mini: Path, tmp_path: Path) -> N
         tree.mkdir()
         (tree / name).write_text("mine")
         with pytest.raises(UsageError, match="did not write"):
-            prepare(mini, tree, options())
+            prepare(mini, tree, **options())
         assert (tree / name).read_text() == "mine"
         assert not (tree / "train").exists()
 
@@ -390,15 +392,15 @@ def test_tree_made_without_proof_is_never_called_proved_and_its_archive_never_de
 ) -> None:
     archive = source / facts.TRAIN
     flip(archive, 3000)
-    prepare(source, tmp_path / "tree", options(verify="none"))
+    prepare(source, tmp_path / "tree", **options(verify="none"))
     flip(archive, 3000)
-    prepare(source, tmp_path / "other", options())  # proves the archive as it is now
+    prepare(source, tmp_path / "other", **options())  # proves the archive as it is now
     heard: list[Event] = []
-    report = prepare(source, tmp_path / "tree", options(), heard.append)
+    report = prepare(source, tmp_path / "tree", **options(), listener=heard.append)
     assert [s.digest for s in report.splits] == [None, None]
     assert any("without proof" in e.text for e in heard if isinstance(e, Note))
     with pytest.raises(UsageError, match="without proof"):
-        prepare(source, tmp_path / "tree", options(source="delete"))
+        prepare(source, tmp_path / "tree", **options(source="delete"))
     assert archive.exists()
 
 
@@ -417,7 +419,7 @@ def test_archive_replaced_meanwhile_publishes_nothing(source: Path, tmp_path: Pa
             (source / "new").replace(archive)
 
     with pytest.raises(ArchiveError, match="replaced"):
-        prepare(source, tmp_path / "tree", options(jobs=jobs), swap)
+        prepare(source, tmp_path / "tree", **options(jobs=jobs), listener=swap)
     assert not (tmp_path / "tree/train").exists()
     assert recorded(archive) is None
     assert not list((tmp_path / "tree/.ilsvrc/staging/train").rglob("*.JPEG"))
@@ -425,25 +427,25 @@ def test_archive_replaced_meanwhile_publishes_nothing(source: Path, tmp_path: Pa
 
 def test_reports_of_both_splits_are_kept(mini: Path, tmp_path: Path) -> None:
     for split in ("train", "val"):
-        prepare(mini, tmp_path / "tree", options(splits=(split,)))
+        prepare(mini, tmp_path / "tree", **options(splits=(split,)))
     told = json.loads((tmp_path / "tree/.ilsvrc/report.json").read_text())
     assert sorted(split["split"] for split in told["splits"]) == ["train", "val"]
 
 
 def test_a_split_asked_for_twice_is_done_once(mini: Path, tmp_path: Path) -> None:
-    assert len(prepare(mini, tmp_path / "tree", options(splits=("val", "val"))).splits) == 1
+    assert len(prepare(mini, tmp_path / "tree", **options(splits=("val", "val"))).splits) == 1
 
 
 def test_one_archive_of_another_split_than_asked_for(mini: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds the val split") as caught:
-        prepare(mini / facts.VAL, tmp_path / "tree", options(splits=("train",)))
+        prepare(mini / facts.VAL, tmp_path / "tree", **options(splits=("train",)))
     assert "--split val" in caught.value.hint
 
 
 def test_room_of_work_that_is_thrown_away_counts_as_free(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    interrupted_after(3, monkeypatch, lambda: prepare(source, tmp_path / "tree", options()))
+    interrupted_after(3, monkeypatch, lambda: prepare(source, tmp_path / "tree", **options()))
     os.chmod(source / facts.TRAIN, 0o600)  # another change time: the archive may be another one
     seen: list[int] = []
 
@@ -452,7 +454,7 @@ def test_room_of_work_that_is_thrown_away_counts_as_free(
         return Room(10**12, None, 4096)
 
     monkeypatch.setattr(Room, "of", room)
-    prepare(source, tmp_path / "tree", options())
+    prepare(source, tmp_path / "tree", **options())
     assert seen == [0]
 
 
@@ -463,7 +465,7 @@ def test_leftovers_of_a_killed_run_are_removed(mini: Path, tmp_path: Path) -> No
     mine = tmp_path / "tree/.mine.part"
     for path in (*leftovers, mine):
         path.write_text("")
-    prepare(mini, tmp_path / "tree", options())
+    prepare(mini, tmp_path / "tree", **options())
     assert not any(path.exists() for path in leftovers)
     assert mine.exists()
 
@@ -471,14 +473,14 @@ def test_leftovers_of_a_killed_run_are_removed(mini: Path, tmp_path: Path) -> No
 def test_target_that_is_no_folder(mini: Path, tmp_path: Path) -> None:
     (tmp_path / "tree").write_text("")
     with pytest.raises(UsageError, match="not a folder"):
-        prepare(mini, tmp_path / "tree", options())
+        prepare(mini, tmp_path / "tree", **options())
 
 
 def test_dangling_link_in_the_way_is_refused_first(mini: Path, tmp_path: Path) -> None:
     (tmp_path / "tree").mkdir()
     (tmp_path / "tree/val").symlink_to("nowhere")
     with pytest.raises(UsageError, match="exists"):
-        prepare(mini, tmp_path / "tree", options())
+        prepare(mini, tmp_path / "tree", **options())
     assert not (tmp_path / "tree/train").exists()
 
 
@@ -487,10 +489,237 @@ def test_linked_archive_is_not_deleted(source: Path, tmp_path: Path) -> None:
     for name in (facts.TRAIN, "MD5SUMS"):
         (tmp_path / "links" / name).symlink_to(source / name)
     with pytest.raises(UsageError, match="is a link"):
-        prepare(tmp_path / "links", tmp_path / "tree", options(source="delete", splits=("train",)))
+        prepare(tmp_path / "links", tmp_path / "tree", **options(source="delete", splits=("train",)))
 
 
 def test_name_that_is_too_long_is_refused_before_writing(mini: Path, tmp_path: Path) -> None:
     with pytest.raises(LayoutError, match="255"):
-        prepare(mini, tmp_path / "tree", options(layout="{split}/" + "x" * 250 + "{wnid}/{name}"))
+        prepare(mini, tmp_path / "tree", **options(layout="{split}/" + "x" * 250 + "{wnid}/{name}"))
     assert not (tmp_path / "tree").exists()
+
+
+def test_split_asked_for_and_absent_is_an_error_before_anything_is_written(source: Path, tmp_path: Path) -> None:
+    (source / facts.TRAIN).rename(source / "imagenet_train.tar")
+    with pytest.raises(UsageError, match=facts.TRAIN) as caught:
+        prepare(source, tmp_path / "tree", **options(splits=("train", "val")))
+    assert "imagenet_train.tar" in caught.value.hint
+    assert not (tmp_path / "tree").exists()
+
+
+def test_split_absent_and_not_asked_for_is_a_warning(source: Path, tmp_path: Path) -> None:
+    (source / facts.TRAIN).rename(source / "imagenet_train.tar")
+    heard: list[Event] = []
+    prepare(source, tmp_path / "tree", **options(), listener=heard.append)
+    warnings = [event.text for event in heard if isinstance(event, Note) and event.warning]
+    assert len(warnings) == 1
+    for said in ("only val", facts.TRAIN, "imagenet_train.tar"):
+        assert said in warnings[0]
+
+
+def gut(tree: Path, how: str) -> int:
+    """Take images from a published tree; return how many."""
+    if how == "all":
+        for folder in (tree / "train").iterdir():
+            shutil.rmtree(folder)
+        return 24
+    if how == "class":
+        shutil.rmtree(tree / "train/n01440764")
+        return 4
+    for image in (tree / "train/n01443537").iterdir():
+        os.truncate(image, 10)
+    return 4
+
+
+@pytest.mark.parametrize("how", ["all", "class", "truncated"])
+def test_gutted_tree_is_not_complete_and_repair_mends_it(mini: Path, tmp_path: Path, how: str) -> None:
+    tree = tmp_path / "tree"
+    prepare(mini, tree, **options())
+    kept = {p: p.stat().st_mtime_ns for p in tree.rglob("*.JPEG")}
+    count = gut(tree, how)
+    with pytest.raises(DamageError, match=f"{count} of 24 images") as caught:
+        prepare(mini, tree, **options())
+    assert "--repair" in caught.value.hint
+    assert len(caught.value.issues) == min(count, 20)
+    report = prepare(mini, tree, **options(repair=True))
+    assert report.ok
+    assert images(tree) == unpacked(mini)
+    untouched = [p for p, time in kept.items() if p.stat().st_mtime_ns == time]
+    assert len(untouched) == 36 - count, "what was there is left alone"
+    assert not (tree / ".ilsvrc/staging").exists()
+    prepare(mini, tree, **options())
+
+
+def test_lists_that_are_gone_are_written_again(mini: Path, tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    prepare(mini, tree, **options())
+    before = {name: (tree / name).read_bytes() for name in ("train.txt", "classes.json")}
+    for name in before:
+        (tree / name).unlink()
+    prepare(mini, tree, **options())
+    assert {name: (tree / name).read_bytes() for name in before} == before
+    (tree / "train.txt").write_text("mine")
+    with pytest.raises(UsageError, match="ilsvrc did not write it"):
+        prepare(mini, tree, **options())
+    assert (tree / "train.txt").read_text() == "mine"
+
+
+def test_archive_altered_in_place_is_not_deleted(source: Path, tmp_path: Path) -> None:
+    prepare(source, tmp_path / "tree", **options())
+    flip(source / facts.TRAIN, 3000)  # the same size and mtime; its record and manifest still say that it is right
+    with pytest.raises(ArchiveError) as caught:
+        prepare(source, tmp_path / "tree", **options(source="delete", splits=("train",)))
+    assert caught.value.code is Code.WRONG_DIGEST
+    assert (source / facts.TRAIN).exists()
+
+
+def test_archive_is_kept_where_an_image_of_the_tree_was_zeroed(source: Path, tmp_path: Path) -> None:
+    prepare(source, tmp_path / "tree", **options())
+    image = next((tmp_path / "tree/val").glob("*/*.JPEG"))
+    image.write_bytes(bytes(image.stat().st_size))
+    with pytest.raises(DamageError, match="is kept: 1 images") as caught:
+        prepare(source, tmp_path / "tree", **options(source="delete", splits=("val",)))
+    assert [issue.code for issue in caught.value.issues] == [Code.CHANGED_IMAGE]
+    assert (source / facts.VAL).exists()
+
+
+def test_foreign_folder_that_appears_meanwhile_is_never_called_complete(source: Path, tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+
+    def meddle(event: Event) -> None:
+        if isinstance(event, Advanced) and event.images and event.stage == "train":
+            (tree / "train").mkdir(exist_ok=True)
+            (tree / "train/mine").write_text("precious")
+
+    for _ in range(2):
+        with pytest.raises(UsageError, match="train"):
+            prepare(source, tree, **options(), listener=meddle)
+        assert (tree / "train/mine").read_text() == "precious"
+    shutil.rmtree(tree / "train")
+    prepare(source, tree, **options())
+    assert images(tree) == unpacked(source)
+
+
+def test_list_that_appears_meanwhile_is_not_overwritten(source: Path, tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+
+    def meddle(event: Event) -> None:
+        if isinstance(event, Advanced) and event.images and event.stage == "val":
+            (tree / "val.txt").write_text("mine")
+
+    with pytest.raises(UsageError, match="ilsvrc did not write it"):
+        prepare(source, tree, **options(), listener=meddle)
+    assert (tree / "val.txt").read_text() == "mine"
+    (tree / "val.txt").unlink()
+    prepare(source, tree, **options())
+    assert images(tree) == unpacked(source)
+
+
+@pytest.mark.parametrize("at", ["train.txt", "classes.json", "train.arrow"])
+def test_publishing_is_resumed_wherever_it_stopped(
+    source: Path, tmp_path: Path, at: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The names come in this order: the split's folder, the lists, the manifest."""
+    tree = tmp_path / "tree"
+    prepare(source, tmp_path / "whole", **options())
+    rename, replace = files.rename_new, Path.replace
+
+    def rename_until(old: Path, new: Path) -> None:
+        if new.name == at:
+            raise Stop
+        rename(old, new)
+
+    def replace_until(self: Path, target: Path) -> Path:
+        if target == tree / ".ilsvrc" / at:
+            raise Stop
+        return replace(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.modules["ilsvrc.sinks.folder"], "rename_new", rename_until)
+        patch.setattr(Path, "replace", replace_until)
+        with pytest.raises(Stop):
+            prepare(source, tree, **options(splits=("train",)))
+    assert (tree / "train").is_dir()
+    assert not (tree / ".ilsvrc/train.arrow").exists()
+    prepare(source, tree, **options())
+    assert images(tree) == unpacked(source)
+    for name in ("train.txt", "val.txt", "classes.json"):
+        assert (tree / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert not (tree / ".ilsvrc/staging").exists()
+
+
+def test_forged_receipt_does_not_publish_less(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = tmp_path / "tree"
+    interrupted_after(3, monkeypatch, lambda: prepare(source, tree, **options()))
+    journal = tree / ".ilsvrc/journal.jsonl"
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    for line in lines:
+        if "outputs" in line:
+            line["outputs"] = []
+    journal.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    prepare(source, tree, **options())
+    assert images(tree) == unpacked(source)
+
+
+def test_staged_image_zeroed_at_equal_size_is_written_again(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = tmp_path / "tree"
+    interrupted_after(3, monkeypatch, lambda: prepare(source, tree, **options()))
+    image = next((tree / ".ilsvrc/staging/train").glob("*/*.JPEG"))
+    image.write_bytes(bytes(image.stat().st_size))
+    prepare(source, tree, **options())
+    assert images(tree) == unpacked(source)
+
+
+@pytest.mark.parametrize("text", ["[]", "null", "{}", '{"plan": []}', '{"split": "train"}', "\xff\x00", "[" * 9000])
+def test_garbage_in_our_files_is_as_nothing(source: Path, tmp_path: Path, text: str) -> None:
+    own = tmp_path / "tree/.ilsvrc"
+    own.mkdir(parents=True)
+    for name in ("journal.jsonl", "report.json"):
+        (own / name).write_text(text + "\n")
+    prepare(source, tmp_path / "tree", **options())
+    assert images(tmp_path / "tree") == unpacked(source)
+
+
+@pytest.mark.parametrize("name", ["lock", "journal.jsonl", "staging"])
+def test_link_in_the_place_of_a_file_of_ours_is_refused(source: Path, tmp_path: Path, name: str) -> None:
+    users = tmp_path / "users"
+    if name == "staging":
+        (users / "train").mkdir(parents=True)
+    else:
+        users.write_text("precious")
+    own = tmp_path / "tree/.ilsvrc"
+    own.mkdir(parents=True)
+    (own / name).symlink_to(users)
+    with pytest.raises(MachineError, match="ilsvrc's own") as caught:
+        prepare(source, tmp_path / "tree", **options())
+    assert caught.value.hint.startswith(f"see what it is and move it away: ls -l {own / name}")
+    assert (users / "train").is_dir() if name == "staging" else users.read_text() == "precious"
+    assert not (tmp_path / "tree/train").exists()
+
+
+def test_what_is_refused_leaves_nothing_behind(source: Path, tmp_path: Path) -> None:
+    (source / "MD5SUMS").unlink()
+    with pytest.raises(ArchiveError):
+        prepare(source, tmp_path / "tree", **options())
+    assert not (tmp_path / "tree").exists()
+
+
+@pytest.mark.parametrize("empty", ["", "  "])
+def test_empty_paths_are_refused(source: Path, tmp_path: Path, empty: str) -> None:
+    with pytest.raises(UsageError, match="SRC is empty"):
+        prepare(empty, tmp_path / "tree")
+    with pytest.raises(UsageError, match="DST is empty"):
+        prepare(source, empty)
+
+
+def test_tilde_is_the_users_home(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(source.parent))
+    prepare(f"~/{source.name}", "~/tree", **options(splits=("val",)))
+    assert (source.parent / "tree/val").is_dir()
+
+
+def test_the_library_raises_its_own_errors(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MachineError, match="file"):
+        prepare(source, tmp_path / "file/tree", **options())

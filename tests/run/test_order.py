@@ -8,7 +8,6 @@ import pytest
 
 from ilsvrc import facts
 from ilsvrc.archive.sidecar import index
-from ilsvrc.prepare.decision import PrepareOptions
 from ilsvrc.prepare.prepare import prepare
 from ilsvrc.tree.recognise import folder_order
 from ilsvrc.tree.scan import survey
@@ -18,7 +17,7 @@ from tests.oracles import torchvision_datasets
 @pytest.fixture(scope="module")
 def tree(thousand: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("order")
-    prepare(thousand, folder, PrepareOptions(jobs=1))
+    prepare(thousand, folder, jobs=1)
     return folder
 
 
@@ -37,7 +36,7 @@ def test_imagefolder_lists_the_same_images_with_the_same_labels(thousand: Path, 
 
 @pytest.mark.parametrize("layout", ["index", "padded"])
 def test_what_check_says_of_imagefolder_is_what_imagefolder_does(thousand: Path, tmp_path: Path, layout: str) -> None:
-    prepare(thousand, tmp_path, PrepareOptions(layout=layout, splits=("val",), jobs=1))
+    prepare(thousand, tmp_path, layout=layout, splits=("val",), jobs=1)
     folder = torchvision_datasets().ImageFolder(str(tmp_path / "val"))
     truth = {Path(path).name: facts.val_labels()[int(Path(path).name[15:23]) - 1] for path, _ in folder.samples}
     wrong = {Path(path).parent.name for path, label in folder.samples if truth[Path(path).name] != label}

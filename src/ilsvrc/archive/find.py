@@ -43,9 +43,20 @@ def _complete(archive: Path) -> Path:
     return archive
 
 
+def expected_names(split: str) -> tuple[str, ...]:
+    """Return the file names that the archive of a split may have."""
+    return _NAMES[split]
+
+
+def look_alikes(source: Path, found: Sequence[Path]) -> list[str]:
+    """Return the names of up to five tars in a folder that are none of the archives found and no devkit."""
+    names = {path.name for path in found} | {facts.DEVKIT}
+    return sorted(p.name for p in source.iterdir() if ".tar" in p.suffixes and p.name not in names)[:5]
+
+
 def _others(source: Path) -> str:
     """Say what there is instead."""
-    tars = sorted(p.name for p in source.iterdir() if ".tar" in p.suffixes)[:5]
+    tars = look_alikes(source, ())
     if tars:
         return f"there is {', '.join(tars)}: give an archive by its path if it has another name"
     return "fetch the archives from image-net.org, or make small ones with `ilsvrc mini`"

@@ -11,7 +11,7 @@ from rich.filesize import decimal
 
 from ilsvrc.cli.app import app
 from ilsvrc.cli.output import print_issues, progress, show
-from ilsvrc.prepare.decision import SOURCE, VERIFY, PrepareOptions
+from ilsvrc.prepare.decision import SOURCE, VERIFY
 from ilsvrc.prepare.prepare import prepare as prepare_tree
 from ilsvrc.prepare.report import PrepareReport, SplitReport
 from ilsvrc.readers.subset import read_selection
@@ -26,7 +26,7 @@ _EXAMPLES = """**Examples**
 
 `ilsvrc prepare /data/archives /data/imagenet --layout '{split}/{wnid}_{word}/{name}'` -- a template of your own
 
-Interrupted? Give the same command again: it goes on where it stopped.
+Interrupted? Give the same command again: it resumes where it stopped.
 """
 
 
@@ -50,9 +50,12 @@ def prepare(
     trust: Annotated[
         bool, typer.Option("--trust-val-labels", help="Use that file even where it disagrees with the truth.")
     ] = False,
-    jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Processes; one a processor if not given.")] = None,
+    jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Processes; one per processor by default.")] = None,
     restart: Annotated[
         bool, typer.Option("--restart", help="Throw away an unfinished run of other settings.")
+    ] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Write images again that a finished tree lacks or has at another size.")
     ] = False,
 ) -> None:
     """Turn the official archives into verified class folders.
@@ -61,10 +64,22 @@ def prepare(
     when all of it is durable. Archives without an official digest are checked against MD5SUMS beside them.
     """
     labels = tuple(map(str, sorted(read_selection(classes)))) if classes is not None else None
-    splits = tuple(split or ("train", "val"))
-    options = PrepareOptions(splits, layout, labels, verify, archives, jobs, restart, val_labels, trust)
     with progress() as listener:
-        report = prepare_tree(source, target, options, listener)
+        report = prepare_tree(
+            source,
+            target,
+            splits=split,
+            layout=layout,
+            classes=labels,
+            verify=verify,
+            source=archives,
+            jobs=jobs,
+            restart=restart,
+            repair=repair,
+            val_labels=val_labels,
+            trust_val_labels=trust,
+            listener=listener,
+        )
     show(report.to_json(), lambda console: print_prepared(console, report), ok=report.ok)
 
 

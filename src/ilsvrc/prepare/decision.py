@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from functools import cached_property
 from pathlib import Path
@@ -17,54 +17,64 @@ from ilsvrc.archive.expected import SUMS_FILES, Expected, expected
 from ilsvrc.archive.sidecar import Verified, recorded
 from ilsvrc.errors import ArchiveError, DamageError, MachineError, UsageError
 from ilsvrc.events import Listener, Note
-from ilsvrc.files import OWN_FOLDER, sync_filesystem
+from ilsvrc.files import OWN_FOLDER, make_own_folder, refuse_foreign_folder, sync_filesystem
 from ilsvrc.issues import Code, Issue
 from ilsvrc.prepare.report import SplitReport, published_report, split_report
+from ilsvrc.readers.units import Unit
 from ilsvrc.run.engine import default_jobs, process_engine, refuse_jobs
 from ilsvrc.run.journal import Journal
-from ilsvrc.run.loop import Machinery, run
+from ilsvrc.run.loop import Machinery, run, work
 from ilsvrc.run.plan import Plan
 from ilsvrc.run.proof import HashingProof, NoProof, Proof
+from ilsvrc.sinks.comparing import ComparingSink
 from ilsvrc.sinks.folder import FolderSink, class_index_json
 from ilsvrc.tree.layout import refuse_collisions
-from ilsvrc.tree.manifest import metadata_of, read_manifest
+from ilsvrc.tree.manifest import differences, metadata_of, read_manifest
+from ilsvrc.tree.scan import lacking
 
 VERIFY = ("md5", "sha256", "none")
 SOURCE = ("keep", "delete")
+MOST_LISTED = 20
+"""Images that an error lists; it says how many there are."""
+
+_DIFFERENT = (Code.MISSING_IMAGE, Code.CHANGED_IMAGE)
 
 
 @dataclass(frozen=True, slots=True)
 class PrepareOptions:
     """How to prepare.
 
-    splits : which of train, val and test, where their archives are there
+    splits : which of train, val and test: every one named must be there; None for train and val, where they are there
     layout : wnid, index, padded, flat, or a template
     classes : wnids, indices or words; None for all
     verify : md5, sha256 or none
     source : keep the archives, or delete each once its split is durable and checked
     jobs : processes; None for one a processor
     restart : throw away an unfinished run that was made with other settings
+    repair : write images of a published split again that are missing or have another size
     val_labels : file with the labels of validation images, in any form; None for the packaged truth
     trust_val_labels : take that file at its word where it disagrees with the truth
     """
 
-    splits: tuple[str, ...] = ("train", "val")
+    splits: tuple[str, ...] | None = None
     layout: str = "wnid"
     classes: tuple[str, ...] | None = None
     verify: str = "md5"
     source: str = "keep"
     jobs: int | None = None
     restart: bool = False
+    repair: bool = False
     val_labels: Path | str | None = None
     trust_val_labels: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "splits", tuple(dict.fromkeys(self.splits)))
         for name, allowed in (("verify", VERIFY), ("source", SOURCE)):
             if getattr(self, name) not in allowed:
                 raise UsageError(f"{name} can't be {getattr(self, name)!r}", hint=f"use one of {', '.join(allowed)}")
-        if not set(self.splits) <= {"train", "val", "test"} or not self.splits:
-            raise UsageError(f"there is no split {', '.join(self.splits)!r}", hint="use train, val or test")
+        if self.splits is not None:
+            object.__setattr__(self, "splits", tuple(dict.fromkeys(self.splits)))
+            if not set(self.splits) <= {"train", "val", "test"} or not self.splits:
+                raise UsageError(f"there is no split {', '.join(self.splits)!r}", hint="use train, val or test")
         refuse_jobs(self.jobs)
         if self.source == "delete" and (self.verify == "none" or self.classes):
             hint = "archives are deleted only after all of them was verified and unpacked: leave out the other option"
@@ -141,8 +151,10 @@ class State(Enum):
     """An interrupted run with these settings, from an archive that has changed since: its work can't be trusted."""
     OTHER = auto()
     """An interrupted run with other settings."""
+    HALF_PUBLISHED = auto()
+    """The folder has its name, and was staged by this plan; its lists or its manifest are still to be published."""
     PUBLISHED = auto()
-    """The split is there, whole, made from this archive with these settings."""
+    """The split is there, and its manifest says that it was made from this archive with these settings."""
     OCCUPIED = auto()
     """Something else has the split's name."""
     OCCUPIED_LIST = auto()
@@ -161,11 +173,15 @@ def provenance(plan: Plan) -> tuple[tuple[str, str], ...]:
 def state_of(plan: Plan, sink: FolderSink, journal: Journal) -> State:
     """Return where the split of a plan stands in a target."""
     if os.path.lexists(sink.root / plan.split):
-        return State.PUBLISHED if _made_by(plan, sink) else State.OCCUPIED
+        if _made_by(plan, sink):
+            return State.PUBLISHED
+        return State.HALF_PUBLISHED if _was_staged(plan, sink) else State.OCCUPIED
+    for folder in (sink.staging, sink.staging / plan.split):
+        refuse_foreign_folder(folder)
     begun = journal.plans(plan.split)
     if not begun or not (sink.staging / plan.split).exists():
         return State.FRESH if _lists_are_ours(plan, sink) else State.OCCUPIED_LIST
-    if begun[-1]["plan"] == plan.digest:
+    if begun[-1].get("plan") == plan.digest:
         return State.UNFINISHED
     same_settings = all(begun[-1].get(key) == value for key, value in plan.settings.items())
     return State.STALE if same_settings else State.OTHER
@@ -180,9 +196,7 @@ def refuse_state(state: State, plan: Plan, sink: FolderSink) -> None:
         Saying what is there and what to do.
     """
     if state is State.OCCUPIED:
-        detail = (
-            f"{sink.root / plan.split} exists, and no manifest says that it was made from this archive, so laid out"
-        )
+        detail = f"{sink.root / plan.split} already exists and was not prepared from this archive in this layout"
         raise UsageError(detail, hint="choose another folder, or move it away; nothing was changed")
     if state is State.OCCUPIED_LIST:
         detail = f"{sink.root} has a {sink.labels.name} or {sink.classes.name} that ilsvrc did not write"
@@ -199,6 +213,14 @@ def _made_by(plan: Plan, sink: FolderSink) -> bool:
         return dict(provenance(plan)).items() <= metadata_of(read_manifest(sink.manifest)).items()
     except (OSError, ValueError):
         return False
+
+
+def _was_staged(plan: Plan, sink: FolderSink) -> bool:
+    """Whether the folder that has the split's name is the one that an interrupted run of this plan staged."""
+    table = sink.interrupted_publishing()
+    if table is None or (sink.staging / plan.split).exists() or differences(table, plan.images()):
+        return False
+    return not lacking(sink.root, plan.images())
 
 
 def _lists_are_ours(plan: Plan, sink: FolderSink) -> bool:
@@ -252,15 +274,7 @@ class SplitWork:
         """The digest to prove, or None where it is proved already or must not be."""
         if self.options.verify == "none" or self.proved_before:
             return None
-        found = expected(self.plan.source, self.options.verify)
-        if found is None:
-            path, sums = self.plan.source.path, SUMS_FILES[self.options.verify]
-            detail = (
-                f"not the official archive, and no {sums} beside it says what its {self.options.verify} should be"
-            )
-            hint = f"put {sums} beside it (`{self.options.verify}sum {path.name} > {sums}`), or use --verify none"
-            raise ArchiveError(Code.NO_DIGEST, detail, path, hint=hint)
-        return found
+        return self._digest_to_prove()
 
     def admit(self) -> None:
         """Refuse what can't be done, before anything is written.
@@ -275,13 +289,31 @@ class SplitWork:
             refuse_state(state, self.plan, self.sink)
         if self.options.source == "delete":
             self._refuse_to_delete()
-        if state is not State.PUBLISHED:
+        if self.gone and not self.options.repair:
+            raise self._gutted()
+        if state is not State.PUBLISHED or self.gone:
             _ = self.expected
+
+    @cached_property
+    def gone(self) -> list[Issue]:
+        """The images of a published split that are missing or have another size; one look at each."""
+        return lacking(self.target, self.plan.images()) if self.state is State.PUBLISHED else []
+
+    def _gutted(self) -> DamageError:
+        kept = f"; {self.plan.source.path} is kept" if self.options.source == "delete" else ""
+        detail = (
+            f"{self.target / self.plan.split} was complete once; now {len(self.gone):,} of "
+            f"{self.plan.catalog.images:,} images are missing or have another size{kept}"
+        )
+        hint = "add --repair to write them again from the archive"
+        return DamageError(detail, self.gone[:MOST_LISTED], hint=hint)
 
     def clear_the_way(self) -> None:
         """Throw away the work of an interrupted run that can't be gone on with, or is not to be."""
         if self.state is State.PUBLISHED:
             self.sink.clear()
+        elif self.state is State.HALF_PUBLISHED:
+            return
         elif self.state in (State.STALE, State.OTHER) or (self.state is State.UNFINISHED and self.options.restart):
             self.listener(
                 Note(f"{self.plan.split}: starting over; what an earlier run had done is removed", warning=True)
@@ -290,12 +322,23 @@ class SplitWork:
 
     def done_units(self) -> set[str]:
         """Return the units that need no space any more."""
+        if self.state is State.HALF_PUBLISHED:
+            return {unit.id for unit in self.plan.units}
+        if self.state is State.PUBLISHED:
+            return {unit.id for unit in self.plan.units} - {unit.id for unit in self._units_to_mend()}
         going_on = self.state is State.UNFINISHED and not self.options.restart
         return self.journal.done_units(self.plan.digest) if going_on else set()
 
     def do(self) -> SplitReport:
         """Bring the split to the tree, or find it there; return its report."""
+        if self.state is State.HALF_PUBLISHED:
+            table = self.sink.interrupted_publishing()
+            assert table is not None
+            self.sink.resume_publishing(table)
+            return self._find()
         if self.state is State.PUBLISHED:
+            if self.gone:
+                self._mend()
             return self._find()
         if self.state is State.FRESH:
             self._start_over()
@@ -311,25 +354,74 @@ class SplitWork:
     def _find(self) -> SplitReport:
         """Return the report of a split that is there already."""
         manifest = read_manifest(self.sink.manifest)
+        self.sink.restore_lists(manifest)
+        self.sink.clear()
         report = published_report(self.plan, manifest, self.journal.issues(self.plan.split))
         unproved = "" if report.digest else "; it was made without proof of the archive's digest"
-        self.listener(Note(f"{self.plan.split}: complete already{unproved}", warning=bool(unproved)))
+        compared = f"{report.images:,} names and sizes compared with {self.plan.source.path.name}"
+        text = f"{self.plan.split}: complete already, {compared}{unproved}"
+        self.listener(Note(text, warning=bool(unproved)))
         return report
 
+    def _units_to_mend(self) -> list[Unit]:
+        """Return the units of which images are gone."""
+        gone = {issue.key for issue in self.gone}
+        keys = [ref.key in gone for ref in self.plan.catalog.refs()] if gone else []
+        return [unit for unit in self.plan.units if any(keys[unit.start : unit.stop])]
+
+    def _mend(self) -> None:
+        """Write the images that are gone again, from the archive, proved as for a first run."""
+        machinery = replace(self._machinery(), journal=None)
+        result = work(self.plan, self._units_to_mend(), self.sink, machinery)
+        self.sink.mend(result.receipts, self.gone, read_manifest(self.sink.manifest))
+        text = f"{self.plan.split}: {len(self.gone):,} images were missing or changed, and are written again"
+        self.listener(Note(text))
+
     def delete_archive(self) -> None:
-        """Remove the archive, once all of it is durable below the split's name.
+        """Remove the archive, once it is proved now and every image of the tree is the one in it, byte for byte.
+
+        No record is believed: the archive is hashed again in the same read that compares it with the tree.
 
         Raises
         ------
         DamageError
-            If an image is not there at its size; the archive is kept then.
+            If an image of the tree is another one than in the archive; the archive is kept then.
+        ArchiveError
+            If the archive has not the digest that it should have; it is kept too.
         """
-        missing = self._missing()
-        if missing:
-            raise DamageError(f"{self.plan.source.path} is kept: its images are not all in the tree", missing)
+        path, algorithm = self.plan.source.path, self.options.verify
+        proof = HashingProof(self.plan.source, self._digest_to_prove(), self.listener)
+        machinery = replace(self._machinery(), journal=None, proof=proof, stage=f"compare {self.plan.split}")
+        result = run(self.plan, ComparingSink(self.target), machinery)
+        wrong = [issue for receipt in result.receipts for issue in receipt.issues if issue.code in _DIFFERENT]
+        if wrong:
+            detail = f"{path} is kept: {len(wrong):,} images of the tree are not those in it"
+            hint = f"see `ilsvrc check --deep {self.target}`; prepare it again into another folder"
+            raise DamageError(detail, wrong[:MOST_LISTED], hint=hint)
         sync_filesystem(self.target)
-        self.plan.source.path.unlink()
-        self.listener(Note(f"deleted {self.plan.source.path}: every image is in {self.target / self.plan.split}"))
+        sync_filesystem(self.target / self.plan.split)
+        self.plan.source.refuse_replaced(self.plan.state)
+        path.unlink()
+        compared = f"its {algorithm} is right, and every image in {self.target / self.plan.split} is the one in it"
+        self.listener(Note(f"deleted {path}: {compared}"))
+
+    def _digest_to_prove(self) -> Expected:
+        """Return the digest that the archive must have.
+
+        Raises
+        ------
+        ArchiveError
+            If nobody says which.
+        """
+        found = expected(self.plan.source, self.options.verify)
+        if found is None:
+            path, sums = self.plan.source.path, SUMS_FILES[self.options.verify]
+            detail = (
+                f"not the official archive, and no {sums} beside it says what its {self.options.verify} should be"
+            )
+            hint = f"put {sums} beside it (`{self.options.verify}sum {path.name} > {sums}`), or use --verify none"
+            raise ArchiveError(Code.NO_DIGEST, detail, path, hint=hint)
+        return found
 
     def _machinery(self) -> Machinery:
         engine = process_engine(self.options.jobs or default_jobs())
@@ -354,13 +446,4 @@ class SplitWork:
         """Throw away what staging holds of the split: it is ours, unfinished, and not to be gone on with."""
         self.sink.clear()
         self.journal.forget(self.plan.split)
-        (self.sink.staging / self.plan.split).mkdir(parents=True)
-
-    def _missing(self) -> list[Issue]:
-        table = read_manifest(self.sink.manifest)
-        rows = zip(table.column("path").to_pylist(), table.column("size").to_pylist(), strict=True)
-        return [
-            Issue(path, Code.MISSING_IMAGE, f"it should have {size:,} bytes")
-            for path, size in rows
-            if not (self.target / path).is_file() or (self.target / path).stat().st_size != size
-        ]
+        make_own_folder(self.sink.staging / self.plan.split)

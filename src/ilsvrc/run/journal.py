@@ -6,13 +6,13 @@ import json
 import os
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from ilsvrc.files import named, write_text
+from ilsvrc.files import make_own_folder, named, open_own, read_own, write_text
 from ilsvrc.issues import Code, Issue
 from ilsvrc.sinks.base import Output, Receipt, Sink
 
@@ -26,63 +26,79 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._plan = ""
+        self._state: object = None
 
     def plans(self, split: str) -> list[dict[str, Any]]:
         """Return the headers of the plans of a split that were begun, oldest first."""
         return [line for line in self._lines() if line.get("split") == split]
 
-    def begin(self, digest: str, header: dict[str, object], holds: Callable[[Receipt], bool]) -> dict[str, Receipt]:
-        """Go on with a plan, or begin it; return the receipts of its units that are done, by unit.
+    def begin(self, digest: str, header: dict[str, object], state: object) -> dict[str, Receipt]:
+        """Resume a plan, or begin it; return the receipts of its units, by unit.
 
-        A unit is done if its receipt says so and `holds` finds all of it there.
+        They say what was done once: whoever trusts one looks whether it still holds. Only those are returned that
+        were written while the archive was in this state: images of another state may be other images.
+
+        Parameters
+        ----------
+        digest
+            The plan's digest.
+        header
+            What is to be recorded of a plan that is begun.
+        state
+            The archive's state, as plain values.
         """
         lines = [line for line in self._lines() if line.get("plan") == digest]
-        self._plan = digest
+        self._plan, self._state = digest, json.loads(json.dumps(state))
         if not lines:
             self._write({"plan": digest, **header})
-        return {r.unit: r for r in map(_receipt, lines) if r and holds(r)}
+        return {r.unit: r for line in lines if line.get("state") == self._state and (r := _receipt(line))}
 
     def done_units(self, digest: str) -> set[str]:
         """Return the units of a plan that have a receipt."""
-        return {line["unit"] for line in self._lines() if line.get("plan") == digest and "unit" in line}
+        lines = [line for line in self._lines() if line.get("plan") == digest]
+        return {receipt.unit for receipt in map(_receipt, lines) if receipt}
 
     def issues(self, split: str) -> list[Issue]:
         """Return what was found in the images of a split's latest plan."""
         plans = self.plans(split)
-        lines = [line for line in self._lines() if plans and line.get("plan") == plans[-1]["plan"]]
+        lines = [line for line in self._lines() if plans and line.get("plan") == plans[-1].get("plan")]
         return [issue for receipt in map(_receipt, lines) if receipt for issue in receipt.issues]
 
     def append(self, receipts: Sequence[Receipt]) -> None:
         """Record that units are done; their outputs are durable already."""
-        self._write(*({"plan": self._plan, **_document(receipt)} for receipt in receipts))
+        lines = ({"plan": self._plan, "state": self._state, **_document(receipt)} for receipt in receipts)
+        self._write(*lines)
 
     def forget(self, split: str) -> None:
         """Leave out all that was recorded of a split."""
-        plans = {line["plan"] for line in self.plans(split)}
+        plans = [line.get("plan") for line in self.plans(split)]
         kept = [line for line in self._lines() if line.get("plan") not in plans]
         write_text(self.path, "".join(json.dumps(line) + "\n" for line in kept))
 
     def _lines(self) -> list[dict[str, Any]]:
-        found = []
-        text = self.path.read_text(encoding="utf-8", errors="replace") if self.path.exists() else ""
+        found: list[object] = []
+        try:
+            text = read_own(self.path)
+        except FileNotFoundError:
+            return []
         for line in text.splitlines():
             try:
                 found.append(json.loads(line))
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
         return [line for line in found if isinstance(line, dict)]
 
     def _write(self, *lines: dict[str, Any]) -> None:
         """Append lines durably; one that was torn before them stays on a line of its own."""
         text = "".join(json.dumps(line) + "\n" for line in lines)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        make_own_folder(self.path.parent)
         try:
             self._append(text)
         except OSError as error:
             raise named(error, self.path) from None
 
     def _append(self, text: str) -> None:
-        with self.path.open("ab+") as file:
+        with open(open_own(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND), "ab+") as file:
             torn = file.tell() > 0 and file.seek(-1, os.SEEK_END) >= 0 and file.read() != b"\n"
             file.write((b"\n" if torn else b"") + text.encode())
             file.flush()
@@ -104,9 +120,13 @@ def _receipt(line: dict[str, Any]) -> Receipt | None:
     try:
         issues = tuple(Issue(**{**issue, "code": Code(issue["code"])}) for issue in line["issues"])
         outputs = tuple(Output(**output) for output in line["outputs"])
-        return Receipt(line["unit"], outputs, line["samples"], line["bytes"], issues)
+        receipt = Receipt(line["unit"], outputs, line["samples"], line["bytes"], issues)
+        texts = [receipt.unit, *(text for output in outputs for text in (output.path, output.digest))]
+        numbers = [receipt.samples, receipt.bytes, *(output.size for output in outputs)]
     except (KeyError, TypeError, ValueError):
         return None
+    sound = all(isinstance(text, str) for text in texts) and all(type(number) is int for number in numbers)
+    return receipt if sound else None
 
 
 class Committer:
@@ -120,7 +140,7 @@ class Committer:
         self._sink = sink
         self._journal = journal
         self._waiting: queue.SimpleQueue[Receipt | None] = queue.SimpleQueue()
-        self._failed: OSError | None = None
+        self._failed: BaseException | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> Self:
@@ -140,8 +160,8 @@ class Committer:
 
         Raises
         ------
-        OSError
-            If an earlier receipt could not be committed.
+        BaseException
+            Whatever the sink or the journal raised for an earlier receipt.
         """
         if self._failed:
             raise self._failed
@@ -156,7 +176,7 @@ class Committer:
             last = None in batch
             try:
                 self._commit([receipt for receipt in batch if receipt is not None])
-            except OSError as error:
+            except BaseException as error:  # a thread that dies in silence would let the run publish
                 self._failed = error
 
     def _commit(self, receipts: list[Receipt]) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from ilsvrc.archive.sidecar import Verified
@@ -30,6 +30,7 @@ class Machinery:
     proof : proves the archive
     listener : gets progress
     decode : look at every image by decoding it, not only at its first and last bytes
+    stage : what progress calls the work; the split if empty
     """
 
     engine: Engine
@@ -37,6 +38,7 @@ class Machinery:
     proof: Proof
     listener: Listener = silent
     decode: bool = False
+    stage: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,34 +61,72 @@ def run(plan: Plan, sink: Sink, machinery: Machinery) -> Result:
     IlsvrcError
         The first error of a unit, or what is wrong with the archive; nothing is published then.
     """
-    journal = machinery.journal
-    done = journal.begin(plan.digest, plan.settings, sink.holds) if journal else {}
-    todo = [unit for unit in plan.units if unit.id not in done]
-    with Committer(sink, journal) as committer:
-        for receipt in _work(plan, sink, machinery, todo):
-            if receipt.error:
-                raise receipt.error
-            committer.add(receipt)
-            done[receipt.unit] = receipt
+    result = work(plan, plan.units, sink, machinery)
+    sink.finish(result.receipts, result.proved, plan.images())
+    return result
+
+
+def work(plan: Plan, units: Sequence[Unit], sink: Sink, machinery: Machinery) -> Result:
+    """Do some units of a plan and prove the archive; nothing is published.
+
+    A unit that an earlier run has done goes to a worker all the same, which looks whether its images are still there,
+    byte for byte, and writes the unit again if they are not.
+
+    Raises
+    ------
+    IlsvrcError
+        The first error of a unit, or what is wrong with the archive.
+    """
+    journal, done = machinery.journal, dict[str, Receipt]()
+    with sink.begun():
+        earlier = journal.begin(plan.digest, plan.settings, asdict(plan.state)) if journal else {}
+        with Committer(sink, journal) as committer:
+            for receipt in _receipts(plan, sink, machinery, [Piece(unit, earlier.get(unit.id)) for unit in units]):
+                if receipt.error:
+                    raise receipt.error
+                if receipt != earlier.get(receipt.unit):
+                    committer.add(receipt)
+                done[receipt.unit] = receipt
     proved = machinery.proof.confirm()
     plan.source.refuse_replaced(plan.state)
-    receipts = [done[unit.id] for unit in plan.units]
-    sink.finish(receipts, proved)
-    return Result(receipts, proved)
+    return Result([_counted(unit, done.get(unit.id)) for unit in units], proved)
 
 
-def _work(plan: Plan, sink: Sink, machinery: Machinery, todo: list[Unit]) -> Iterator[Receipt]:
+def _counted(unit: Unit, receipt: Receipt | None) -> Receipt:
+    """Return the receipt of a unit, which must speak of all its images."""
+    if receipt is None or (receipt.samples, receipt.bytes) != (unit.images, unit.bytes):
+        images = f"{receipt.samples:,} of {unit.images:,} images" if receipt else "no receipt"
+        hint = "run the same command again with --restart; nothing was published"
+        raise MachineError(f"{unit.id} was not done whole: {images}", hint=hint)
+    return receipt
+
+
+def _receipts(plan: Plan, sink: Sink, machinery: Machinery, todo: list[Piece]) -> Iterator[Receipt]:
     """Yield the receipts of what is to do, with progress."""
-    listener, stage = machinery.listener, f"{plan.split}"
+    listener, stage = machinery.listener, machinery.stage or plan.split
     archive = Archive(plan.source.path, plan.source.fingerprint, plan.state)
     task = Task(archive, plan.wanted, sink, machinery.decode)
-    listener(Started(stage, sum(unit.bytes for unit in todo), sum(unit.images for unit in todo)))
-    released = machinery.proof.release(todo)
-    with closing(machinery.engine.run(task, released)) as receipts, closing(released):
+    listener(Started(stage, sum(piece.unit.bytes for piece in todo), sum(piece.unit.images for piece in todo)))
+    released = machinery.proof.release([piece.unit for piece in todo])
+    pieces = {piece.id: piece for piece in todo}
+    with closing(machinery.engine.run(task, (pieces[unit.id] for unit in released))) as receipts, closing(released):
         for receipt in receipts:
             listener(Advanced(stage, receipt.bytes, receipt.samples))
             yield receipt
     listener(Finished(stage))
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A unit and the receipt that an earlier run left of it, or None."""
+
+    unit: Unit
+    earlier: Receipt | None = None
+
+    @property
+    def id(self) -> str:
+        """What messages call it."""
+        return self.unit.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +165,13 @@ class Task:
     sink: Sink
     decode: bool = False
 
-    def __call__(self, unit: Unit) -> Receipt:
-        """Write a unit; an expected failure becomes the receipt's error."""
+    def __call__(self, piece: Piece) -> Receipt:
+        """Write a unit, or find it written; an expected failure becomes the receipt's error."""
         issues: list[Issue] = []
+        unit = piece.unit
         try:
+            if piece.earlier and piece.earlier.samples == unit.images and self.sink.holds(piece.earlier):
+                return piece.earlier
             source = self.archive.open()
             catalog = catalog_of(source.path, source.fingerprint, self.wanted)
             receipt = self.sink.write(unit, self._inspected(catalog.samples(source, unit), issues))
@@ -136,7 +179,7 @@ class Task:
             return Receipt(unit.id, error=error)
         except OSError as error:
             return Receipt(unit.id, error=MachineError.of(error, self.archive.path))
-        return replace(receipt, issues=tuple(issues))
+        return replace(receipt, issues=(*receipt.issues, *issues))
 
     def _inspected(self, samples: Iterable[Sample], issues: list[Issue]) -> Iterator[Sample]:
         look = examine if self.decode else glance

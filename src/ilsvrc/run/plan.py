@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -41,6 +42,10 @@ class Plan:
     def units(self) -> list[Unit]:
         """The parts of the work, in archive order."""
         return self.catalog.units()
+
+    def images(self) -> Iterator[tuple[str, int]]:
+        """Yield path and bytes of every image that is to be written."""
+        return ((ref.key, ref.member.size) for ref in self.catalog.refs())
 
     @property
     def settings(self) -> dict[str, object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,10 @@ class DigestSink:
     source: FileSource
     part: Path
 
+    def begun(self) -> AbstractContextManager[None]:
+        """Hold nothing."""
+        return nullcontext()
+
     def write(self, unit: Unit, samples: Iterable[Sample]) -> Receipt:
         """Hash the images of a unit."""
         digests, sizes = [], []
@@ -47,11 +52,11 @@ class DigestSink:
     def sync(self) -> None:
         """Do nothing: the file of a run that was cut off is written anew."""
 
-    def finish(self, receipts: Sequence[Receipt], proved: Verified | None) -> None:  # noqa: ARG002
+    def finish(self, receipts: Sequence[Receipt], proved: Verified | None, images: Iterable[tuple[str, int]]) -> None:  # noqa: ARG002
         """Keep the digests beside the index, in its order."""
         index = open_index(self.source)
-        images = sum(receipt.samples for receipt in receipts)
+        count = sum(receipt.samples for receipt in receipts)
         digests = np.empty((len(index), WIDTH), np.uint8)
-        digests[index.archive_order] = np.fromfile(self.part, np.uint8, images * WIDTH).reshape(-1, WIDTH)
+        digests[index.archive_order] = np.fromfile(self.part, np.uint8, count * WIDTH).reshape(-1, WIDTH)
         store_digests(self.source, index, digests)
         self.part.unlink()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import filecmp
 import json
 import os
 import shutil
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,15 +16,37 @@ import xxhash
 
 from ilsvrc import facts
 from ilsvrc.archive.sidecar import Verified
-from ilsvrc.files import OWN_FOLDER, sync_filesystem, sync_path, write_text, written_whole
+from ilsvrc.errors import MachineError, UsageError
+from ilsvrc.files import (
+    OWN_FOLDER,
+    Filesystems,
+    OwnFolder,
+    make_own_folder,
+    refuse_foreign_folder,
+    rename_new,
+    sync_filesystem,
+    sync_path,
+    write_text,
+    written_whole,
+)
+from ilsvrc.issues import Issue
 from ilsvrc.readers.units import Sample, Unit
 from ilsvrc.sinks.base import Output, Receipt
-from ilsvrc.tree.manifest import Row, merged, read_manifest, table_of, write_labels, write_manifest
+from ilsvrc.tree.manifest import (
+    Row,
+    differences,
+    merged,
+    metadata_of,
+    read_manifest,
+    table_of,
+    write_labels,
+    write_manifest,
+)
 
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class FolderSink:
     """Writes a split's images below `root`, in staging until `finish` renames the split to its name.
 
@@ -34,6 +58,10 @@ class FolderSink:
     root: Path
     split: str
     provenance: tuple[tuple[str, str], ...] = ()
+    _held: Filesystems | None = field(default=None, compare=False, repr=False)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return FolderSink, (self.root, self.split, self.provenance)
 
     @property
     def staging(self) -> Path:
@@ -42,7 +70,7 @@ class FolderSink:
 
     @property
     def manifest(self) -> Path:
-        """The manifest file of the split."""
+        """The manifest file of the split; it is there once all else is."""
         return self.root / OWN_FOLDER / f"{self.split}.arrow"
 
     @property
@@ -55,47 +83,112 @@ class FolderSink:
         """The list of classes."""
         return self.root / "classes.json"
 
+    @contextlib.contextmanager
+    def begun(self) -> Iterator[None]:
+        """Make staging, and hold the file systems that get the images and the names."""
+        make_own_folder(self.staging)
+        refuse_foreign_folder(self.staging / self.split)
+        refuse_foreign_folder(self._parts)
+        self._held = Filesystems([self.root, self.staging])
+        try:
+            yield
+        finally:
+            self._held.close()
+            self._held = None
+
     def write(self, unit: Unit, samples: Iterable[Sample]) -> Receipt:
         """Write the images of a unit, then the part of the manifest that proves them."""
-        staging, folders = self.staging, set[str]()
-        rows = [_write_image(sample, staging, folders) for sample in samples]
-        part = self._parts / f"{unit.id}.arrow"
-        part.parent.mkdir(parents=True, exist_ok=True)
-        write_manifest(table_of(rows), part)
-        output = Output(str(part.relative_to(self.root)), part.stat().st_size)
+        make_own_folder(self.staging)
+        with OwnFolder(self.staging) as staging:
+            rows = [_write_image(sample, staging) for sample in samples]
+            part = f"{self.split}.parts/{unit.id}.arrow"
+            data = part_bytes(rows)
+            _write_file(staging, part, data)
+        output = Output(f"{OWN_FOLDER}/staging/{part}", len(data), xxhash.xxh3_128_hexdigest(data))
         return Receipt(unit.id, (output,), len(rows), sum(row.size for row in rows))
 
     def sync(self) -> None:
         """Make all images and parts written so far survive a power cut."""
-        sync_filesystem(self.staging)
+        if self._held:
+            self._held.sync()
+        else:
+            sync_filesystem(self.staging)
 
     def holds(self, receipt: Receipt) -> bool:
-        """Whether the part of the manifest and every image in it are there at their sizes."""
+        """Whether the part of the manifest has the digest it was written with, and every image in it its own."""
         try:
-            for output in receipt.outputs:
-                part = self.root / output.path
-                if part.stat().st_size != output.size or not self._holds_images(read_manifest(part)):
-                    return False
-        except (OSError, ValueError, pa.ArrowException):
+            tables = [self._part(output) for output in receipt.outputs]
+            with OwnFolder(self.staging) as staging:
+                whole = all(_holds_images(staging, table) for table in tables)
+        except (OSError, ValueError, pa.ArrowException, MachineError):
             return False
-        return True
+        return whole and sum(table.num_rows for table in tables) == receipt.samples
 
-    def finish(self, receipts: Sequence[Receipt], proved: Verified | None) -> None:
-        """Write manifest and lists, then give the split its name by one rename."""
+    def finish(self, receipts: Sequence[Receipt], proved: Verified | None, images: Iterable[tuple[str, int]]) -> None:
+        """Compare what was written with what should be, then publish it."""
         proof = {"digest": proved.digest, "against": proved.against} if proved else {}
-        table = merged(self.root / output.path for receipt in receipts for output in receipt.outputs)
-        with written_whole(self.manifest) as beside:
+        table = merged(self._part(output) for receipt in receipts for output in receipt.outputs)
+        _refuse_unplanned(table, images, self.root)
+        with written_whole(self._staged_manifest) as beside:
             write_manifest(table, beside, dict(self.provenance) | proof)
-        write_labels(table, self.labels)
-        write_text(self.classes, class_index_json())
-        (self.staging / self.split).rename(self.root / self.split)
-        sync_path(self.root)
+        self._publish(table)
+
+    def interrupted_publishing(self) -> pa.Table | None:
+        """Return the manifest of a split that was staged whole and half published, None if there is none."""
+        try:
+            refuse_foreign_folder(self.staging)
+            table = read_manifest(self._staged_manifest)
+        except (OSError, ValueError, MachineError):
+            return None
+        return table if dict(self.provenance).items() <= metadata_of(table).items() else None
+
+    def resume_publishing(self, table: pa.Table) -> None:
+        """Publish the rest of a split of which the folder has its name already."""
+        self._publish(table)
+
+    def mend(self, receipts: Sequence[Receipt], gone: Sequence[Issue], manifest: pa.Table) -> None:
+        """Move images that were written again from staging to their places in the published split.
+
+        Raises
+        ------
+        MachineError
+            If what was written again is not what the manifest says of it; the tree is unchanged then.
+        """
+        paths = {issue.key for issue in gone}
+        known = dict(_digests_of(manifest, paths))
+        written = merged(self._part(output) for receipt in receipts for output in receipt.outputs)
+        if known != dict(_digests_of(written, paths)):
+            detail = f"{self.root}: the archive's images are not those that the manifest records"
+            raise MachineError(detail, hint="prepare into another folder; the tree was not changed")
+        for path in sorted(known):
+            (self.root / path).parent.mkdir(parents=True, exist_ok=True)
+            (self.staging / path).replace(self.root / path)
+        sync_filesystem(self.root / self.split)
+        self.restore_lists(manifest)
         self.clear()
+
+    def restore_lists(self, manifest: pa.Table) -> None:
+        """Write the lists beside the split that are not there.
+
+        Raises
+        ------
+        UsageError
+            If one is there and says something else.
+        """
+        make_own_folder(self.staging)
+        for staged, target in self._staged_lists(manifest):
+            _publish_file(staged, target)
+        sync_path(self.root)
 
     def clear(self) -> None:
         """Remove what staging holds of this split."""
+        refuse_foreign_folder(self.staging)
         for leftover in (self.staging / self.split, self._parts):
+            if leftover.is_symlink():
+                leftover.unlink()
             shutil.rmtree(leftover, ignore_errors=True)
+        for leftover in (self._staged_manifest, self.staging / self.labels.name, self.staging / self.classes.name):
+            leftover.unlink(missing_ok=True)
         if self.staging.is_dir() and not any(self.staging.iterdir()):
             self.staging.rmdir()
 
@@ -103,13 +196,49 @@ class FolderSink:
     def _parts(self) -> Path:
         return self.staging / f"{self.split}.parts"
 
-    def _holds_images(self, part: pa.Table) -> bool:
-        paths, sizes = part.column("path").to_pylist(), part.column("size").to_pylist()
-        staging = self.staging
-        return all(
-            os.stat(f"{staging}/{path}").st_size == size  # noqa: PTH116  -- a million of them
-            for path, size in zip(paths, sizes, strict=True)
-        )
+    @property
+    def _staged_manifest(self) -> Path:
+        return self.staging / f"{self.split}.arrow"
+
+    def _part(self, output: Output) -> pa.Table:
+        """Return the rows in a part of the manifest.
+
+        Raises
+        ------
+        ValueError
+            If it has another digest than it was written with.
+        """
+        name = Path(output.path).name
+        with OwnFolder(self.staging) as staging:
+            data = _read_file(staging, f"{self.split}.parts/{name}")
+        if len(data) != output.size or xxhash.xxh3_128_hexdigest(data) != output.digest:
+            raise ValueError(f"{output.path} is not the part that was written")
+        return pa.ipc.open_file(pa.py_buffer(data)).read_all()
+
+    def _publish(self, table: pa.Table) -> None:
+        """Give the folder its name, then the lists theirs, the manifest last; nothing of anybody's is replaced."""
+        lists = self._staged_lists(table)
+        for staged, target in lists:
+            _refuse_other(staged, target)
+        if (self.staging / self.split).exists():
+            try:
+                rename_new(self.staging / self.split, self.root / self.split)
+            except FileExistsError:
+                hint = "move it away, then run the same command again: the images are staged and need only the name"
+                raise UsageError(f"{self.root / self.split} appeared while this run worked", hint=hint) from None
+        for staged, target in lists:
+            _publish_file(staged, target)
+        sync_path(self.root)
+        self._staged_manifest.replace(self.manifest)
+        sync_path(self.manifest.parent)
+        self.clear()
+
+    def _staged_lists(self, table: pa.Table) -> list[tuple[Path, Path]]:
+        """Write the lists in staging; return each with the place it goes to."""
+        pairs = [(self.staging / target.name, target) for target in (self.labels, self.classes)]
+        write_labels(table, pairs[0][0])
+        write_text(pairs[1][0], class_index_json())
+        return pairs
 
 
 def class_index_json() -> str:
@@ -118,25 +247,75 @@ def class_index_json() -> str:
     return "{" + ",\n ".join(entries) + "}\n"
 
 
-def _write_image(sample: Sample, staging: Path, folders: set[str]) -> Row:
-    """Write one image, over whatever an interrupted run left of it; make its folder if it is not in `folders`."""
+def part_bytes(rows: Sequence[Row]) -> bytes:
+    """Return a part of the manifest as an Arrow IPC file."""
+    table, sink = table_of(rows), pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue())
+
+
+def _refuse_unplanned(table: pa.Table, images: Iterable[tuple[str, int]], root: Path) -> None:
+    """Refuse to publish other images than the plan has."""
+    found = differences(table, images)
+    if found:
+        hint = "run the same command again with --restart; nothing was published"
+        listed = ", ".join(found[:3])
+        raise MachineError(f"{root}: what was staged is not what was planned: {listed}", hint=hint)
+
+
+def _refuse_other(staged: Path, target: Path) -> None:
+    """Refuse a file of other contents that has the place of one of ours."""
+    if os.path.lexists(target) and not (target.is_file() and filecmp.cmp(staged, target, shallow=False)):
+        hint = "move it away, then run the same command again"
+        raise UsageError(f"{target} is there, and ilsvrc did not write it", hint=hint)
+
+
+def _publish_file(staged: Path, target: Path) -> None:
+    """Give a staged file its name if that is free; the same file there already is as good."""
+    _refuse_other(staged, target)
+    if os.path.lexists(target):
+        staged.unlink()
+        return
+    try:
+        rename_new(staged, target)
+    except FileExistsError:
+        _refuse_other(staged, target)
+
+
+def _digests_of(table: pa.Table, paths: set[str]) -> Iterator[tuple[str, bytes]]:
+    for batch in table.select(["path", "xxh3_128"]).to_batches(max_chunksize=1 << 16):
+        columns = (batch.column(0).to_pylist(), batch.column(1).to_pylist())
+        yield from (pair for pair in zip(*columns, strict=True) if pair[0] in paths)
+
+
+def _holds_images(staging: OwnFolder, part: pa.Table) -> bool:
+    return all(
+        xxhash.xxh3_128_digest(_read_file(staging, path)) == digest
+        for path, digest in zip(part.column("path").to_pylist(), part.column("xxh3_128").to_pylist(), strict=True)
+    )
+
+
+def _write_image(sample: Sample, staging: OwnFolder) -> Row:
+    """Write one image, over whatever an interrupted run left of it."""
     key = sample.ref.key
-    folder = key.rpartition("/")[0]
-    if folder not in folders:
-        (staging / folder).mkdir(parents=True, exist_ok=True)
-        folders.add(folder)
-    _write_file(f"{staging}/{key}", sample.data)
+    _write_file(staging, key, sample.data)
     label = -1 if sample.ref.label is None else sample.ref.label
     return Row(key, label, len(sample.data), xxhash.xxh3_128_digest(sample.data))
 
 
-def _write_file(path: str, data: bytes) -> None:
-    fd = os.open(path, _CREATE, 0o666)
+def _write_file(folder: OwnFolder, key: str, data: bytes) -> None:
+    fd = folder.open(key, _CREATE)
     try:
         written = os.write(fd, data)
         while written < len(data):  # a disk about to be full takes a part, then none
             written += os.write(fd, data[written:])
     except OSError as error:
-        raise OSError(error.errno, error.strerror, path) from None
+        raise OSError(error.errno, error.strerror, str(folder.path / key)) from None
     finally:
         os.close(fd)
+
+
+def _read_file(folder: OwnFolder, key: str) -> bytes:
+    with open(folder.open(key, os.O_RDONLY), "rb") as file:
+        return file.read()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 from ilsvrc.archive.sidecar import Verified
 from ilsvrc.readers.units import Sample, Unit
@@ -11,6 +12,10 @@ from ilsvrc.sinks.base import Receipt
 
 class NullSink:
     """Takes samples and keeps none; what was found in them is in the receipts."""
+
+    def begun(self) -> AbstractContextManager[None]:
+        """Hold nothing."""
+        return nullcontext()
 
     def write(self, unit: Unit, samples: Iterable[Sample]) -> Receipt:
         """Count the samples of a unit."""
@@ -24,5 +29,5 @@ class NullSink:
         """Whether a receipt is still true: nothing was kept that could be lost."""
         return receipt.error is None
 
-    def finish(self, receipts: Sequence[Receipt], proved: Verified | None) -> None:
+    def finish(self, receipts: Sequence[Receipt], proved: Verified | None, images: Iterable[tuple[str, int]]) -> None:
         """Publish nothing."""

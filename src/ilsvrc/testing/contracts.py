@@ -7,8 +7,9 @@ this repository can run them too.
 from __future__ import annotations
 
 import pickle
+import tempfile
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 
 from ilsvrc.archive.index import Member
 from ilsvrc.archive.source import ByteSource
-from ilsvrc.errors import DataError
+from ilsvrc.errors import DataError, IlsvrcError
 from ilsvrc.issues import Code
 from ilsvrc.readers.reader import Reader
 from ilsvrc.readers.units import Sample, SampleRef, Unit
@@ -132,6 +133,11 @@ def samples(unit: Unit) -> list[Sample]:
 UNITS = [Unit("a", 0, 3, 9_000, 3, 6), Unit("b", 3, 5, 10_000, 2, 9)]
 
 
+def images_of(units: Sequence[Unit]) -> list[tuple[str, int]]:
+    """Return path and bytes of all samples of units."""
+    return [(sample.ref.key, len(sample.data)) for unit in units for sample in samples(unit)]
+
+
 class SinkContract:
     """A fixture `sink` gives a fresh Sink for the train split; `kept` returns all that it keeps, to compare."""
 
@@ -139,11 +145,14 @@ class SinkContract:
         """Return what the sink holds now, in any comparable form."""
         raise NotImplementedError
 
+    def another(self, sink: Any, folder: Path) -> Any:
+        """Return a sink like this one that writes to another folder; itself if it writes nothing."""
+        raise NotImplementedError
+
     def test_receipt_counts_what_was_taken(self, sink: Sink) -> None:
         """A receipt has unit, images and bytes, and no error."""
         receipt = sink.write(UNITS[0], samples(UNITS[0]))
         assert (receipt.unit, receipt.samples, receipt.bytes, receipt.error) == ("a", 3, 6, None)
-        assert sink.holds(receipt)
 
     def test_writing_again_leaves_the_same(self, sink: Sink) -> None:
         """`write` is idempotent, also after a half-written unit."""
@@ -158,13 +167,38 @@ class SinkContract:
         """Units may be written in any order."""
         receipts = [sink.write(unit, samples(unit)) for unit in reversed(UNITS)]
         sink.sync()
-        sink.finish(receipts, None)
-        assert sum(receipt.samples for receipt in receipts) == 5
+        sink.finish(receipts, None, images_of(UNITS))
+        backward = self.kept(sink)
+        with tempfile.TemporaryDirectory() as other:
+            twin = self.another(sink, Path(other))
+            receipts = [twin.write(unit, samples(unit)) for unit in UNITS]
+            twin.sync()
+            twin.finish(receipts, None, images_of(UNITS))
+            assert self.kept(twin) == backward
+
+    def test_finish_refuses_fewer_images_than_there_must_be(self, sink: Sink) -> None:
+        """What is published is what was planned; a sink that keeps nothing has nothing to refuse."""
+        receipts = [sink.write(unit, samples(unit)) for unit in UNITS[:1]]
+        if not receipts[0].outputs:
+            return
+        try:
+            sink.finish(receipts, None, images_of(UNITS))
+        except IlsvrcError:
+            return
+        raise AssertionError("two of five images were missing, and it published")
+
+    def test_what_begun_holds_is_given_back(self, sink: Sink) -> None:
+        """A run may end and another one begin."""
+        for _ in range(2):
+            with sink.begun():
+                sink.write(UNITS[0], samples(UNITS[0]))
+                sink.sync()
 
     def test_pickles(self, sink: Sink) -> None:
         """A copy writes to the same place."""
         copy: Sink = pickle.loads(pickle.dumps(sink))  # noqa: S301  -- our own bytes
-        assert sink.holds(copy.write(UNITS[1], samples(UNITS[1])))
+        receipt = copy.write(UNITS[1], samples(UNITS[1]))
+        assert copy.holds(receipt) == sink.holds(receipt)
 
     def _interrupted(self, sink: Sink, some: Iterator[Sample]) -> None:
         def _stop() -> Iterator[Sample]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ilsvrc.files import written_whole
 from ilsvrc.tree.layout import Layout
@@ -62,9 +64,32 @@ def metadata_of(table: pa.Table) -> dict[str, str]:
     return {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
 
 
-def merged(parts: Iterable[Path]) -> pa.Table:
+def differences(table: pa.Table, images: Iterable[tuple[str, int]]) -> list[str]:
+    """Return in what a manifest differs from the images that it should have: path and size of each; empty if equal.
+
+    Columns are compared, not a million objects.
+    """
+    chunks, rows = [], iter(images)
+    while chunk := list(itertools.islice(rows, 1 << 16)):
+        paths, sizes = zip(*chunk, strict=True)
+        chunks.append(pa.table({"path": pa.array(paths, pa.string()), "size": pa.array(sizes, pa.int64())}))
+    empty = pa.table({"path": pa.array([], pa.string()), "size": pa.array([], pa.int64())})
+    wanted = pa.concat_tables(chunks or [empty]).sort_by("path")
+    found = table.select(["path", "size"]).replace_schema_metadata(None).sort_by("path")
+    if found.equals(wanted):
+        return []
+    if found.num_rows != wanted.num_rows:
+        return [f"{found.num_rows:,} images of {wanted.num_rows:,}"]
+    unequal = [
+        pc.not_equal(found.column(name).combine_chunks(), wanted.column(name).combine_chunks())
+        for name in ("path", "size")
+    ]
+    return [str(path) for path in found.column("path").filter(pc.or_(*unequal)).slice(0, 20).to_pylist()]
+
+
+def merged(parts: Iterable[pa.Table]) -> pa.Table:
     """Return one manifest of many parts, in catalog order: by label, then by path."""
-    tables = [read_manifest(part) for part in parts]
+    tables = list(parts)
     return pa.concat_tables(tables or [table_of([])]).sort_by([("label", "ascending"), ("path", "ascending")])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +24,29 @@ SPLIT_FOLDERS = {"train": ("train",), "val": ("val", "validation"), "test": ("te
 
 SCHEMA = pa.schema([("path", pa.string()), ("size", pa.int64())])
 _BATCH = 1 << 16
+
+
+def lacking(root: Path, images: Iterable[tuple[str, int]]) -> list[Issue]:
+    """Return an issue for every image that is not below `root` as a file of its size: one system call for each image.
+
+    Parameters
+    ----------
+    root
+        The tree's folder.
+    images
+        Path below it and bytes of each image.
+    """
+    issues = []
+    for path, size in images:
+        try:
+            found = os.stat(f"{root}/{path}")  # noqa: PTH116  -- a million of them
+        except (FileNotFoundError, NotADirectoryError):
+            issues.append(Issue(path, Code.MISSING_IMAGE, f"it should have {size:,} bytes"))
+            continue
+        if not stat.S_ISREG(found.st_mode) or found.st_size != size:
+            detail = f"it has {found.st_size:,} bytes and should have {size:,}"
+            issues.append(Issue(path, Code.CHANGED_IMAGE, detail))
+    return issues
 
 
 @dataclass(frozen=True)
