@@ -28,7 +28,7 @@ def test_whatever_a_sync_raises_ends_the_run() -> None:
 
 def add_for_ever(committer: Committer) -> None:
     with committer:
-        while True:
+        for _ in range(100_000):
             committer.add(RECEIPT)
 
 

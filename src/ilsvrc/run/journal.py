@@ -171,8 +171,9 @@ class Committer:
         last = False
         while not last and self._failed is None:
             batch = [self._waiting.get()]
-            while not self._waiting.empty():
-                batch.append(self._waiting.get())
+            batch += [
+                self._waiting.get() for _ in range(self._waiting.qsize())
+            ]  # those that are there now, and no more
             last = None in batch
             try:
                 self._commit([receipt for receipt in batch if receipt is not None])
