@@ -278,8 +278,8 @@ def _failed(unit: Piece, error: BaseException) -> Receipt:
     if isinstance(error, BrokenExecutor):
         hint = f"the system may have killed it for want of memory: {memory}"
         told = MachineError(f"a worker process died while it wrote {unit.id}", hint=hint)
-    elif isinstance(error, MemoryError):
-        told = MachineError(f"{unit.id}: out of memory", hint=memory)
+    elif isinstance(error, MemoryError) or "can't start new thread" in str(error):
+        told = MachineError(f"{unit.id}: out of memory or of threads ({error})", hint=memory)
     elif isinstance(error, OSError):
         told = MachineError.of(error, unit.id)
     else:
