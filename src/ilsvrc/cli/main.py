@@ -5,8 +5,10 @@ Everything slow to import is imported after signals are answered.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+import threading
 from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn
 
@@ -39,6 +41,7 @@ def run() -> NoReturn:
     """Run the program and end the process: the console command."""
     process.listen()
     process.prepare_streams()
+    threading.excepthook = _end_if_short
     process.end(main())
 
 
@@ -105,6 +108,13 @@ def _is_shortage(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or any(words in told for words in _SHORTAGES)
 
 
+def _end_if_short(fault: threading.ExceptHookArgs) -> None:
+    """End the program if a library's thread dies for want of memory or threads: others would wait for it for ever."""
+    if fault.exc_value is not None and _is_shortage(fault.exc_value):
+        os._exit(_report_shortage(fault.exc_value, as_json="--json" in sys.argv))
+    threading.__excepthook__(fault)
+
+
 def _report_shortage(error: BaseException, *, as_json: bool) -> int:
     """Say that memory or threads are short, by as little memory as can be."""
     what = (
@@ -119,12 +129,12 @@ def _report_shortage(error: BaseException, *, as_json: bool) -> int:
 
 def _report_any(error: Exception, *, as_json: bool) -> int:
     """Report a failure that can be expected and return its exit status; raise any other again."""
+    if isinstance(error, MemoryError | RuntimeError | ImportError) and _is_shortage(error):
+        return _report_shortage(error, as_json=as_json)  # imports nothing: there is no memory for it
     from ilsvrc.errors import IlsvrcError, MachineError
 
     if isinstance(error, IlsvrcError):
         return _report(error)
-    if _is_shortage(error):
-        return _report_shortage(error, as_json=as_json)
     if isinstance(error, OSError):
         return _report(MachineError.of(error))
     raise error

@@ -54,6 +54,7 @@ def listen() -> None:
             signal.signal(number, _answer)
     signal.signal(signal.SIGALRM, _raise)
     sys.unraisablehook = _unraisable
+    sys.warnoptions.append("ignore:resource_tracker")  # multiprocessing's cleaner would speak up after a sudden end
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # it sends SIGINT to the process if it gets no thread
 
 

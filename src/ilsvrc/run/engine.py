@@ -433,7 +433,10 @@ def _begin_worker() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     parent = multiprocessing.parent_process()
     if parent is not None:
-        threading.Thread(target=_die_with, args=(parent.sentinel,), daemon=True).start()
+        try:
+            threading.Thread(target=_die_with, args=(parent.sentinel,), daemon=True).start()
+        except RuntimeError:  # no thread to be had: the driver reports a lost worker
+            os._exit(1)
 
 
 def _die_with(sentinel: int) -> None:
