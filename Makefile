@@ -4,8 +4,9 @@ BIN := .venv/bin
 DEMO := demo
 SIZE ?= 2e9
 RUNS ?= 5
+ROUNDS ?= 200
 
-.PHONY: help setup demo test bench bench-full bench-fetch bench-inplace bench-labels campaign-detect campaign-fetch lint types layers facts clean
+.PHONY: help setup demo test bench bench-full bench-fetch bench-inplace bench-labels campaign-detect campaign-fetch campaign-interrupt lint types layers facts clean
 
 help:  ## say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /: /'
@@ -48,6 +49,9 @@ campaign-detect: setup  ## simulate models under every scheme: how often the rig
 
 campaign-fetch: setup  ## kill one transfer of 300 MB ten times and count what it costs: some minutes
 	$(BIN)/python -m pytest -m slow -s tests/cli/test_fetch.py
+
+campaign-interrupt: setup  ## end two hundred runs by Ctrl-C, SIGTERM, SIGHUP at random moments: ROUNDS= of them
+	ILSVRC_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -m slow -s tests/cli/test_interrupt.py
 
 bench-inplace: setup  ## compare reading in place with torchvision; installs torch and torchvision
 	$(BIN)/python -m pip install --quiet torch==2.13.0

@@ -95,11 +95,11 @@ def test_programs_shown_work(page: Path, data: Path) -> None:
             assert _fixture_works(block, data)
             continue
         program = PRELUDES.get(page.name, "") + block.replace("/data/", f"{data}/")
-        indented = "".join(f"    {line}\n" for line in program.splitlines())
-        (data / "shown.py").write_text(f'if __name__ == "__main__":\n{indented}')
+        (data / "shown.py").write_text(program)  # without a guard, as it is shown
         command = [sys.executable, "shown.py"]
         done = subprocess.run(command, cwd=data, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
+        assert "Traceback" not in done.stderr
 
 
 def _fixture_works(block: str, folder: Path) -> bool:

@@ -5,6 +5,12 @@ imported when it is first used.
 """
 
 import sys
+
+if sys.argv[:1] == ["-m"] and "ilsvrc" in sys.orig_argv:  # python -m ilsvrc: Ctrl-C is answered before slow imports
+    from ilsvrc.cli import process
+
+    process.listen()
+
 from types import ModuleType
 
 import lazy_loader

@@ -1,7 +1,6 @@
 """Run the program as `python -m ilsvrc`."""
 
-import sys
+from ilsvrc.cli.main import run
 
-from ilsvrc.cli.main import main
-
-sys.exit(main())
+if __name__ == "__main__":
+    run()

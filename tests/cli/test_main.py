@@ -121,3 +121,57 @@ def test_an_empty_list_of_classes_is_not_all_classes(mini: Path, tmp_path: Path)
         "no list of classes"
         in ilsvrc("prepare", mini, tmp_path / "tree", "--classes", sys.executable, status=2).stderr
     )
+
+
+def shell(line: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run a line of bash in which `ilsvrc` stands for the program and $1, $2 for arguments."""
+    program = f'ilsvrc() {{ "{sys.executable}" -m ilsvrc "$@"; }}; {line}'
+    done = subprocess.run(
+        ["bash", "-c", program, "bash", *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    assert "Exception ignored" not in done.stderr, done.stderr
+    return done
+
+
+@pytest.mark.parametrize("stderr", ["2>&-", "2>/dev/full", "2> >(true)"])
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_work_goes_on_without_standard_error(mini: Path, tmp_path: Path, stderr: str, jobs: int) -> None:
+    done = shell(f'ilsvrc prepare "$1" "$2" -j {jobs} {stderr}', mini, tmp_path / "tree")
+    assert done.returncode == 0
+    assert "is ready" in done.stdout
+    assert shell(f'ilsvrc prepare "$1" "$2" {stderr}', tmp_path / "none", tmp_path / "tree2").returncode == 2
+
+
+def test_a_closed_standard_output_is_no_error(mini: Path) -> None:
+    assert shell('ilsvrc index "$1" >&-', mini).returncode == 0
+
+
+@pytest.mark.parametrize("options", ["", "--json"])
+def test_a_full_standard_output_is_named(mini: Path, options: str) -> None:
+    done = shell(f'ilsvrc {options} index "$1" >/dev/full', mini)
+    assert done.returncode == 3
+    assert "error: standard output: No space left on device" in done.stderr
+
+
+def test_a_reader_of_text_that_goes_away_is_no_error(mini: Path) -> None:
+    assert shell('ilsvrc index "$1" | true; exit ${PIPESTATUS[0]}', mini).returncode == 0
+
+
+def test_quiet_prints_errors_and_faults_only_but_answers(mini: Path, tmp_path: Path) -> None:
+    for words in (["index", mini], ["prepare", mini, tmp_path / "tree"], ["check", tmp_path / "tree"]):
+        done = ilsvrc("-q", *words)
+        assert (done.stdout, done.stderr) == ("", "")
+    assert ilsvrc("-q", "ls", mini).stdout
+    assert ilsvrc("-q", "labels", "show", "crane").stdout
+    next((tmp_path / "tree/train").glob("*/*.JPEG")).unlink()
+    assert "missing-image" in ilsvrc("-q", "check", tmp_path / "tree", status=1).stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not keep to ulimit -v")
+@pytest.mark.parametrize("kilobytes", [100_000, 250_000, 500_000])
+def test_too_little_memory_ends_with_3_and_one_line(mini: Path, kilobytes: int) -> None:
+    done = shell(f'ulimit -v {kilobytes}; ilsvrc check --deep -j 4 "$1"', mini)
+    assert done.returncode == 3, done.stderr
+    assert [line.partition(":")[0] for line in done.stderr.splitlines()] == ["error", "hint"]
+    assert "memory" in done.stderr

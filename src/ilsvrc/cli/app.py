@@ -25,7 +25,8 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def ilsvrc(
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors and warnings.")] = False,
+    context: typer.Context,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors, warnings and faults only.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="List everything, not only the first.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     version: Annotated[  # noqa: ARG001  -- handled by its callback
@@ -34,7 +35,9 @@ def ilsvrc(
 ) -> None:
     """Get the ILSVRC 2012 (ImageNet-1K) archives ready to train on, and every label right.
 
-    Exit status: 0 done; 1 the data is at fault; 2 the call is at fault; 3 the machine is at fault; 130 interrupted.
+    Exit status: 0 done; 1 the data is at fault; 2 the call is at fault; 3 the machine is at fault;
+    130, 143, 129 ended by Ctrl-C, SIGTERM, SIGHUP: the same command resumes.
     """
     settings.verbosity = int(verbose) - int(quiet)
     settings.json = as_json
+    settings.command = context.invoked_subcommand or ""

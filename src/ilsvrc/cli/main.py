@@ -1,18 +1,24 @@
-"""The program: exit statuses, and errors without tracebacks."""
+"""The program: exit statuses, and errors without tracebacks.
+
+Everything slow to import is imported after signals are answered.
+"""
 
 from __future__ import annotations
 
-import io
 import os
+import signal
 import sys
+import threading
 from importlib import import_module
-from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
-from ilsvrc.cli.app import app
-from ilsvrc.cli.output import errors, print_document, settings
-from ilsvrc.errors import ArchiveError, DamageError, IlsvrcError, MachineError
+from ilsvrc.cli import process
+from ilsvrc.cli.process import Phase
 
-USAGE, INTERRUPTED = 2, 130
+if TYPE_CHECKING:
+    from ilsvrc.errors import IlsvrcError
+
+USAGE, MACHINE, INTERRUPTED = 2, 3, 130
 _COMMANDS = {
     "check": "check",
     "fetch": "fetch",
@@ -27,29 +33,44 @@ _COMMANDS = {
 """The module of each command, in the order of `--help`."""
 
 _COMMON = ("--json", "-q", "--quiet", "-v", "--verbose")
+_SHORTAGES = ("can't start new thread", "failed to map segment", "cannot allocate memory", "bad_alloc")
+"""What libraries say where memory or processes are short, in errors of kinds that say nothing."""
+
+
+def run() -> NoReturn:
+    """Run the program and end the process: the console command."""
+    process.listen()
+    process.prepare_streams()
+    threading.excepthook = _end_if_short
+    process.end(main())
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the program and return its exit status; an expected failure prints no traceback."""
     words = _options_first(sys.argv[1:] if arguments is None else arguments)
-    _accept_any_text()
+    as_json = "--json" in words
+    try:
+        status = _run(words)
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+    except Exception as error:
+        if not process.received():
+            return _report_any(error, as_json=as_json)
+        status = INTERRUPTED  # whatever failed, failed on the way out
+    return _ended(INTERRUPTED if status and process.received() else status, as_json=as_json)
+
+
+def _run(words: list[str]) -> int:
+    """Run a command and return its exit status."""
     try:
         _register(words)
+        from ilsvrc.cli.app import app
+
+        process.enter(Phase.RUNNING)
         app(words, prog_name="ilsvrc")
     except SystemExit as end:  # typer ends so in any case
-        return _ended(int(end.code or 0), as_json="--json" in words)
-    except IlsvrcError as error:
-        return _report(error)
-    except OSError as error:
-        return _report(MachineError.of(error))
-    except KeyboardInterrupt:
-        return _ended(INTERRUPTED, as_json="--json" in words)
+        return int(end.code or 0)
     return 0
-
-
-def run() -> None:
-    """Run the program and end the process: the console command."""
-    sys.exit(main())
 
 
 def _register(words: list[str]) -> None:
@@ -66,30 +87,64 @@ def _options_first(words: list[str]) -> list[str]:
     return [*dict.fromkeys(common), *(word for word in words[:end] if word not in _COMMON), *words[end:]]
 
 
-def _accept_any_text() -> None:
-    """Let names print that are no valid text, and let a closed standard output be no error."""
-    if sys.stdout is None:
-        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115  -- for as long as the process lives
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-
-
 def _ended(status: int, *, as_json: bool) -> int:
-    """Say how the program ended where typer has not, and with --json as a document."""
-    told = {
-        INTERRUPTED: "interrupted: run the same command again to go on",
-        USAGE: "a wrong call: see standard error",
-    }
+    """Say how the program ended where typer has not, and with --json as a document; return its exit status."""
     if status == INTERRUPTED:
-        errors().print(told[status], style="yellow")
-    if as_json and status in told:
-        print_document({"ok": False, "error": told[status]})
+        number = process.received() or signal.SIGINT
+        message, status = process.ended_by(number), 128 + number
+        process.write_error(f"{message}\n")
+    elif status == USAGE:
+        message = "a wrong call: see standard error"
+    else:
+        return status
+    if as_json:
+        process.write_document({"ok": False, "error": message})
     return status
+
+
+def _is_shortage(error: BaseException) -> bool:
+    """Say whether the machine has too little memory, or lets the user have too few processes or threads."""
+    told = str(error).lower()
+    return isinstance(error, MemoryError) or any(words in told for words in _SHORTAGES)
+
+
+def _end_if_short(fault: threading.ExceptHookArgs) -> None:
+    """End the program if a library's thread dies for want of memory or threads: others would wait for it for ever."""
+    if fault.exc_value is not None and _is_shortage(fault.exc_value):
+        os._exit(_report_shortage(fault.exc_value, as_json="--json" in sys.argv))
+    threading.__excepthook__(fault)
+
+
+def _report_shortage(error: BaseException, *, as_json: bool) -> int:
+    """Say that memory or threads are short, by as little memory as can be."""
+    what = (
+        "out of memory" if isinstance(error, MemoryError) else f"the machine is short of memory or threads: {error}"
+    )
+    hint = "give it more (ulimit -v, ulimit -u, the container's limits), or try fewer --jobs; then run it again"
+    process.write_error(f"error: {what}\nhint: {hint}\n")
+    if as_json:
+        process.write_document({"ok": False, "error": what, "hint": hint, "issues": []})
+    return MACHINE
+
+
+def _report_any(error: Exception, *, as_json: bool) -> int:
+    """Report a failure that can be expected and return its exit status; raise any other again."""
+    if isinstance(error, MemoryError | RuntimeError | ImportError) and _is_shortage(error):
+        return _report_shortage(error, as_json=as_json)  # imports nothing: there is no memory for it
+    from ilsvrc.errors import IlsvrcError, MachineError
+
+    if isinstance(error, IlsvrcError):
+        return _report(error)
+    if isinstance(error, OSError):
+        return _report(MachineError.of(error))
+    raise error
 
 
 def _report(error: IlsvrcError) -> int:
     """Print an error for people, and with --json as the document; return its exit status."""
+    from ilsvrc.cli.output import errors, print_document, settings
+    from ilsvrc.errors import ArchiveError, DamageError
+
     console = errors()
     console.print("error:", error.message, style="bold red", markup=False)
     issues = error.issues if isinstance(error, DamageError) else ()

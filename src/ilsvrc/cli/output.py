@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,6 @@ import typer
 from rich.console import Console
 
 from ilsvrc.cli.progress import Progress
-from ilsvrc.errors import MachineError
 from ilsvrc.issues import Issue
 
 LISTED = 20
@@ -26,11 +24,16 @@ class Settings:
 
     verbosity : -1 for -q, 0, 1 for -v
     json : standard output is one JSON document
+    command : the command that is called
     """
 
     verbosity: int = 0
     json: bool = False
+    command: str = ""
 
+
+_ANSWERS = ("labels", "ls")
+"""Commands whose output is the data that was asked for, no summary of work."""
 
 settings = Settings()
 """Set once by the program's callback; commands read it."""
@@ -49,32 +52,21 @@ def errors() -> Console:
 def show(document: dict[str, Any], text: Callable[[Console], None], *, ok: bool = True) -> None:
     """Print a result: the document with --json, else whatever `text` prints for people.
 
-    The exit status is 1 if the data is not `ok`.
+    With -q, a summary of work that went well is not printed. The exit status is 1 if the data is not `ok`.
     """
-    try:
-        if settings.json:
-            print_document(document)
-        else:
-            text(Console(highlight=False, soft_wrap=True))
-        sys.stdout.flush()
-    except BrokenPipeError:  # whoever read it has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if settings.json:
+        print_document(document)
+    elif settings.verbosity >= 0 or not ok or settings.command in _ANSWERS:
+        text(Console(highlight=False, soft_wrap=True))
+    sys.stdout.flush()
     if not ok:
         raise typer.Exit(1)
 
 
 def print_document(document: dict[str, Any]) -> None:
-    """Print one JSON document; where it can't be printed, say so on standard error."""
-    try:
-        json.dump(document, sys.stdout, indent=2)
-        sys.stdout.write("\n")
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        errors().print(f"error: standard output: {error.strerror}", style="bold red")
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left goes nowhere
-        raise SystemExit(MachineError.exit_status) from None
+    """Print one JSON document."""
+    sys.stdout.write(json.dumps(document, indent=2) + "\n")
+    sys.stdout.flush()
 
 
 def print_issues(console: Console, title: str, issues: Sequence[Issue]) -> None:

@@ -1,18 +1,24 @@
-"""Run a task over units: here, in processes, or on any executor of the standard form."""
+"""Run a task over units: in this process, in worker processes, or on any executor of the standard form."""
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import multiprocessing
 import os
+import queue
 import signal
+import sys
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import connection, forkserver
-from typing import Protocol, TypeVar
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from functools import partial
+from multiprocessing import connection, context
+from typing import Any, Generic, Protocol, TypeVar
 
-from ilsvrc.errors import MachineError, UsageError
+from ilsvrc.errors import IlsvrcError, MachineError, UsageError
 from ilsvrc.sinks.base import Receipt
 
 
@@ -21,72 +27,279 @@ class Piece(Protocol):
 
     @property
     def id(self) -> str:
-        """What messages call it."""
+        """The unit's name in messages."""
 
 
 P = TypeVar("P", bound=Piece)
 AHEAD = 2
 """Units in flight for every worker: one at work, one waiting."""
 
+GRACE = 5.0
+"""Seconds that an early end waits for running work, and for worker processes after each signal to them."""
+
+_log = logging.getLogger(__name__)
+
 
 class Engine(Protocol):
     """Runs a task over units.
 
-    Yields one receipt for every unit in any order, a lost worker's included, and takes no more units from the
-    iterator than it can soon begin. Closing the iterator of receipts drops what has not begun.
+    Yields one receipt for every unit, in any order. A receipt that is ready comes out while the next unit is still
+    awaited: taking a unit from the iterator may block for long, since a unit may have to be hashed first. Takes no
+    more units than it can soon begin. The iterator of units may be advanced in another thread; an exception that it
+    raises comes out where receipts are taken.
+
+    A failure that the task did not expect, and a lost worker, become the `error` of the unit's receipt. A unit whose
+    worker was lost is tried once more before that.
+
+    Close the generator of receipts before the iterator of units: closing drops what has not begun, ends own worker
+    processes, and waits a few seconds at most.
+
+    local : whether tasks run on this machine. If not, what a sink writes must be durable when `write` returns.
     """
+
+    @property
+    def local(self) -> bool:
+        """Whether tasks run on this machine."""
 
     def run(self, task: Callable[[P], Receipt], units: Iterable[P]) -> Generator[Receipt, None, None]:
         """Yield a receipt for each unit."""
 
 
 class SerialEngine:
-    """Runs every unit here and now."""
+    """Runs every unit in this thread."""
+
+    local = True
 
     def run(self, task: Callable[[P], Receipt], units: Iterable[P]) -> Generator[Receipt, None, None]:
         """Yield a receipt for each unit."""
-        yield from map(task, units)
+        for unit in units:
+            try:
+                receipt = task(unit)
+            except Exception as error:
+                receipt = _failed(unit, error)
+            yield receipt
 
 
 class PoolEngine:
-    """Runs units on an executor of the standard form.
+    """Runs units on an executor of the standard form (`concurrent.futures.Executor`).
 
-    executor : makes it; called again if the executor breaks
-    workers : how many units it works on at once
+    Parameters
+    ----------
+    executor
+        An executor, which stays its owner's and is not shut down; or a function that makes one, which is called
+        again if the executor breaks. Tasks and receipts are pickled where the executor needs that.
+    workers
+        How many units it works on at once; None to ask the executor, or to count this machine's processors.
+    local
+        Whether its workers run on this machine; None for: yes if it is a pool of the standard library.
+
+    Raises
+    ------
+    UsageError
+        In a worker process that runs the user's script again.
     """
 
-    def __init__(self, executor: Callable[[], Executor], workers: int) -> None:
+    def __init__(
+        self, executor: Executor | Callable[[], Executor], workers: int | None = None, *, local: bool | None = None
+    ) -> None:
+        refuse_rerun_script()
         self._executor = executor
-        self._workers = workers
+        self.workers = workers or getattr(executor, "_max_workers", None) or default_jobs()
+        known = isinstance(executor, (ThreadPoolExecutor, ProcessPoolExecutor)) or not isinstance(executor, Executor)
+        self.local = known if local is None else local
 
     def run(self, task: Callable[[P], Receipt], units: Iterable[P]) -> Generator[Receipt, None, None]:
         """Yield a receipt for each unit."""
-        executor = self._executor()
-        futures: dict[Future[Receipt], P] = {}
-        source = iter(units)
+        run = _Run(self._executor, AHEAD * self.workers, task, units)
         try:
-            while True:
-                _fill(futures, source, lambda unit: executor.submit(task, unit), AHEAD * self._workers)  # noqa: B023
-                if not futures:
-                    return
-                done, _ = wait(futures, return_when=FIRST_COMPLETED)
-                receipts = [_receipt(future, futures.pop(future)) for future in done]
-                yield from receipts
-                if any(isinstance(future.exception(), BrokenProcessPool) for future in done):
-                    yield from (_receipt(future, unit) for future, unit in futures.items())
-                    futures.clear()
-                    executor.shutdown(wait=False)
-                    executor = self._executor()
+            yield from run.receipts()
         finally:
-            executor.shutdown(wait=True, cancel_futures=True)
+            run.stop()
+
+
+class _Run(Generic[P]):
+    """One run of a `PoolEngine`.
+
+    Three threads: the feeder takes units from their iterator, the dispatcher alone deals with the executor, and the
+    caller's thread takes receipts. So nothing waits for anything but its own input, and Ctrl-C, which strikes the
+    main thread at any line, never leaves an executor half changed.
+    """
+
+    def __init__(
+        self,
+        executor: Executor | Callable[[], Executor],
+        most: int,
+        task: Callable[[P], Receipt],
+        units: Iterable[P],
+    ) -> None:
+        self._given = executor if isinstance(executor, Executor) else None
+        self._make = executor if not isinstance(executor, Executor) else None
+        self._executor: Executor | None = self._given
+        self._task = task
+        self._units = units
+        self._slots = threading.Semaphore(most)
+        self._events: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._ready: queue.SimpleQueue[Receipt | BaseException | None] = queue.SimpleQueue()
+        self._waiting: deque[P] = deque()
+        self._lost: deque[P] = deque()
+        self._running: dict[Future[Receipt], P] = {}
+        self._alone: P | None = None
+        self._all_taken = self._stopped = False
+        self._feeder = threading.Thread(target=self._feed, name="ilsvrc-units", daemon=True)
+        self._dispatcher = threading.Thread(target=self._dispatch, name="ilsvrc-dispatch", daemon=True)
+
+    def receipts(self) -> Iterator[Receipt]:
+        """Start, and yield the receipts."""
+        self._dispatcher.start()
+        while (item := self._ready.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            self._slots.release()
+            yield item
+
+    def stop(self) -> None:
+        """End all threads; what runs is given up. Does nothing once every receipt has come out."""
+        self._stopped = True
+        self._slots.release()
+        self._events.put(_nothing)
+        if self._dispatcher.ident is not None:
+            self._dispatcher.join(3 * GRACE)
+        if self._feeder.ident is not None:
+            self._feeder.join(GRACE)  # a generator that is being advanced can't be closed
+
+    def _feed(self) -> None:
+        """Take units as slots become free, in the feeder's thread."""
+        try:
+            source = iter(self._units)
+            while self._slots.acquire() and not self._stopped:
+                unit = next(source, None)
+                if unit is None:
+                    self._events.put(self._end_of_units)
+                    return
+                self._events.put(partial(self._waiting.append, unit))
+        except BaseException as error:
+            self._events.put(partial(_throw, error))
+
+    def _dispatch(self) -> None:
+        """Answer events until all is done, in the dispatcher's thread."""
+        end: BaseException | None = None
+        try:
+            self._feeder.start()
+            while not (self._stopped or self._done):
+                self._events.get()()
+                self._submit_next()
+        except BaseException as error:
+            end = error
+        finally:
+            self._end_executor()
+            self._ready.put(end)
+
+    @property
+    def _done(self) -> bool:
+        return self._all_taken and not (self._waiting or self._lost or self._running)
+
+    def _end_of_units(self) -> None:
+        self._all_taken = True
+
+    def _submit_next(self) -> None:
+        """Submit what may begin: units of a lost worker one by one, so that the one at fault is known; else all."""
+        while self._lost and not self._running:
+            self._alone = self._lost.popleft()
+            self._submit(self._alone)
+        if not self._lost and self._alone is None:
+            while self._waiting and not self._lost:
+                self._submit(self._waiting.popleft())
+
+    def _submit(self, unit: P) -> None:
+        try:
+            if self._executor is None:
+                assert self._make is not None
+                self._executor = self._make()
+            future = self._executor.submit(self._task, unit)
+        except Exception as error:
+            self._settle(unit, error)
+        else:
+            self._running[future] = unit
+            future.add_done_callback(lambda future: self._events.put(partial(self._collect, future)))
+
+    def _collect(self, future: Future[Receipt]) -> None:
+        unit = self._running.pop(future)
+        try:
+            receipt = future.result()
+        except BaseException as error:  # CancelledError is no Exception everywhere
+            self._settle(unit, error)
+        else:
+            self._alone = None if unit is self._alone else self._alone
+            self._ready.put(receipt)
+
+    def _settle(self, unit: P, error: BaseException) -> None:
+        """Keep a unit for a second try if its worker was lost; otherwise its receipt has the error."""
+        alone, self._alone = unit is self._alone, None if unit is self._alone else self._alone
+        if isinstance(error, BrokenExecutor) and self._make is not None:
+            self._let_go_of_executor()
+            if not alone:
+                self._lost.append(unit)
+                return
+        self._ready.put(_failed(unit, error))
+
+    def _let_go_of_executor(self) -> None:
+        """Drop a broken executor once nothing runs on it; the next unit gets a new one."""
+        if self._executor is not None and not self._running:
+            self._executor.shutdown(wait=False)
+            self._executor = None
+
+    def _end_executor(self) -> None:
+        """Leave an executor that was given as it is, but without our work; end one that was made here."""
+        for future in self._running:
+            future.cancel()
+        if self._given is not None:
+            wait(self._running, GRACE)
+        elif self._executor is not None:
+            self._executor.shutdown(wait=False, cancel_futures=True)
+            if isinstance(self._executor, WorkerProcesses):
+                self._executor.end(give_up=bool(self._running))
+            else:
+                wait(self._running, GRACE)
+
+
+def _nothing() -> None:
+    """Wake the dispatcher."""
+
+
+def _throw(error: BaseException) -> None:
+    raise error
+
+
+def _failed(unit: Piece, error: BaseException) -> Receipt:
+    """Return the receipt of a unit whose task raised what it should not, or whose worker was lost."""
+    if isinstance(error, IlsvrcError):
+        return Receipt(unit.id, error=error)
+    memory = "try fewer --jobs, then run the same command again"
+    if isinstance(error, BrokenExecutor):
+        hint = f"the system may have killed it for want of memory: {memory}"
+        told = MachineError(f"a worker process died while it wrote {unit.id}", hint=hint)
+    elif isinstance(error, MemoryError) or "can't start new thread" in str(error):
+        told = MachineError(f"{unit.id}: out of memory or of threads ({error})", hint=memory)
+    elif isinstance(error, OSError):
+        told = MachineError.of(error, unit.id)
+    else:
+        _log.debug("%s failed", unit.id, exc_info=error)
+        hint = "run the same command again; if it fails again, report it as a fault of ilsvrc, with this message"
+        told = MachineError(f"{unit.id}: {type(error).__name__}: {error}", hint=hint)
+    told.__cause__ = error
+    return Receipt(unit.id, error=told)
 
 
 def process_engine(jobs: int) -> Engine:
-    """Return an engine of this many processes; of one, the work is done in this process."""
-    if jobs == 1:
-        return SerialEngine()
-    context = _context()
-    return PoolEngine(lambda: ProcessPoolExecutor(jobs, context, initializer=_begin_worker), jobs)
+    """Return an engine of this many processes; of one, the work is done in this process.
+
+    Raises
+    ------
+    UsageError
+        In a worker process that runs the user's script again.
+    """
+    refuse_rerun_script()
+    return SerialEngine() if jobs == 1 else PoolEngine(partial(WorkerProcesses, jobs), jobs)
 
 
 def default_jobs() -> int:
@@ -100,57 +313,130 @@ def refuse_jobs(jobs: int | None) -> None:
         raise UsageError(f"{jobs} jobs can't do anything", hint="give 1 or more")
 
 
-def _fill(
-    futures: dict[Future[Receipt], P], units: Iterator[P], submit: Callable[[P], Future[Receipt]], most: int
-) -> None:
-    while len(futures) < most:
-        unit = next(units, None)
-        if unit is None:
-            return
+def refuse_rerun_script() -> None:
+    """Refuse to work in a process that only imports the user's script, to begin as a worker of an executor.
+
+    Raises
+    ------
+    UsageError
+        Then. The worker prints it as one line, since nobody is there to catch it.
+    """
+    if not getattr(multiprocessing.current_process(), "_inheriting", False):  # as multiprocessing itself asks
+        return
+    sys.excepthook = _print_one_line
+    raise UsageError(
+        "a worker process ran this script again: put the calls of ilsvrc under `if __name__ == '__main__':`",
+        hint="every executor that starts processes needs this, unless it forks them",
+    )
+
+
+def _print_one_line(_kind: type[BaseException], error: BaseException, _trace: object) -> None:
+    with contextlib.suppress(OSError, AttributeError):
+        sys.stderr.write(f"error: {error}\n")
+
+
+class WorkerProcesses(ProcessPoolExecutor):
+    """Worker processes of ilsvrc's own, which end within a deadline and never run the user's script again.
+
+    They start from a fork server: never as a fork of this process, which has threads.
+    """
+
+    def __init__(self, jobs: int) -> None:
+        self._context = _Context()
+        super().__init__(jobs, self._context, initializer=_begin_worker)
+
+    def end(self, *, give_up: bool) -> None:
+        """End every process that was started; with `give_up` at once, whatever it is doing.
+
+        Terminating is safe: `Sink.write` may break off anywhere, as with `kill -9`. Python 3.14 has
+        `terminate_workers` and `kill_workers` for this.
+        """
+        workers = self._context.started
+        if give_up:
+            _signal(workers, signal.SIGTERM)
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if not _await_end(workers, GRACE):
+                _signal(workers, number)
+        _await_end(workers, GRACE)
+
+
+class _Worker(context.ForkServerProcess):
+    """A process that doesn't import the user's script: tasks come from ilsvrc's modules.
+
+    So a script needs no `if __name__ == "__main__":`. A task whose class the script itself defines needs an executor
+    of the user's (`PoolEngine`).
+    """
+
+    def start(self) -> None:
+        """Start, with signals of the terminal blocked: the driver alone answers the user."""
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
         try:
-            futures[submit(unit)] = unit
-        except BrokenProcessPool as error:  # it broke since the last receipt: this unit is lost with the others
-            lost: Future[Receipt] = Future()
-            lost.set_exception(error)
-            futures[lost] = unit
-            return
+            with _nameless_script():
+                super().start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
-def _receipt(future: Future[Receipt], unit: Piece) -> Receipt:
-    """Return a unit's receipt; one that says so if its worker died."""
-    if not future.done() or isinstance(future.exception(), BrokenProcessPool):
-        hint = "the system may have killed it for want of memory: try fewer --jobs, then run the same command again"
-        return Receipt(unit.id, error=MachineError(f"a worker process died while it wrote {unit.id}", hint=hint))
-    return future.result()
+class _Context(context.ForkServerContext):
+    """A context that remembers the processes that it made, so that all of them can be ended."""
+
+    def __init__(self) -> None:
+        self.started: list[_Worker] = []
+        self.set_forkserver_preload(["ilsvrc.run.loop"])
+
+    def Process(self, *words: Any, **options: Any) -> _Worker:  # type: ignore[override]  # noqa: N802
+        """Return a process that is not started."""
+        self.started.append(_Worker(*words, **options))
+        return self.started[-1]
 
 
-def _context() -> multiprocessing.context.BaseContext:
-    """Return how processes start: never by forking this one, which has threads."""
-    methods = multiprocessing.get_all_start_methods()
-    context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
-    if "forkserver" in methods:
-        context.set_forkserver_preload(["ilsvrc.run.loop"])
-        _start_fork_server()
-    return context
+@contextlib.contextmanager
+def _nameless_script() -> Iterator[None]:
+    """Hide where the main module came from, which `multiprocessing` would have a new process import."""
+    main = sys.modules["__main__"]
+    with _START:
+        hidden = {name: vars(main).pop(name) for name in ("__file__",) if name in vars(main)}
+        spec, main.__spec__ = main.__spec__, None
+        try:
+            yield
+        finally:
+            vars(main).update(hidden)
+            main.__spec__ = spec
 
 
-def _start_fork_server() -> None:
-    """Start it with Ctrl-C ignored, which it inherits: the driver alone answers the user."""
-    if threading.current_thread() is not threading.main_thread():
-        return  # signals can't be set here; it is started when it is needed
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        forkserver.ensure_running()
-    finally:
-        signal.signal(signal.SIGINT, before)
+_START = threading.Lock()
+
+
+def _signal(workers: Iterable[_Worker], number: int) -> None:
+    for worker in workers:
+        if worker.pid is not None and not _await_end([worker], 0):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker.pid, number)
+
+
+def _await_end(workers: Iterable[_Worker], seconds: float) -> bool:
+    """Say whether all processes end within so many seconds; by sentinels, since the executor reads exit codes."""
+    deadline = time.monotonic() + seconds
+    left = {worker.sentinel for worker in workers if worker.pid is not None}
+    while left:
+        ended = connection.wait(left, max(deadline - time.monotonic(), 0))
+        left -= set(ended)
+        if not ended and time.monotonic() >= deadline:
+            return False
+    return True
 
 
 def _begin_worker() -> None:
-    """Leave Ctrl-C to the driver, and die when it dies: an orphan would write into the next run's files."""
+    """Leave the terminal's signals to the driver; die with it, or an orphan writes into the next run's files."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     parent = multiprocessing.parent_process()
     if parent is not None:
-        threading.Thread(target=_die_with, args=(parent.sentinel,), daemon=True).start()
+        try:
+            threading.Thread(target=_die_with, args=(parent.sentinel,), daemon=True).start()
+        except RuntimeError:  # no thread to be had: the driver reports a lost worker
+            os._exit(1)
 
 
 def _die_with(sentinel: int) -> None:

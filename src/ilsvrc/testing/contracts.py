@@ -9,7 +9,8 @@ from __future__ import annotations
 import pickle
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +18,11 @@ from typing import Any
 
 from ilsvrc.archive.index import Member
 from ilsvrc.archive.source import ByteSource
-from ilsvrc.errors import DataError, IlsvrcError
+from ilsvrc.errors import DataError, IlsvrcError, MachineError
 from ilsvrc.issues import Code
 from ilsvrc.readers.reader import Reader
 from ilsvrc.readers.units import Sample, SampleRef, Unit
-from ilsvrc.run.engine import Engine
+from ilsvrc.run.engine import Engine, SerialEngine
 from ilsvrc.run.proof import Proof
 from ilsvrc.sinks.base import Receipt, Sink
 
@@ -218,7 +219,9 @@ class Squares:
     folder: Path
 
     def __call__(self, unit: Unit) -> Receipt:
-        """Return a receipt with the square of the unit's start as its size."""
+        """Return a receipt with the square of the unit's start as its size; a unit of no images is a mistake."""
+        if unit.images == 0:
+            raise ZeroDivisionError(unit.start)
         (self.folder / unit.id).touch(exist_ok=False)
         return Receipt(unit.id, (), 1, unit.start**2)
 
@@ -253,6 +256,69 @@ class EngineContract:
         receipts.close()
         assert taken < 100
         assert len(list(tmp_path.iterdir())) <= taken
+
+    def test_a_receipt_comes_out_while_the_next_unit_is_awaited(self, engine: Engine, tmp_path: Path) -> None:
+        """A unit iterator that waits for a receipt of each unit before it gives the next gets it."""
+        came_out = threading.Semaphore(0)
+
+        def _units() -> Iterator[Unit]:
+            for i in range(6):
+                yield Unit(f"u{i}", i, i, 0, 1, 0)
+                if not isinstance(engine, SerialEngine):
+                    assert came_out.acquire(timeout=60), f"the receipt of u{i} is held back"
+
+        found = []
+        for receipt in engine.run(Squares(tmp_path), _units()):
+            found.append(receipt.unit)
+            came_out.release()
+        assert found == [f"u{i}" for i in range(6)]
+
+    def test_an_error_of_the_unit_iterator_comes_out(self, engine: Engine, tmp_path: Path) -> None:
+        """It is raised where receipts are taken, as it is."""
+
+        def _units() -> Iterator[Unit]:
+            yield Unit("u0", 0, 0, 0, 1, 0)
+            raise LookupError("no more units")
+
+        raised = False
+        try:
+            list(engine.run(Squares(tmp_path), _units()))
+        except LookupError:
+            raised = True
+        assert raised
+
+    def test_closing_stops_taking_units(self, engine: Engine, tmp_path: Path) -> None:
+        """Once the generator of receipts is closed, the iterator of units can be closed, and no thread is left."""
+        threads = threading.active_count()
+        units = (Unit(f"u{i}", i, i, 0, 1, 0) for i in range(1000))
+        receipts = engine.run(Squares(tmp_path), units)
+        next(receipts)
+        receipts.close()
+        units.close()
+        assert _soon(lambda: threading.active_count() <= threads)
+
+    def test_an_unexpected_failure_becomes_a_receipt(self, engine: Engine, tmp_path: Path) -> None:
+        """Its error is a MachineError that names the unit; other units are done."""
+        units = [Unit(f"u{i}", i, i, 0, int(i != 2), 0) for i in range(5)]
+        receipts = {receipt.unit: receipt for receipt in engine.run(Squares(tmp_path), units)}
+        assert len(receipts) == 5
+        error = receipts.pop("u2").error
+        assert isinstance(error, MachineError)
+        assert "u2" in error.message
+        assert "ZeroDivisionError" in error.message
+        assert all(receipt.error is None for receipt in receipts.values())
+
+    def test_says_whether_it_is_local(self, engine: Engine) -> None:
+        """`local` is True or False."""
+        assert isinstance(engine.local, bool)
+
+
+def _soon(what: Callable[[], bool]) -> bool:
+    """Wait until something is so, a minute at most."""
+    deadline = time.monotonic() + 60
+    while not what() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return what()
 
 
 class ProofContract:
