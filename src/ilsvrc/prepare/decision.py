@@ -153,7 +153,7 @@ def provenance(plan: Plan) -> tuple[tuple[str, str], ...]:
     """Return what the manifest of a split says of its making, by which a later run knows it again."""
     return (
         ("archive", plan.source.path.name),
-        ("index", plan.index.fingerprint),
+        ("index", plan.index.identity),
         ("settings", json.dumps(plan.settings, sort_keys=True)),
     )
 
@@ -165,7 +165,8 @@ def state_of(plan: Plan, sink: FolderSink, journal: Journal) -> State:
     begun = journal.plans(plan.split)
     if not begun or not (sink.staging / plan.split).exists():
         return State.FRESH if _lists_are_ours(plan, sink) else State.OCCUPIED_LIST
-    if begun[-1]["plan"] == plan.digest:
+    same_state = begun[-1].get("state") == plan.header["state"]
+    if begun[-1]["plan"] == plan.digest and same_state:
         return State.UNFINISHED
     same_settings = all(begun[-1].get(key) == value for key, value in plan.settings.items())
     return State.STALE if same_settings else State.OTHER

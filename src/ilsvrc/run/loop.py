@@ -60,7 +60,7 @@ def run(plan: Plan, sink: Sink, machinery: Machinery) -> Result:
         The first error of a unit, or what is wrong with the archive; nothing is published then.
     """
     journal = machinery.journal
-    done = journal.begin(plan.digest, plan.settings, sink.holds) if journal else {}
+    done = journal.begin(plan.digest, plan.header, sink.holds) if journal else {}
     todo = [unit for unit in plan.units if unit.id not in done]
     with Committer(sink, journal) as committer:
         for receipt in _work(plan, sink, machinery, todo):
