@@ -446,7 +446,6 @@ def test_room_of_work_that_is_thrown_away_counts_as_free(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     interrupted_after(3, monkeypatch, lambda: prepare(source, tmp_path / "tree", **options()))
-    os.chmod(source / facts.TRAIN, 0o600)  # another change time: the archive may be another one
     seen: list[int] = []
 
     def room(folder: Path) -> Room:
@@ -454,8 +453,28 @@ def test_room_of_work_that_is_thrown_away_counts_as_free(
         return Room(10**12, None, 4096)
 
     monkeypatch.setattr(Room, "of", room)
-    prepare(source, tmp_path / "tree", **options())
+    prepare(source, tmp_path / "tree", **options(layout="flat", restart=True))
     assert seen == [0]
+
+
+@pytest.mark.parametrize("change", ["touched", "copied"])
+def test_archive_that_was_only_touched_or_copied_is_the_same_plan(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    interrupted_after(3, monkeypatch, lambda: prepare(source, tmp_path / "tree", **options()))
+    staged = {p: p.stat().st_ino for p in (tmp_path / "tree/.ilsvrc/staging/train").glob("*/*.JPEG")}
+    if change == "touched":
+        os.utime(source / facts.TRAIN)
+    else:
+        shutil.copy(source / facts.TRAIN, source / "copy")
+        (source / "copy").replace(source / facts.TRAIN)
+    heard: list[Event] = []
+    prepare(source, tmp_path / "tree", **options(), listener=heard.append)
+    assert not [event for event in heard if isinstance(event, Note) and "starting over" in event.text]
+    assert images(tmp_path / "tree") == unpacked(source)
+    inodes = {p.stat().st_ino for p in (tmp_path / "tree/train").glob("*/*.JPEG")}
+    assert len(staged) == 12
+    assert set(staged.values()) <= inodes, "no staged image was deleted"
 
 
 def test_leftovers_of_a_killed_run_are_removed(mini: Path, tmp_path: Path) -> None:

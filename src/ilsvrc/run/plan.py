@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
 from ilsvrc.archive.index import Index
 from ilsvrc.archive.sidecar import open_index
-from ilsvrc.archive.source import ByteSource, FileSource, FileState, Fingerprint
+from ilsvrc.archive.source import ByteSource, FileSource, FileState
 from ilsvrc.readers.units import Catalog, Unit, Wanted
 
 
@@ -58,20 +58,24 @@ class Plan:
             "val_labels": hashlib.sha256(given).hexdigest() if given and self.split == "val" else None,
         }
 
-    @cached_property
+    @property
     def state(self) -> FileState:
-        """The state that the archive was in when the plan was made, and must be in to the end."""
-        return FileState.of(self.source.path)
+        """The state that the archive was in when it was opened, and must be in to the end of a run."""
+        return self.source.state
 
     @cached_property
     def digest(self) -> str:
-        """sha256 of settings and archive, in hex: two plans of one digest do the same work on the same bytes."""
-        text = json.dumps([self.settings, self.index.fingerprint, asdict(self.state)], sort_keys=True)
+        """sha256 of settings and identity, in hex: two plans of one digest write the same images to the same places.
+
+        The bytes of the images count by where they lie, not by what they are: whoever takes over what an earlier run
+        wrote compares the states too.
+        """
+        text = json.dumps([self.settings, self.index.identity], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
 
 @lru_cache(maxsize=4)
-def catalog_of(path: Path, fingerprint: Fingerprint, wanted: Wanted) -> Catalog:
-    """Return a plan's catalog in a worker: the index is mapped into memory, never sent."""
-    source: ByteSource = FileSource(path, fingerprint)
+def catalog_of(path: Path, state: FileState, wanted: Wanted) -> Catalog:
+    """Return a plan's catalog in a worker: the index is read from its file, never sent."""
+    source: ByteSource = FileSource(path, state)
     return Catalog(open_index(source), wanted)
