@@ -1,3 +1,5 @@
+"""An archive under the contract of readers, and what it announces to the system."""
+
 from __future__ import annotations
 
 import os
@@ -10,9 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ilsvrc.archive.source import FileSource
+from ilsvrc.errors import UsageError
 from ilsvrc.facts import TRAIN
 from ilsvrc.readers import archive as archivereader
 from ilsvrc.readers.archive import NEAR, ArchiveReader
+from ilsvrc.readers.locate import open_reader
+from ilsvrc.readers.reader import Reader
+from ilsvrc.testing.contracts import ReaderContract
 
 LAID = st.lists(st.tuples(st.integers(0, 3 * NEAR), st.integers(1, 2 * NEAR)), min_size=1, max_size=30)
 
@@ -44,3 +50,15 @@ def test_what_is_announced_is_what_will_be_read(mini: Path, monkeypatch: pytest.
     for row in (0, len(reader) - 1):
         start, stop = reader._offsets.item(row), reader._offsets.item(row) + reader.sizes.item(row)
         assert any(at <= start and stop <= at + length for at, length, _ in told)
+
+
+class TestArchiveReader(ReaderContract):
+    @pytest.fixture
+    def reader(self, mini: Path, split: str) -> Reader:
+        return open_reader(mini, split)
+
+
+def test_archive_without_digests_can_not_be_verified(mini: Path) -> None:
+    with pytest.raises(UsageError, match="no digests") as caught:
+        open_reader(mini, "val", verify=True)
+    assert caught.value.hint.startswith("ilsvrc index --digests")
