@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from ilsvrc.errors import UsageError
 from ilsvrc.readers.archive import ArchiveReader
 from ilsvrc.readers.locate import open_reader, splits_at
 from ilsvrc.readers.tree import TreeReader
+from tests.cli.helpers import ilsvrc
 
 
 def test_archives_come_before_trees(own_tree: Path, mini: Path) -> None:
@@ -42,3 +44,12 @@ def test_what_is_not_there_is_named(mini: Path, tmp_path: Path) -> None:
     (tmp_path / "val" / "cats" / "tom.jpg").write_bytes(b"")
     with pytest.raises(UsageError, match="no val image of ILSVRC 2012"):
         open_reader(tmp_path, "val")
+
+
+def test_missing_split_names_those_that_are_there(mini: Path, tree: Path) -> None:
+    for root in (mini, tree):
+        with pytest.raises(UsageError, match="no test split") as caught:
+            open_reader(root, "test")
+        listed = ilsvrc(*shlex.split(caught.value.hint.split("`")[1])[1:]).stdout
+        assert "train/" in listed
+        assert "val/" in listed

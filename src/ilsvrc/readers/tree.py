@@ -220,7 +220,8 @@ def _left_out(tree: Tree) -> str:
     counts = ", ".join(f"{count:,} {code}" for code, count in codes.most_common())
     first = tree.left_out[0]
     command = f"ilsvrc check {shlex.quote(str(tree.folder))}"
-    return f"{tree.folder}: left out {counts}, such as {first.key} ({first.detail}); `{command}` lists them"
+    found = f"{len(tree.left_out):,} entries are left out, with all that is in them: {counts}"
+    return f"{tree.folder}: {found}; such as {first.key} ({first.detail}). `{command}` lists them"
 
 
 def _folders(folder: Path) -> list[str]:
