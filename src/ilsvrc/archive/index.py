@@ -130,7 +130,7 @@ class Index(Sequence[Member]):
     def fingerprint(self) -> str:
         """xxh3_128 over all columns, in hex: equal for equal contents wherever the archive lies."""
         digest = xxhash.xxh3_128(f"{FORMAT} {self.archive} {self.split} {len(self)}".encode())
-        for column in (*text_columns(self.names), self.labels, self.offsets, self.sizes):
+        for column in (*_text_columns(self.names), self.labels, self.offsets, self.sizes):
             digest.update(np.ascontiguousarray(column).data)
         return digest.hexdigest()
 
@@ -161,7 +161,7 @@ def load(path: Path) -> tuple[pa.Table, dict[str, str]]:
     return table.replace_schema_metadata(None), metadata
 
 
-def text_columns(strings: pa.StringArray) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
+def _text_columns(strings: pa.StringArray) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
     """Return where each string ends, int32, and all their bytes, both counted from the first string."""
     _, ends, data = strings.buffers()
     bounds = np.frombuffer(ends, np.int32, len(strings) + 1, strings.offset * 4)

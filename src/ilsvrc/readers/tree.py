@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from ilsvrc.archive.index import numbers, one_chunk, text_columns
+from ilsvrc.archive.index import numbers, one_chunk
 from ilsvrc.archive.source import FileState
 from ilsvrc.errors import DamageError, UsageError
 from ilsvrc.files import OWN_FOLDER, printable
@@ -27,6 +27,8 @@ from ilsvrc.tree.scan import Tree, folders_in, survey
 
 _FOLDERS = r"^.*/"
 _DIGEST = "xxh3_128"
+_CHUNK = 1 << 16
+"""Rows that are made Python values at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,9 @@ class TreeReader:
     def identity(self) -> str:
         """xxh3_128 over split, names, labels and sizes, and over the manifest's digests where there is one."""
         digest = xxhash.xxh3_128(f"tree {self.split} {len(self)}".encode())
-        for column in (*text_columns(self.names), self.labels, self.sizes):
+        for start in range(0, len(self), _CHUNK):
+            digest.update("".join(f"{name}\n" for name in self.names[start : start + _CHUNK].to_pylist()))
+        for column in (self.labels, self.sizes):
             digest.update(np.ascontiguousarray(column).data)
         if self._contents.from_manifest:
             digest.update(b"".join(one_chunk(self._contents.table.column(_DIGEST)).to_pylist()))
