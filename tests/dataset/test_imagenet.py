@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
+import shlex
 import shutil
 import subprocess
 import sys
@@ -18,9 +20,10 @@ import pytest
 from PIL import Image
 
 from ilsvrc import ImageNet, PrepareOptions, facts, prepare
-from ilsvrc.errors import ArchiveError, DamageError, UsageError
+from ilsvrc.errors import ArchiveError, DamageError, DataError, UsageError
 from ilsvrc.issues import Code
 from ilsvrc.testing import Fault, MiniSpec, write_mini
+from tests.cli.helpers import ilsvrc
 from tests.readers.conftest import truth_of
 
 TEST_ARCHIVE = "ILSVRC2012_img_test_v10102019.tar"
@@ -258,6 +261,48 @@ def test_verified_reads_find_one_changed_bit(own: Path) -> None:
     assert caught.value.offset == source.path.read_bytes().index(clean[9])
     with pytest.raises(ArchiveError, match="digest"):
         pickle.loads(pickle.dumps(dataset)).bytes(9)
+
+
+def repack_under_the_old_time(archive: Path) -> None:
+    """Put the same images into the same file in another order, and restore the time of its last change."""
+    before = archive.stat()
+    with tarfile.open(archive) as packed:
+        images = [(member, packed.extractfile(member)) for member in packed]
+        members = [(member, file.read()) for member, file in reversed(images) if file]
+    with archive.open("r+b") as file, tarfile.open(fileobj=file, mode="w") as packed:
+        for member, data in members:
+            packed.addfile(member, io.BytesIO(data))
+    assert archive.stat().st_size == before.st_size
+    os.utime(archive, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def test_an_archive_repacked_under_its_old_time_gives_right_images_or_none(own: Path) -> None:
+    archive = own / facts.VAL
+    dataset = ImageNet(own, "val")
+    copy = pickle.dumps(dataset)
+    right = {Path(path).name: dataset.bytes(i) for i, (path, _) in enumerate(dataset.samples)}
+    repack_under_the_old_time(archive)
+    for index in range(len(dataset)):
+        with pytest.raises(ArchiveError, match="changed while it was in use"):
+            dataset.bytes(index)
+    with pytest.raises(ArchiveError):
+        pickle.loads(copy)
+    anew = ImageNet(own, "val")
+    assert {Path(path).name: anew.bytes(i) for i, (path, _) in enumerate(anew.samples)} == right
+
+
+def test_damaged_image_names_the_command_that_finds_it(tmp_path: Path) -> None:
+    [planted] = write_mini(
+        tmp_path, MiniSpec(4, 3, 1, mean_bytes=4000, faults=frozenset({Fault.TRUNCATED_IMAGE}))
+    ).planted
+    prepare(tmp_path, tmp_path / "tree", PrepareOptions(jobs=1))
+    name = planted.member.rpartition("/")[2]
+    for root in (tmp_path, tmp_path / "tree"):
+        dataset = ImageNet(root)
+        [index] = [i for i, (path, _) in enumerate(dataset.samples) if Path(path).name == name]
+        with pytest.raises(DataError, match="truncated") as caught:
+            dataset[index]
+        assert name in ilsvrc(*shlex.split(caught.value.hint)[1:], status=1).stdout
 
 
 def test_wrong_calls_are_refused(mini: Path, tmp_path: Path) -> None:

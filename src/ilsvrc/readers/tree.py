@@ -110,7 +110,8 @@ class TreeReader:
         """xxh3_128 over split, names, labels and sizes, and over the manifest's digests where there is one."""
         digest = xxhash.xxh3_128(f"tree {self.split} {len(self)}".encode())
         for start in range(0, len(self), _CHUNK):
-            digest.update("".join(f"{name}\n" for name in self.names[start : start + _CHUNK].to_pylist()))
+            names = self.names[start : start + _CHUNK].to_pylist()
+            digest.update("".join(f"{name}\n" for name in names).encode())
         for column in (self.labels, self.sizes):
             digest.update(np.ascontiguousarray(column).data)
         if self._contents.from_manifest:
