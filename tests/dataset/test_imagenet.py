@@ -263,6 +263,15 @@ def test_verified_reads_find_one_changed_bit(own: Path) -> None:
         pickle.loads(pickle.dumps(dataset)).bytes(9)
 
 
+def test_wrong_calls_are_refused(mini: Path, tmp_path: Path) -> None:
+    for options in ({"split": "dev"}, {"loader": "opencv"}, {"classes": ["unicorn"]}, {"classes": [999]}):
+        with pytest.raises(UsageError):
+            ImageNet(mini, **options)
+    with pytest.raises(UsageError):
+        ImageNet(tmp_path)
+    assert not issubclass(UsageError, DamageError)
+
+
 def repack_under_the_old_time(archive: Path) -> None:
     """Put the same images into the same file in another order, and restore the time of its last change."""
     before = archive.stat()
@@ -303,12 +312,3 @@ def test_damaged_image_names_the_command_that_finds_it(tmp_path: Path) -> None:
         with pytest.raises(DataError, match="truncated") as caught:
             dataset[index]
         assert name in ilsvrc(*shlex.split(caught.value.hint)[1:], status=1).stdout
-
-
-def test_wrong_calls_are_refused(mini: Path, tmp_path: Path) -> None:
-    for options in ({"split": "dev"}, {"loader": "opencv"}, {"classes": ["unicorn"]}, {"classes": [999]}):
-        with pytest.raises(UsageError):
-            ImageNet(mini, **options)
-    with pytest.raises(UsageError):
-        ImageNet(tmp_path)
-    assert not issubclass(UsageError, DamageError)
