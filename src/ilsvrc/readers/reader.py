@@ -64,7 +64,7 @@ class Container:
 class Reader(Protocol):
     """Random access to the images of a split, by rows in catalog order: by label, then by name.
 
-    Safe to use from many threads at once. Pickles by reopening; a copy refuses to open what changed meanwhile.
+    Safe to use from many threads at once. Pickles by reopening; a copy refuses an archive or a manifest that changed.
     Columns and orders are the same in every process.
     """
 
