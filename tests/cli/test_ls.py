@@ -60,7 +60,7 @@ def test_what_is_left_out_of_a_tree_is_a_warning(tree: Path, tmp_path: Path) -> 
     done = ilsvrc("-q", "ls", tmp_path)
     assert done.stdout.split() == ["24", "val/"]
     assert done.stderr.startswith("warning: ")
-    assert "1 entries are left out" in done.stderr
+    assert "1 entry is left out" in done.stderr
     assert "notes.txt" in done.stderr
     listed = ilsvrc_json("ls", tmp_path, "val/n01440764")
     assert [e["path"] for e in listed["entries"]] == [f"val/n01440764/{p.name}" for p in images(tree, "n01440764")]

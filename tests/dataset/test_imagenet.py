@@ -17,9 +17,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from ilsvrc import ImageNet, PrepareOptions, facts, prepare
+from ilsvrc.dataset.imagenet import Numbers, View
 from ilsvrc.errors import ArchiveError, DamageError, DataError, UsageError
 from ilsvrc.issues import Code
 from ilsvrc.testing import Fault, MiniSpec, write_mini
@@ -312,3 +315,34 @@ def test_damaged_image_names_the_command_that_finds_it(tmp_path: Path) -> None:
         with pytest.raises(DataError, match="truncated") as caught:
             dataset[index]
         assert name in ilsvrc(*shlex.split(caught.value.hint)[1:], status=1).stdout
+
+
+@given(st.lists(st.integers()), st.slices(20), st.integers(-25, 25))
+def test_view_is_its_list(items: list[int], part: slice, index: int) -> None:
+    view = View(len(items), items.__getitem__)
+    assert view == items
+    assert items == view
+    assert list(view) == items
+    assert view[part] == items[part]
+    if -len(items) <= index < len(items):
+        assert view[index] == items[index]
+    else:
+        with pytest.raises(IndexError):
+            view[index]
+    assert view != [*items, 1]
+    assert view != len(items)
+
+
+def test_says_how_it_begins() -> None:
+    assert repr(View(5, str)) == "['0', '1', '2', ...] (5 entries)"
+    assert repr(View(1, str)) == "['0'] (1 entries)"
+
+
+def test_numbers_become_an_array_at_once() -> None:
+    numbers = Numbers(lambda: np.arange(4) * 2, 4, lambda i: i * 2)
+    assert np.asarray(numbers).tolist() == list(numbers) == [0, 2, 4, 6]
+    assert np.asarray(numbers).dtype == np.int64
+    assert np.asarray(numbers, np.float32).dtype == np.float32
+    assert (np.unique(numbers) == [0, 2, 4, 6]).all()
+    with pytest.raises(ValueError, match="always a copy"):
+        np.array(numbers, copy=False)

@@ -225,7 +225,8 @@ def _left_out(tree: Tree) -> str:
     counts = ", ".join(f"{count:,} {code}" for code, count in codes.most_common())
     first = tree.left_out[0]
     command = f"ilsvrc check {shlex.quote(str(tree.folder))}"
-    found = f"{len(tree.left_out):,} entries are left out, with all that is in them: {counts}"
+    entries = "1 entry is" if len(tree.left_out) == 1 else f"{len(tree.left_out):,} entries are"
+    found = f"{entries} left out, with all that lies there: {counts}"
     return f"{tree.folder}: {found}; such as {first.key} ({first.detail}). `{command}` lists them"
 
 
