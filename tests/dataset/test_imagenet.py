@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
+import shlex
 import shutil
 import subprocess
 import sys
@@ -15,13 +17,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from ilsvrc import ImageNet, facts, prepare
-from ilsvrc.errors import ArchiveError, DamageError, UsageError
+from ilsvrc.dataset.imagenet import Numbers, View
+from ilsvrc.errors import ArchiveError, DamageError, DataError, UsageError
 from ilsvrc.issues import Code
 from ilsvrc.testing import Fault, MiniSpec, write_mini
-from tests.dataset.test_readers import truth_of
+from tests.cli.helpers import ilsvrc
+from tests.readers.conftest import truth_of
 
 TEST_ARCHIVE = "ILSVRC2012_img_test_v10102019.tar"
 
@@ -281,3 +287,76 @@ def test_wrong_calls_are_refused(mini: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         ImageNet(tmp_path)
     assert not issubclass(UsageError, DamageError)
+
+
+def repack_under_the_old_time(archive: Path) -> None:
+    """Put the same images into the same file in another order, and restore the time of its last change."""
+    before = archive.stat()
+    with tarfile.open(archive) as packed:
+        images = [(member, packed.extractfile(member)) for member in packed]
+        members = [(member, file.read()) for member, file in reversed(images) if file]
+    with archive.open("r+b") as file, tarfile.open(fileobj=file, mode="w") as packed:
+        for member, data in members:
+            packed.addfile(member, io.BytesIO(data))
+    assert archive.stat().st_size == before.st_size
+    os.utime(archive, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def test_an_archive_repacked_under_its_old_time_gives_right_images_or_none(own: Path) -> None:
+    archive = own / facts.VAL
+    dataset = ImageNet(own, "val")
+    copy = pickle.dumps(dataset)
+    right = {Path(path).name: dataset.bytes(i) for i, (path, _) in enumerate(dataset.samples)}
+    repack_under_the_old_time(archive)
+    for index in range(len(dataset)):
+        with pytest.raises(ArchiveError, match="changed while it was in use"):
+            dataset.bytes(index)
+    with pytest.raises(ArchiveError):
+        pickle.loads(copy)
+    anew = ImageNet(own, "val")
+    assert {Path(path).name: anew.bytes(i) for i, (path, _) in enumerate(anew.samples)} == right
+
+
+def test_damaged_image_names_the_command_that_finds_it(tmp_path: Path) -> None:
+    [planted] = write_mini(
+        tmp_path, MiniSpec(4, 3, 1, mean_bytes=4000, faults=frozenset({Fault.TRUNCATED_IMAGE}))
+    ).planted
+    prepare(tmp_path, tmp_path / "tree", jobs=1)
+    name = planted.member.rpartition("/")[2]
+    for root in (tmp_path, tmp_path / "tree"):
+        dataset = ImageNet(root)
+        [index] = [i for i, (path, _) in enumerate(dataset.samples) if Path(path).name == name]
+        with pytest.raises(DataError, match="truncated") as caught:
+            dataset[index]
+        assert name in ilsvrc(*shlex.split(caught.value.hint)[1:], status=1).stdout
+
+
+@given(st.lists(st.integers()), st.slices(20), st.integers(-25, 25))
+def test_view_is_its_list(items: list[int], part: slice, index: int) -> None:
+    view = View(len(items), items.__getitem__)
+    assert view == items
+    assert items == view
+    assert list(view) == items
+    assert view[part] == items[part]
+    if -len(items) <= index < len(items):
+        assert view[index] == items[index]
+    else:
+        with pytest.raises(IndexError):
+            view[index]
+    assert view != [*items, 1]
+    assert view != len(items)
+
+
+def test_says_how_it_begins() -> None:
+    assert repr(View(5, str)) == "['0', '1', '2', ...] (5 entries)"
+    assert repr(View(1, str)) == "['0'] (1 entries)"
+
+
+def test_numbers_become_an_array_at_once() -> None:
+    numbers = Numbers(lambda: np.arange(4) * 2, 4, lambda i: i * 2)
+    assert np.asarray(numbers).tolist() == list(numbers) == [0, 2, 4, 6]
+    assert np.asarray(numbers).dtype == np.int64
+    assert np.asarray(numbers, np.float32).dtype == np.float32
+    assert (np.unique(numbers) == [0, 2, 4, 6]).all()
+    with pytest.raises(ValueError, match="always a copy"):
+        np.array(numbers, copy=False)

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ilsvrc import ImageNet, facts
 from ilsvrc.errors import UsageError
-from ilsvrc.readers.subset import Subset, excluded_names, wanted_labels
+from ilsvrc.readers.locate import open_reader
+from ilsvrc.readers.reader import Reader
+from ilsvrc.readers.subset import Subset, SubsetReader, excluded_names, read_selection, select_classes, wanted_labels
+from ilsvrc.testing.contracts import ReaderContract, Truth
+from tests.readers.conftest import truth_of
+
+EVEN = {split: np.arange(0, images, 2).astype(np.int32) for split, images in (("train", 24), ("val", 12))}
+"""Every other image of the miniature."""
 
 
 def names(dataset: ImageNet) -> list[str]:
@@ -115,3 +123,89 @@ def test_what_names_no_image_is_refused(mini: Path, tmp_path: Path) -> None:
             excluded_names(exclude)
     with pytest.raises(UsageError, match="no image of train is left"):
         ImageNet(mini, classes=["toilet tissue"])
+
+
+class TestSubsetOfArchive(ReaderContract):
+    @pytest.fixture
+    def truth(self, tree: Path, split: str) -> Truth:
+        return every_other(tree, split)
+
+    @pytest.fixture
+    def reader(self, mini: Path, split: str) -> Reader:
+        return SubsetReader(open_reader(mini, split), EVEN[split])
+
+
+class TestSubsetOfTree(ReaderContract):
+    @pytest.fixture
+    def truth(self, tree: Path, split: str) -> Truth:
+        return every_other(tree, split)
+
+    @pytest.fixture
+    def reader(self, tree: Path, split: str) -> Reader:
+        return SubsetReader(open_reader(tree, split), EVEN[split])
+
+
+def every_other(tree: Path, split: str) -> Truth:
+    truth = truth_of(tree, split)
+    return {key: truth[key] for key in sorted(truth)[::2]}
+
+
+def test_identity_is_of_the_images_that_are_left(mini: Path) -> None:
+    reader = open_reader(mini, "train")
+    parts = [Subset(per_class=2, seed=seed).of(reader) for seed in (1, 1, 2)]
+    assert parts[0].identity == parts[1].identity
+    assert len({parts[0].identity, parts[2].identity, reader.identity}) == 3
+    assert Subset().of(reader) is reader
+
+
+@pytest.mark.parametrize(
+    ("item", "label"),
+    [
+        ("n01440764", 0),
+        ("0", 0),
+        ("999", 999),
+        ("tench", 0),
+        ("Tinca tinca", 0),
+        ("great_white_shark", 2),
+        ("GREAT WHITE SHARK", 2),
+        ("crane (lifting device)", 517),
+        (" pug ", 254),
+    ],
+)
+def test_one_class(item: str, label: int) -> None:
+    assert select_classes([item]) == {label}
+
+
+@pytest.mark.parametrize("item", ["crane", "maillot", "cardigan"])
+def test_shared_names_are_refused_with_both_wnids(item: str) -> None:
+    with pytest.raises(UsageError, match="names 2 classes: n0") as caught:
+        select_classes([item])
+    assert "wnid" in caught.value.hint
+
+
+def test_a_typo_gets_close_matches() -> None:
+    with pytest.raises(UsageError) as caught:
+        select_classes(["tensh"])
+    assert "tench" in caught.value.hint
+
+
+@pytest.mark.parametrize("items", [["1000"], ["n99999999"], [], ["", " "]])
+def test_what_is_no_class_is_refused(items: list[str]) -> None:
+    with pytest.raises(UsageError):
+        select_classes(items)
+
+
+def test_a_file_is_one_class_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "classes.txt"
+    path.write_text("# mine\nn01440764\ttench\n\n1\n")
+    assert read_selection(str(path)) == {0, 1}
+
+
+def test_a_list_has_commas() -> None:
+    assert read_selection("0, goldfish,n01484850") == {0, 1, 2}
+
+
+def test_every_wnid_index_and_unique_name_selects_its_class() -> None:
+    for synset in facts.classes():
+        assert select_classes([synset.wnid]) == select_classes([str(synset.index)]) == {synset.index}
+        assert select_classes([synset.name]) == {synset.index}

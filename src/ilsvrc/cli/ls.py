@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import shlex
 import sys
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +14,7 @@ import typer
 from rich.console import Console
 
 from ilsvrc.cli.app import app
-from ilsvrc.cli.output import settings, show
+from ilsvrc.cli.output import errors, settings, show
 from ilsvrc.dataset.filesystem import Browser, Entry
 from ilsvrc.errors import UsageError
 
@@ -38,10 +42,8 @@ def ls(
 
     An image is listed with its bytes, a folder with the number of its images.
     """
-    try:
-        entries = list(Browser(source).entries(path))
-    except FileNotFoundError as error:
-        raise _nothing_there(error) from None
+    with _browser(source) as browser:
+        entries = list(browser.entries(path))
     document = [
         {"path": e.path, "folder": e.is_folder, "images" if e.is_folder else "bytes": e.size} for e in entries
     ]
@@ -56,16 +58,24 @@ def cat(
     """Write images to standard output, byte for byte."""
     if settings.json:
         raise UsageError("cat writes the images themselves, not JSON", hint="`ilsvrc --json ls` tells their sizes")
-    browser = Browser(source)
-    try:
+    with _browser(source) as browser:
         for path in paths:
             sys.stdout.buffer.write(browser.read(path))
-    except (FileNotFoundError, IsADirectoryError) as error:
-        raise _nothing_there(error) from None
 
 
-def _nothing_there(error: OSError) -> UsageError:
-    return UsageError(str(error), hint="`ilsvrc ls SRC` lists what there is")
+@contextlib.contextmanager
+def _browser(source: Path) -> Iterator[Browser]:
+    """Yield what finds images by path; print warnings of the library, and refuse a path that is not there."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            yield Browser(source)
+        except (FileNotFoundError, IsADirectoryError) as error:
+            hint = f"`ilsvrc ls {shlex.quote(str(source))}` lists what there is"
+            raise UsageError(str(error), hint=hint) from None
+        finally:
+            for warning in caught:
+                errors().print("warning:", str(warning.message), style="yellow", markup=False)
 
 
 def _print(console: Console, entries: list[Entry]) -> None:

@@ -1,1 +1,1 @@
-"""Members and labels to samples."""
+"""The data set for people, read in place: a map-style dataset, an order for disks, a file system."""

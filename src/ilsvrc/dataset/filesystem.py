@@ -89,7 +89,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _ImagePath:
     """What a path says: empty parts are those that it does not go down to."""
 
     split: str = ""
@@ -97,7 +97,7 @@ class _Place:
     name: str = ""
 
     @classmethod
-    def parse(cls, path: str) -> _Place:
+    def parse(cls, path: str) -> _ImagePath:
         """Return the place of a path; the test split has no classes."""
         parts = [part for part in path.split("/") if part]
         names = ("split", "name") if parts[:1] == ["test"] else ("split", "wnid", "name")
@@ -124,7 +124,7 @@ class Browser:
 
     def entries(self, path: str = "") -> Iterator[Entry]:
         """Yield what is in a folder, in order of names; or the one image that `path` is."""
-        place = _Place.parse(path)
+        place = _ImagePath.parse(path)
         if not place.split:
             yield from (self.entry(split) for split in splits_at(self.root))
             return
@@ -136,7 +136,7 @@ class Browser:
 
     def entry(self, path: str) -> Entry:
         """Return what is at a path."""
-        place = _Place.parse(path)
+        place = _ImagePath.parse(path)
         if not place.split:
             return Entry("", len(splits_at(self.root)), True)
         reader, rows = self._find(place)
@@ -146,10 +146,10 @@ class Browser:
         """Return the bytes of an image's file; IsADirectoryError for a folder."""
         if self.entry(path).is_folder:
             raise IsADirectoryError(f"{path}: a folder, not an image")
-        reader, rows = self._find(_Place.parse(path))
+        reader, rows = self._find(_ImagePath.parse(path))
         return reader.read(rows.start)
 
-    def _find(self, place: _Place) -> tuple[Reader, range]:
+    def _find(self, place: _ImagePath) -> tuple[Reader, range]:
         """Return the images that a place stands for: readers are sorted by label, then by name."""
         if place.split not in self._readers:
             self._readers[place.split] = open_reader(self.root, place.split)
@@ -175,7 +175,7 @@ def _classes(reader: Reader) -> Iterator[Entry]:
 
 def _image(reader: Reader, row: int) -> Entry:
     label = reader.labels.item(row)
-    place = _Place(reader.split, facts.classes()[label].wnid if label >= 0 else "", reader.name(row))
+    place = _ImagePath(reader.split, facts.classes()[label].wnid if label >= 0 else "", reader.name(row))
     return Entry(str(place), reader.sizes.item(row), False)
 
 

@@ -18,6 +18,7 @@ from ilsvrc.facts import Synset
 from ilsvrc.images.decode import Loader, UndecodableError, loader_of
 from ilsvrc.issues import Code
 from ilsvrc.readers.locate import open_reader
+from ilsvrc.readers.reader import Reader
 from ilsvrc.readers.subset import Classes, Excluded, Subset, excluded_names, wanted_labels
 
 
@@ -60,7 +61,7 @@ class View(Sequence[T]):
     def __getitem__(self, index: int | slice) -> T | list[T]:
         if isinstance(index, slice):
             return [self._item(i) for i in range(*index.indices(self._length))]
-        return self._item(place(index, self._length))
+        return self._item(position(index, self._length))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Sequence):
@@ -85,7 +86,7 @@ class Numbers(View[int]):
         return self._array().astype(np.int64 if dtype is None else dtype, copy=False)
 
 
-def place(index: int, length: int) -> int:
+def position(index: int, length: int) -> int:
     """Return an index of a list of this length, negative ones counted from its end.
 
     Raises
@@ -164,19 +165,19 @@ class ImageNet:
         self.target_transform = target_transform
         self.loader = loader_of(loader)
         subset = Subset(wanted_labels(classes), fraction, per_class, seed, excluded_names(exclude))
-        self._reader = open_reader(root, split, verify=verify)
-        self._rows = subset.rows(self._reader)
-        self._labels = self._labels_wanted(subset) if relabel else None
+        everything = open_reader(root, split, verify=verify)
+        self._reader = subset.of(everything)
+        self._labels = _numbered(subset, everything) if relabel else None
 
     def __len__(self) -> int:
-        return len(self._reader) if self._rows is None else len(self._rows)
+        return len(self._reader)
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:
-        row = self._row(index)
+        row = position(index, len(self))
         try:
             image = self.loader(self._reader.read(row))
         except UndecodableError as error:
-            raise self._reader.fault(row, Code.UNDECODABLE, str(error)) from error
+            raise self._reader.where(row).fault(Code.UNDECODABLE, str(error)) from error
         target = self._target(row)
         if self.transform is not None:
             image = self.transform(image)
@@ -194,7 +195,7 @@ class ImageNet:
 
     def bytes(self, index: int) -> builtins.bytes:
         """Return an image's file, byte for byte."""
-        return self._reader.read(self._row(index))
+        return self._reader.read(position(index, len(self)))
 
     def open(self, index: int) -> io.BytesIO:
         """Return an image's file, open for reading."""
@@ -202,17 +203,22 @@ class ImageNet:
 
     def path(self, index: int) -> str:
         """Return where an image is: a path, which goes on inside the archive with class and name."""
-        return self._reader.path(self._row(index))
+        row = position(index, len(self))
+        place, label = self._reader.where(row), self._reader.labels.item(row)
+        if not place.member:
+            return place.file
+        folders = [facts.classes()[label].wnid] if label >= 0 else []
+        return "/".join((place.file, *folders, self._reader.name(row)))
 
     @property
     def targets(self) -> Numbers:
         """The label of every image."""
-        return Numbers(self._targets, len(self), lambda index: self._target(self._row(index)))
+        return Numbers(self._targets, len(self), self._target)
 
     @property
     def samples(self) -> View[tuple[str, int]]:
         """Path and label of every image, as ImageFolder has them; made as they are read."""
-        return View(len(self), lambda index: (self.path(index), self._target(self._row(index))))
+        return View(len(self), lambda index: (self.path(index), self._target(index)))
 
     imgs = samples
 
@@ -244,37 +250,27 @@ class ImageNet:
 
     def storage_order(self) -> npt.NDArray[np.int64]:
         """Return the indices of all images in the order in which they lie on the disk, shape (N,), int64."""
-        order = self._reader.storage_order()
-        if self._rows is None:
-            return order
-        index_of = np.full(len(self._reader), -1, np.int64)
-        index_of[self._rows] = np.arange(len(self._rows))
-        found = index_of[order]
-        return found[found >= 0]
+        return self._reader.storage_order()
 
     def will_need(self, indices: Sequence[int] | npt.NDArray[np.int64]) -> None:
         """Let the system fetch these images into memory ahead, if it can; returns at once."""
-        rows = np.asarray(indices, np.int64)
-        self._reader.will_need(rows if self._rows is None else self._rows[rows])
+        self._reader.will_need(np.asarray(indices, np.int64))
 
     def __repr__(self) -> str:
         return f"ImageNet {self.split}: {len(self):,} images of {len(self.synsets):,} classes in {self.root}"
-
-    def _row(self, index: int) -> int:
-        at = place(index, len(self))
-        return at if self._rows is None else self._rows.item(at)
 
     def _target(self, row: int) -> int:
         label = self._reader.labels.item(row)
         return label if self._labels is None else int(np.searchsorted(self._labels, label))
 
     def _targets(self) -> npt.NDArray[np.int64]:
-        labels = self._reader.labels if self._rows is None else self._reader.labels[self._rows]
+        labels = self._reader.labels
         found = labels if self._labels is None else np.searchsorted(self._labels, labels)
         return found.astype(np.int64)
 
-    def _labels_wanted(self, subset: Subset) -> npt.NDArray[np.int16]:
-        """Return the classes to be numbered anew, ascending."""
-        there = np.unique(self._reader.labels)
-        wanted = there if subset.labels is None else np.array(sorted(subset.labels), np.int16)
-        return wanted[wanted >= 0]
+
+def _numbered(subset: Subset, reader: Reader) -> npt.NDArray[np.int16]:
+    """Return the classes to be numbered anew, ascending: those wanted, or else those that there are."""
+    there = np.unique(reader.labels)
+    wanted = there if subset.labels is None else np.array(sorted(subset.labels), np.int16)
+    return wanted[wanted >= 0]

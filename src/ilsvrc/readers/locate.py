@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from ilsvrc.archive.find import find_archives
@@ -10,7 +11,7 @@ from ilsvrc.archive.source import FileSource
 from ilsvrc.errors import UsageError
 from ilsvrc.readers.archive import ArchiveReader
 from ilsvrc.readers.reader import Reader
-from ilsvrc.readers.tree import open_tree
+from ilsvrc.readers.tree import TreeReader
 from ilsvrc.tree.scan import SPLIT_FOLDERS, find_splits
 
 
@@ -39,8 +40,11 @@ def open_reader(root: Path | str, split: str, *, verify: bool = False) -> Reader
     except UsageError as error:
         folder = find_splits(root).get(split)
         if folder is None:
-            raise UsageError(f"no {split} split: {error.message}, nor a folder {split}", hint=error.hint) from None
-        return open_tree(folder, split, verify=verify)
+            others = _splits_in(root)
+            hint = f"`ilsvrc ls {shlex.quote(str(root))}` lists {' and '.join(others)}, which are there"
+            message = f"no {split} split: {error.message}, nor a folder {split}"
+            raise UsageError(message, hint=hint if others else error.hint) from None
+        return TreeReader.open(folder, split, verify=verify)
     reader = ArchiveReader(FileSource(archive), verify=verify)
     if reader.split != split:
         raise UsageError(f"{archive} holds the {reader.split} split, not {split}", hint=f"use split={reader.split!r}")
@@ -58,12 +62,17 @@ def splits_at(root: Path | str) -> list[str]:
     root = Path(root).absolute()
     if root.is_file():
         return [open_index(FileSource(root)).split]
-    there = set(find_splits(root)) | {split for split in SPLIT_FOLDERS if _has_archive(root, split)}
+    there = _splits_in(root)
     if not there:
         raise UsageError(
             f"{root} holds no split of ILSVRC 2012", hint="give the folder of the archives, or of a tree"
         )
-    return [split for split in SPLIT_FOLDERS if split in there]
+    return there
+
+
+def _splits_in(root: Path) -> list[str]:
+    folders = find_splits(root)
+    return [split for split in SPLIT_FOLDERS if split in folders or _has_archive(root, split)]
 
 
 def _has_archive(root: Path, split: str) -> bool:

@@ -1,24 +1,71 @@
-"""What reads the images of one split, wherever they lie."""
+"""The protocol that every form of the data set is read through, and the values that its methods return."""
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from ilsvrc.errors import IlsvrcError
-from ilsvrc.issues import Code
+from ilsvrc.archive.expected import Expected
+from ilsvrc.errors import ArchiveError, DamageError, DataError
+from ilsvrc.issues import Code, Issue
+
+Int = npt.NDArray[np.int64]
 
 Rows = npt.NDArray[np.integer[Any]]
 """Rows of a reader, shape (N,), any integer type."""
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an image lies.
+
+    split : train, val or test
+    file : path of the archive; in a tree, path of the image's own file
+    member : name in the archive, after the inner archive and a slash in train; empty in a tree
+    offset : first byte of the image in `file`
+    root : what `ilsvrc check` is called with to look for more: the archive, or the split's folder
+    """
+
+    split: str
+    file: str
+    member: str
+    offset: int
+    root: str
+
+    def fault(self, code: Code, detail: str) -> DataError:
+        """Return an error that names the image and the command that checks all others."""
+        hint = f"ilsvrc check --deep {shlex.quote(self.root)}"
+        if self.member:
+            return ArchiveError(code, detail, self.file, member=self.member, offset=self.offset, hint=hint)
+        return DamageError(f"{self.file}: {detail} [{code}]", [Issue(self.file, code, detail)], hint=hint)
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A file that holds many images.
+
+    path : the file
+    size : bytes
+    expected : the digest that it should have and who says so, or None if no digest is known
+    """
+
+    path: Path
+    size: int
+    expected: Expected | None
+
+
 class Reader(Protocol):
     """Random access to the images of a split, by rows in catalog order: by label, then by name.
 
-    Safe to use from many threads at once. Pickles by reopening, and refuses to read what changed meanwhile.
+    Safe to use from many threads at once. Pickles by reopening; a copy refuses an archive or a manifest that changed.
+    Columns and orders are the same in every process.
     """
 
     @property
@@ -34,8 +81,12 @@ class Reader(Protocol):
         """File names, N strings."""
 
     @property
-    def sizes(self) -> npt.NDArray[np.int64]:
+    def sizes(self) -> Int:
         """Bytes of each image's file, shape (N,), int64."""
+
+    @property
+    def identity(self) -> str:
+        """Equal for equal content, in hex: the same after a copy, another one if a name, label or size differs."""
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -43,8 +94,8 @@ class Reader(Protocol):
     def name(self, row: int) -> str:
         """Return the file name of an image."""
 
-    def path(self, row: int) -> str:
-        """Return where an image is: its path, which goes on inside the archive where it lies in one."""
+    def where(self, row: int) -> Place:
+        """Return where an image lies."""
 
     def read(self, row: int) -> bytes:
         """Return an image's file, byte for byte.
@@ -55,11 +106,41 @@ class Reader(Protocol):
             If it is not there any more, not whole, or not what it should be.
         """
 
-    def storage_order(self) -> npt.NDArray[np.int64]:
-        """Return the rows in the order in which they lie on the disk, shape (N,), int64."""
+    def take(self, rows: Rows) -> Iterator[tuple[int, bytes]]:
+        """Yield rows and their bytes in the order given, to read much once: read ahead, its memory given back after.
+
+        Raises
+        ------
+        DataError
+            As `read` does.
+        """
 
     def will_need(self, rows: Rows) -> None:
         """Let the system fetch these rows into memory ahead, if it can; returns at once."""
 
-    def fault(self, row: int, code: Code, detail: str) -> IlsvrcError:
-        """Return an error about an image that says where it is."""
+    def storage_order(self) -> Int:
+        """Return the rows in the order in which they lie on the disk, shape (N,), int64."""
+
+    def spans(self, rows: Rows) -> Int | None:
+        """Return the first byte of each row in its container and the byte after its last, shape (N, 2), int64.
+
+        None if images are files of their own.
+        """
+
+    def containers(self) -> tuple[Container, ...]:
+        """Return the files that hold the images; none if images are files of their own.
+
+        Raises
+        ------
+        ArchiveError
+            If the list of digests beside an archive speaks of another one.
+        """
+
+    def require_unchanged(self) -> None:
+        """Refuse to go on if what is read is no longer in the state in which it was opened; a few system calls.
+
+        Raises
+        ------
+        DataError
+            If it was written to, replaced or removed.
+        """

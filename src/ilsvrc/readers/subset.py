@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+import xxhash
 
 from ilsvrc import facts
 from ilsvrc.archive.index import numbers
 from ilsvrc.errors import UsageError
 from ilsvrc.facts.names import image_split
-from ilsvrc.readers.reader import Reader
+from ilsvrc.readers.reader import Container, Int, Place, Reader, Rows
 
 
 def select_classes(items: Iterable[str]) -> frozenset[int]:
@@ -121,6 +123,17 @@ class Subset:
             raise UsageError(f"no image of {reader.split} is left", hint="ask for more classes, or exclude less")
         return rows if len(rows) < len(reader) else None
 
+    def of(self, reader: Reader) -> Reader:
+        """Return a reader of the images that are wanted; the same reader if all are.
+
+        Raises
+        ------
+        UsageError
+            If none is left.
+        """
+        rows = self.rows(reader)
+        return reader if rows is None else SubsetReader(reader, rows)
+
     def _kept(self, reader: Reader) -> npt.NDArray[np.bool_]:
         kept = np.ones(len(reader), np.bool_)
         if self.labels is not None:
@@ -132,7 +145,10 @@ class Subset:
         return kept
 
     def _drawn(self, rows: npt.NDArray[np.int32], labels: npt.NDArray[np.int16]) -> npt.NDArray[np.int32]:
-        """Return the first of each class in an order drawn for it: RandomState's streams are frozen (NEP 19)."""
+        """Return the first images of each class in an order drawn from the seed.
+
+        RandomState's streams are frozen (NEP 19), so that the same seed draws the same images in all versions.
+        """
         of_class = labels[rows]
         starts = np.flatnonzero(np.diff(of_class, prepend=of_class[:1] - 1))
         drawn = [self._draw(part, int(labels[part[0]])) for part in np.split(rows, starts[1:]) if len(part)]
@@ -142,6 +158,91 @@ class Subset:
         count = self.per_class if self.fraction is None else max(1, round(self.fraction * len(rows)))
         order = np.random.RandomState([self.seed, label + 1]).permutation(len(rows))
         return np.sort(rows[order[:count]])
+
+
+class SubsetReader:
+    """Some rows of another reader, numbered anew.
+
+    Parameters
+    ----------
+    reader
+        Reads the images.
+    rows
+        Its rows that are left, ascending, so that they stay in catalog order.
+    """
+
+    def __init__(self, reader: Reader, rows: Rows) -> None:
+        self.split = reader.split
+        self._reader = reader
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @cached_property
+    def labels(self) -> npt.NDArray[np.int16]:
+        """Indices of sorted wnids, shape (N,), int16."""
+        return self._reader.labels[self._rows]
+
+    @cached_property
+    def names(self) -> pa.StringArray:
+        """File names, N strings."""
+        return self._reader.names.take(pa.array(self._rows))
+
+    @cached_property
+    def sizes(self) -> Int:
+        """Bytes of each image's file, shape (N,), int64."""
+        return self._reader.sizes[self._rows]
+
+    @cached_property
+    def identity(self) -> str:
+        """xxh3_128 over the identity of all images, and which of them are left."""
+        digest = xxhash.xxh3_128(f"subset of {self._reader.identity}".encode())
+        digest.update(self._rows.astype(np.int64).data)
+        return digest.hexdigest()
+
+    def name(self, row: int) -> str:
+        """Return the file name of an image."""
+        return self._reader.name(self._rows.item(row))
+
+    def where(self, row: int) -> Place:
+        """Return where an image lies."""
+        return self._reader.where(self._rows.item(row))
+
+    def read(self, row: int) -> bytes:
+        """Return an image's file, byte for byte."""
+        return self._reader.read(self._rows.item(row))
+
+    def take(self, rows: Rows) -> Iterator[tuple[int, bytes]]:
+        """Yield rows and their bytes in the order given."""
+        taken = self._reader.take(self._rows[rows])
+        return ((row, data) for row, (_, data) in zip(rows.tolist(), taken, strict=True))
+
+    def will_need(self, rows: Rows) -> None:
+        """Let the system fetch these rows into memory ahead, if it can; returns at once."""
+        self._reader.will_need(self._rows[rows])
+
+    def storage_order(self) -> Int:
+        """Return the rows in the order in which they lie on the disk, shape (N,), int64."""
+        row_of = np.full(len(self._reader), -1, np.int64)
+        row_of[self._rows] = np.arange(len(self._rows))
+        found = row_of[self._reader.storage_order()]
+        return found[found >= 0]
+
+    def spans(self, rows: Rows) -> Int | None:
+        """Return the bytes that each row occupies in its container, shape (N, 2), int64, or None."""
+        return self._reader.spans(self._rows[rows])
+
+    def containers(self) -> tuple[Container, ...]:
+        """Return the files that hold the images."""
+        return self._reader.containers()
+
+    def require_unchanged(self) -> None:
+        """Refuse to go on if what is read is no longer in the state in which it was opened."""
+        self._reader.require_unchanged()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return SubsetReader, (self._reader, self._rows)
 
 
 def wanted_labels(classes: Classes | None) -> frozenset[int] | None:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
+import warnings
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +17,18 @@ import pyarrow.compute as pc
 import xxhash
 
 from ilsvrc.archive.index import numbers, one_chunk
-from ilsvrc.archive.source import Fingerprint
+from ilsvrc.archive.source import FileState
 from ilsvrc.errors import DamageError, UsageError
-from ilsvrc.files import OWN_FOLDER
-from ilsvrc.issues import Code, Issue
-from ilsvrc.readers.reader import Rows
+from ilsvrc.files import OWN_FOLDER, printable
+from ilsvrc.issues import Code
+from ilsvrc.readers.reader import Container, Int, Place, Rows
 from ilsvrc.tree.manifest import read_manifest
-from ilsvrc.tree.scan import Tree, survey
+from ilsvrc.tree.scan import Tree, folders_in, survey
 
 _FOLDERS = r"^.*/"
+_DIGEST = "xxh3_128"
+_CHUNK = 1 << 16
+"""Rows that are made Python values at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +36,15 @@ class Contents:
     """What lies in a split's folder.
 
     base : folder that paths are below
-    table : Arrow table of `path`, `label`, `size` and perhaps `xxh3_128`, in catalog order
-    manifest : state of the manifest that says so, or None if the folder was looked at
+    table : Arrow table of `path`, `label`, `size` and, from a manifest, `xxh3_128`, in catalog order
+    from_manifest : whether the tree's manifest says so; otherwise the folder was scanned
+    states : state of the manifest, or of every scanned folder, by path
     """
 
     base: Path
     table: pa.Table
-    manifest: Fingerprint | None
+    from_manifest: bool
+    states: dict[str, FileState]
 
 
 class TreeReader:
@@ -58,103 +68,172 @@ class TreeReader:
     """
 
     def __init__(self, folder: Path, split: str, contents: Contents, *, verify: bool = False) -> None:
-        if verify and contents.manifest is None:
+        if verify and not contents.from_manifest:
             hint = "digests are in trees that `ilsvrc prepare` made"
             raise UsageError(f"{folder}: there are no digests to verify images by", hint=hint)
         self.folder = folder
         self.split = split
         self._contents = contents
         self._base = str(contents.base)
-        table = contents.table
-        self._paths = one_chunk(table.column("path"))
-        self.labels: npt.NDArray[np.int16] = numbers(one_chunk(table.column("label")))
-        self.sizes: npt.NDArray[np.int64] = numbers(one_chunk(table.column("size")))
-        self._digests = one_chunk(table.column("xxh3_128")) if verify else None
+        self._paths = one_chunk(contents.table.column("path"))
+        self.labels: npt.NDArray[np.int16] = numbers(one_chunk(contents.table.column("label")))
+        self.sizes: Int = numbers(one_chunk(contents.table.column("size")))
+        self._digests = one_chunk(contents.table.column(_DIGEST)) if verify else None
+
+    @classmethod
+    def open(cls, folder: Path, split: str, *, verify: bool = False) -> TreeReader:
+        """Return the reader of a split's folder: by its manifest where there is one, else by scanning the folder.
+
+        A scan warns of what it leaves out.
+
+        Raises
+        ------
+        UsageError
+            If no image is there.
+        """
+        contents = _from_manifest(folder) or _from_scan(folder, split)
+        if not contents.table.num_rows:
+            hint = "images are known by their names, such as n01440764_10026.JPEG or ILSVRC2012_val_00000001.JPEG"
+            raise UsageError(f"{folder} holds no {split} image of ILSVRC 2012", hint=hint)
+        return cls(folder, split, contents, verify=verify)
 
     def __len__(self) -> int:
         return len(self._paths)
 
-    @property
+    @cached_property
     def names(self) -> pa.StringArray:
         """File names, N strings."""
         return pc.replace_substring_regex(self._paths, _FOLDERS, "")
+
+    @cached_property
+    def identity(self) -> str:
+        """xxh3_128 over split, names, labels and sizes, and over the manifest's digests where there is one."""
+        digest = xxhash.xxh3_128(f"tree {self.split} {len(self)}".encode())
+        for start in range(0, len(self), _CHUNK):
+            names = self.names[start : start + _CHUNK].to_pylist()
+            digest.update("".join(f"{name}\n" for name in names).encode())
+        for column in (self.labels, self.sizes):
+            digest.update(np.ascontiguousarray(column).data)
+        if self._contents.from_manifest:
+            digest.update(b"".join(one_chunk(self._contents.table.column(_DIGEST)).to_pylist()))
+        return digest.hexdigest()
 
     def name(self, row: int) -> str:
         """Return the file name of an image."""
         return str(self._paths[row].as_py()).rpartition("/")[2]
 
-    def path(self, row: int) -> str:
-        """Return an image's path."""
-        return f"{self._base}/{self._paths[row].as_py()}"
+    def where(self, row: int) -> Place:
+        """Return where an image lies: in a file of its own."""
+        return Place(self.split, self._path(row), "", 0, str(self.folder))
 
     def read(self, row: int) -> bytes:
         """Return an image's file, byte for byte."""
         try:
-            with open(self.path(row), "rb", buffering=0) as file:
+            with open(self._path(row), "rb", buffering=0) as file:
                 data = file.read()
-        except FileNotFoundError:
-            raise self.fault(row, Code.MISSING_IMAGE, "it was there when the tree was opened, and is gone") from None
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            detail = "it was there when the tree was opened, and is gone"
+            raise self.where(row).fault(Code.MISSING_IMAGE, detail) from None
         if len(data) != self.sizes.item(row):
             detail = f"it has {len(data):,} bytes, and had {self.sizes.item(row):,} when it was recorded"
-            raise self.fault(row, Code.CHANGED_IMAGE, detail)
+            raise self.where(row).fault(Code.CHANGED_IMAGE, detail)
         if self._digests is not None and xxhash.xxh3_128_digest(data) != self._digests[row].as_py():
-            raise self.fault(row, Code.CHANGED_IMAGE, "its bytes do not have the digest that was recorded of them")
+            detail = "its bytes do not have the digest that was recorded of them"
+            raise self.where(row).fault(Code.CHANGED_IMAGE, detail)
         return data
 
-    def storage_order(self) -> npt.NDArray[np.int64]:
-        """Return the rows as they are: nothing tells where a file lies on the disk, but neighbours are often near."""
-        return np.arange(len(self))
+    def take(self, rows: Rows) -> Iterator[tuple[int, bytes]]:
+        """Yield rows and their bytes, one file after the other."""
+        for row in rows.tolist():
+            yield row, self.read(row)
 
     def will_need(self, rows: Rows) -> None:
         """Do nothing: to have a million files fetched ahead, each would have to be opened."""
 
-    def fault(self, row: int, code: Code, detail: str) -> DamageError:
-        """Return an error that names the file."""
-        issue = Issue(self.path(row), code, detail)
-        return DamageError(f"{issue.key}: {detail} [{code}]", [issue], hint="check the tree: ilsvrc check --deep")
+    def storage_order(self) -> Int:
+        """Return the rows as they are: nothing tells where a file lies on the disk, but neighbours are often near."""
+        return np.arange(len(self))
+
+    def spans(self, rows: Rows) -> None:
+        """Return None: images are files of their own."""
+
+    def containers(self) -> tuple[Container, ...]:
+        """Return none: images are files of their own."""
+        return ()
+
+    def require_unchanged(self) -> None:
+        """Refuse a tree whose manifest, or without one whose folders, are not in the state in which they were opened.
+
+        A folder's state tells that files came, went or were renamed. That one file was written to, `read` tells.
+        """
+        try:
+            contents = self._contents
+            now = _states(contents.states) if contents.from_manifest else _states(_folders(self.folder))
+        except OSError:
+            now = {}
+        changed = [path for path, state in self._contents.states.items() if now.get(path) != state]
+        if changed or len(now) != len(self._contents.states):
+            raise _changed(self.folder, changed)
+
+    def _path(self, row: int) -> str:
+        return f"{self._base}/{self._paths[row].as_py()}"
 
     def __reduce__(self) -> tuple[object, ...]:
-        if self._contents.manifest is None:
-            return TreeReader, (self.folder, self.split, self._contents)
-        return _reopened, (self.folder, self.split, self._contents.manifest, self._digests is not None)
+        if self._contents.from_manifest:
+            return _reopened, (self.folder, self.split, self._contents.states, self._digests is not None)
+        return TreeReader, (self.folder, self.split, self._contents)
 
 
-def open_tree(folder: Path, split: str, *, verify: bool = False) -> TreeReader:
-    """Return the reader of a split's folder: by its manifest where there is one, else by a look at every folder.
-
-    Raises
-    ------
-    UsageError
-        If no image of the split is there.
-    """
-    contents = _recorded(folder) or _found(survey(folder, split))
-    if not contents.table.num_rows:
-        hint = "images are known by their names, such as n01440764_10026.JPEG or ILSVRC2012_val_00000001.JPEG"
-        raise UsageError(f"{folder} holds no {split} image of ILSVRC 2012", hint=hint)
-    return TreeReader(folder, split, contents, verify=verify)
-
-
-def _reopened(folder: Path, split: str, manifest: Fingerprint, verify: bool) -> TreeReader:
+def _reopened(folder: Path, split: str, states: dict[str, FileState], verify: bool) -> TreeReader:
     """Return the reader in another process, if the manifest is still the one that this process had."""
-    contents = _recorded(folder)
-    if contents is None or contents.manifest != manifest:
-        hint = "let nothing write to the tree, then run the same command again"
-        raise DamageError(f"{folder}: the tree's manifest changed while it was in use", [], hint=hint)
+    contents = _from_manifest(folder)
+    if contents is None or contents.states != states:
+        raise _changed(folder, list(states))
     return TreeReader(folder, split, contents, verify=verify)
 
 
-def _recorded(folder: Path) -> Contents | None:
+def _changed(folder: Path, paths: list[str]) -> DamageError:
+    what = f": {printable(paths[0])} is not as it was" if paths else ""
+    hint = "let nothing write to the tree, then run the same command again"
+    return DamageError(f"{folder}: the tree changed while it was in use{what}", [], hint=hint)
+
+
+def _from_manifest(folder: Path) -> Contents | None:
     """Return what a tree's manifest says."""
     path = folder.parent / OWN_FOLDER / f"{folder.name}.arrow"
     try:
-        return Contents(folder.parent, read_manifest(path), Fingerprint.of(path))
+        states = _states([str(path)])
+        return Contents(folder.parent, read_manifest(path), True, states)
     except (OSError, ValueError, pa.ArrowException):
         return None
 
 
-def _found(tree: Tree) -> Contents:
-    """Return what was found in a folder without manifest, in catalog order."""
+def _from_scan(folder: Path, split: str) -> Contents:
+    """Return what lies in a folder without manifest, in catalog order; warn of what is left out."""
+    states = _states(_folders(folder))
+    tree = survey(folder, split)
+    if tree.left_out and tree.table.num_rows:
+        warnings.warn(_left_out(tree), stacklevel=5)  # the line that makes an ImageNet
     names = pc.replace_substring_regex(tree.table.column("path"), _FOLDERS, "")
     table = tree.table.append_column("label", pa.array(tree.labels)).append_column("name", names)
     order = pc.sort_indices(table, [("label", "ascending"), ("name", "ascending"), ("path", "ascending")])
-    return Contents(tree.folder, table.drop_columns("name").take(order), None)
+    return Contents(tree.folder, table.drop_columns("name").take(order), False, states)
+
+
+def _left_out(tree: Tree) -> str:
+    codes = Counter(str(issue.code) for issue in tree.left_out)
+    counts = ", ".join(f"{count:,} {code}" for code, count in codes.most_common())
+    first = tree.left_out[0]
+    command = f"ilsvrc check {shlex.quote(str(tree.folder))}"
+    entries = "1 entry is" if len(tree.left_out) == 1 else f"{len(tree.left_out):,} entries are"
+    found = f"{entries} left out, with all that lies there: {counts}"
+    return f"{tree.folder}: {found}; such as {first.key} ({first.detail}). `{command}` lists them"
+
+
+def _folders(folder: Path) -> list[str]:
+    """Return the paths of a split's folder and of the folders in it."""
+    return [str(folder), *(f"{folder}/{name}" for name in folders_in(folder))]
+
+
+def _states(paths: list[str] | dict[str, FileState]) -> dict[str, FileState]:
+    return {path: FileState.of(Path(path)) for path in paths}

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ilsvrc.archive.index import Member
 from ilsvrc.archive.source import ByteSource
 from ilsvrc.errors import DataError, IlsvrcError, MachineError
@@ -89,7 +91,49 @@ class ReaderContract:
         for row, key in enumerate(sorted(truth)):
             assert reader.read(row) == truth[key]
             assert reader.sizes[row] == len(truth[key])
-            assert reader.path(row).endswith(f"/{key[1]}")
+
+    def test_takes_images_in_the_order_given(self, reader: Reader, truth: Truth) -> None:
+        """Any rows, any order, any of them twice, or none; a walk that is given up harms none of the others."""
+        keys = sorted(truth)
+        for given in (reader.storage_order().tolist(), [2, 0, 2, 1], range(len(keys) - 1, -1, -1), []):
+            rows = np.array(given, np.int32)
+            assert list(reader.take(rows)) == [(row, truth[keys[row]]) for row in rows.tolist()]
+        given_up = reader.take(reader.storage_order())
+        next(given_up)
+        assert next(reader.take(np.array([1]))) == (1, truth[keys[1]])
+
+    def test_places_and_spans_are_where_the_bytes_lie(self, reader: Reader, truth: Truth) -> None:
+        """The file of a place has the image's bytes at its offset, and a span is as long as the image."""
+        rows = np.arange(len(truth))
+        spans = reader.spans(rows)
+        assert (spans is None) == (not reader.containers())
+        for row, key in enumerate(sorted(truth)):
+            place = reader.where(row)
+            assert place.split == reader.split
+            assert (place.member or place.file).rpartition("/")[2] == key[1]
+            with open(place.file, "rb") as file:
+                file.seek(place.offset)
+                assert file.read(len(truth[key])) == truth[key]
+            assert spans is None or spans[row].tolist() == [place.offset, place.offset + len(truth[key])]
+        assert spans is None or spans.shape == (len(truth), 2)
+
+    def test_containers_are_files_of_their_size(self, reader: Reader) -> None:
+        """Every image lies within one of them."""
+        sizes = {str(container.path): container.size for container in reader.containers()}
+        assert sizes == {path: Path(path).stat().st_size for path in sizes}
+        assert not sizes or reader.where(0).file in sizes
+
+    def test_identity_is_the_same_in_copies(self, reader: Reader) -> None:
+        """It is text that a copy has too."""
+        copy: Reader = pickle.loads(pickle.dumps(reader))  # noqa: S301  -- our own bytes
+        assert isinstance(reader.identity, str)
+        assert copy.identity == reader.identity != ""
+
+    def test_what_was_not_touched_is_unchanged(self, reader: Reader) -> None:
+        """Reading changes nothing."""
+        reader.read(0)
+        reader.require_unchanged()
+        pickle.loads(pickle.dumps(reader)).require_unchanged()  # noqa: S301  -- our own bytes
 
     def test_storage_order_has_every_row_once(self, reader: Reader, truth: Truth) -> None:
         """It is a permutation of the rows, and fetching ahead takes any of them."""
@@ -113,11 +157,12 @@ class ReaderContract:
         assert len(data) < sum(map(len, truth.values()))
 
     def test_faults_name_their_place(self, reader: Reader) -> None:
-        """An error about a row names the image."""
-        fault = reader.fault(1, Code.UNDECODABLE, "no image")
+        """An error about a row names the image and the command that checks the others."""
+        fault = reader.where(1).fault(Code.UNDECODABLE, "no image")
         assert isinstance(fault, DataError)
         assert reader.name(1) in fault.message
         assert "no image" in fault.message
+        assert fault.hint.startswith("ilsvrc check --deep ")
 
 
 def samples(unit: Unit) -> list[Sample]:

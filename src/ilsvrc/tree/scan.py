@@ -56,20 +56,30 @@ class Tree:
     folder : the split's folder
     split : train, val or test
     table : Arrow table of SCHEMA, N rows, in sorted order of folders and names
-    strays : an issue for everything that is no image of ILSVRC 2012
+    left_out : an issue for everything that is not taken for an image of the split
     folders : names of all folders directly in `folder`, hidden ones too, as ImageFolder sorts them
     """
 
     folder: Path
     split: str
     table: pa.Table
-    strays: tuple[Issue, ...]
+    left_out: tuple[Issue, ...]
     folders: tuple[str, ...]
 
     @cached_property
     def labels(self) -> npt.NDArray[np.int16]:
-        """True labels by the images' own names, shape (N,), int16, -1 for test images."""
+        """True labels by the images' own names, shape (N,), int16, -1 in the test split."""
+        if self.split == "test":
+            return np.full(self.table.num_rows, NO_LABEL, np.int16)
         return np.fromiter(map(_label, self.names()), np.int16, self.table.num_rows)
+
+    @cached_property
+    def strays(self) -> tuple[Issue, ...]:
+        """An issue for everything that was left out, and for every image that has the name of another split's."""
+        splits = ((path, image_split(path.rpartition("/")[2])) for path in self.paths())
+        named = [(path, split) for path, split in splits if split != self.split]
+        foreign = (Issue(path, Code.STRAY_FILE, f"its name is that of a {split} image") for path, split in named)
+        return (*self.left_out, *foreign)
 
     @cached_property
     def parents(self) -> npt.NDArray[np.int32]:
@@ -118,7 +128,11 @@ def find_splits(root: Path) -> dict[str, Path]:
 
 
 def survey(folder: Path, split: str) -> Tree:
-    """Return what lies in a split's folder: every file is seen and its size read, none is opened."""
+    """Return what lies in a split's folder: every file is seen and its size read, none is opened.
+
+    An image belongs to the split in whose folder it lies, whatever split its name is of: the validation images of
+    imagenette have names of train images.
+    """
     strays: list[Issue] = []
     images = _images(folder, split, strays)
     batches = [pa.RecordBatch.from_arrays([pa.array([], field.type) for field in SCHEMA], schema=SCHEMA)]
@@ -126,8 +140,12 @@ def survey(folder: Path, split: str) -> Tree:
         batches.append(
             pa.RecordBatch.from_arrays([pa.array(column) for column in zip(*some, strict=True)], schema=SCHEMA)
         )
-    folders = sorted(entry.name for entry in _entries(folder, "", []) if _is_folder(entry))
-    return Tree(folder, split, pa.Table.from_batches(batches), tuple(strays), tuple(folders))
+    return Tree(folder, split, pa.Table.from_batches(batches), tuple(strays), tuple(folders_in(folder)))
+
+
+def folders_in(folder: Path) -> list[str]:
+    """Return the names of all folders directly in a folder, sorted."""
+    return [entry.name for entry in _entries(folder, "", []) if _is_folder(entry)]
 
 
 def _images(folder: Path, split: str, strays: list[Issue]) -> Iterator[tuple[str, int]]:
@@ -157,12 +175,18 @@ def _image(entry: os.DirEntry[str], path: str, split: str, strays: list[Issue]) 
     try:
         if not stat.S_ISREG(entry.stat().st_mode):
             strays.append(Issue(printable(path), Code.STRAY_FILE, "no regular file"))
-        elif image_split(entry.name) == split:
+        elif _may_be_in(split, entry.name):
             yield path, entry.stat().st_size
         else:
             strays.append(Issue(printable(path), Code.STRAY_FILE, f"its name is not that of a {split} image"))
     except OSError as error:  # a link to nothing, or to itself
         strays.append(Issue(printable(path), Code.STRAY_FILE, f"it leads nowhere: {error.strerror}"))
+
+
+def _may_be_in(split: str, name: str) -> bool:
+    """Whether a file of this name can be an image of a split: its name tells its class, which in test none has."""
+    named = image_split(name)
+    return named is not None and (split == "test" or named != "test")
 
 
 def _entries(folder: Path | str, name: str, strays: list[Issue]) -> list[os.DirEntry[str]]:
@@ -187,10 +211,14 @@ def _label(name: str) -> int:
 
 
 def _split_of(folder: Path) -> str | None:
-    """Tell a split's folder by the first image in it, or in one of its folders."""
+    """Tell the split of a folder with images: by its name if that is train or val, else by the first image's name.
+
+    A folder called test may be anyone's.
+    """
+    called = next((split for split in ("train", "val") if folder.name in SPLIT_FOLDERS[split]), None)
     for level in ("*", "*/*"):
         for path in folder.glob(level):
             split = image_split(path.name)
             if split:
-                return split
+                return called or split
     return None
