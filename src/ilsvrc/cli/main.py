@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import sys
 from importlib import import_module
 from pathlib import Path
 
 from ilsvrc.cli.app import app
 from ilsvrc.cli.output import errors, print_document, settings
-from ilsvrc.errors import ArchiveError, DamageError, IlsvrcError, MachineError
+from ilsvrc.errors import ArchiveError, DamageError, IlsvrcError, MachineError, UsageError
 
 USAGE, INTERRUPTED = 2, 130
 _COMMANDS = {
@@ -27,13 +28,17 @@ _COMMANDS = {
 """The module of each command, in the order of `--help`."""
 
 _COMMON = ("--json", "-q", "--quiet", "-v", "--verbose")
+_MAY_BE_EMPTY = ("--classes", "--faults")
+"""Options that say themselves what an empty list means."""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the program and return its exit status; an expected failure prints no traceback."""
     words = _options_first(sys.argv[1:] if arguments is None else arguments)
     _accept_any_text()
+    settings.json = "--json" in words
     try:
+        _refuse_empty(words)
         _register(words)
         app(words, prog_name="ilsvrc")
     except SystemExit as end:  # typer ends so in any case
@@ -64,6 +69,15 @@ def _options_first(words: list[str]) -> list[str]:
     end = words.index("--") if "--" in words else len(words)
     common = [word for word in words[:end] if word in _COMMON]
     return [*dict.fromkeys(common), *(word for word in words[:end] if word not in _COMMON), *words[end:]]
+
+
+def _refuse_empty(words: list[str]) -> None:
+    """Refuse an empty argument: mostly an unset shell variable, which as a path would be the current folder."""
+    for before, word in zip(["", *words], words, strict=False):
+        empty = not word and before not in _MAY_BE_EMPTY
+        if empty or (word.startswith("--") and word.endswith("=") and word[:-1] not in _MAY_BE_EMPTY):
+            hint = "is a shell variable unset? the current folder is written as ."
+            raise UsageError(f"an argument is empty: ilsvrc {shlex.join(words)}", hint=hint)
 
 
 def _accept_any_text() -> None:
