@@ -220,18 +220,40 @@ def test_a_link_in_place_of_our_folder_is_refused(tree: Path, tmp_path: Path) ->
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
-@pytest.mark.parametrize("forged", [False, True])
-@pytest.mark.parametrize("content", ["", "{", "7", "[1]", '{"phase": 2}', '{"phase": [], "renames": [[1]]}'])
-def test_no_file_says_what_to_rename(tree: Path, tmp_path: Path, content: str, forged: bool) -> None:
+def forged(tree: Path, outside: Path) -> str:
+    """A note as an earlier version left it, with folders that are none of its business."""
+    renames = [[str(outside), "mine", "theirs"], [str(tree / "train"), "n01440764", "../moved"]]
+    return json.dumps({"phase": 1, "renames": renames})
+
+
+@pytest.mark.parametrize(
+    "content", ["forged", "", "{", "7", "[1]", '{"phase": 2}', '{"phase": [], "renames": [[1]]}']
+)
+def test_no_file_says_what_to_rename(tree: Path, tmp_path: Path, content: str) -> None:
     (tmp_path / "outside/mine").mkdir(parents=True)
-    if forged:
-        renames = [[str(tmp_path / "outside"), "mine", "theirs"], [str(tree / "train"), "n01440764", "../moved"]]
-        content = json.dumps({"phase": 1, "renames": renames})
-    (tree / ".ilsvrc/relabel.json").write_text(content)
+    note = forged(tree, tmp_path / "outside") if content == "forged" else content
+    (tree / ".ilsvrc/relabel.json").write_text(note)
     relabel(tree, layout="padded", apply=True)
     assert (tmp_path / "outside/mine").is_dir()
     assert check(tree).ok
     assert {name.partition("/")[2] for name in folders(tree)} == {f"{i:04}" for i in range(6)}
+
+
+def test_folders_left_aside_are_of_the_class_of_their_images(tree: Path) -> None:
+    wanted = folders(tree)
+    shift(tree, 0)
+    for split in ("train", "val"):
+        (tree / split / "2").rename(tree / split / ".relabel-5")
+    relabel(tree, layout="wnid", apply=True)
+    assert folders(tree) == wanted
+
+
+def test_a_folder_left_aside_with_images_of_two_classes_is_refused(tree: Path) -> None:
+    (tree / "train/n01440764").rename(tree / "train/.relabel-0")
+    image = next((tree / "train/n01443537").iterdir())
+    image.rename(tree / "train/.relabel-0" / image.name)
+    with pytest.raises(DataError, match=r"\.relabel-0 holds images of 2 classes"):
+        relabel(tree, apply=True)
 
 
 def test_where_no_image_is_recognised_it_says_so(tree: Path) -> None:
