@@ -328,3 +328,10 @@ def test_an_empty_path_is_not_the_current_folder(tree: Path, monkeypatch: pytest
     monkeypatch.chdir(tree)
     with pytest.raises(UsageError, match="is empty"):
         relabel("")
+
+
+def test_a_name_too_long_is_refused_before_anything(tree: Path) -> None:
+    before = folders(tree)
+    with pytest.raises(UsageError, match="more than 255 bytes"):
+        relabel(tree, layout=f"{{split}}/{'a' * 250}{{wnid}}/{{name}}", apply=True)
+    assert folders(tree) == before

@@ -41,6 +41,9 @@ from ilsvrc.tree.scan import SPLIT_FOLDERS, Tree, find_splits, survey
 ASIDE = ".relabel-"
 """Begins the name of a folder that made way for another one; a wnid follows."""
 
+_BATCH = 1 << 16
+"""Rows of a manifest that are Python objects at a time."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rename:
@@ -156,23 +159,34 @@ def _decide(splits: Mapping[str, Path], layout: Layout) -> Relabelling:
     """Return what is to be done, having refused what can't be; look only."""
     renames: list[Rename] = []
     unrecognised: list[str] = []
-    root = next(iter(splits.values())).parent
     for split, folder in splits.items():
         labels = _labels_of_folders(folder, split)
-        target = {old: layout.path(split, label, "x").split("/")[1] for old, label in labels.items() if label >= 0}
-        _refuse_twins(folder, target)
-        refuse_collisions(layout, (layout.path(split, label, old) for old, label in labels.items() if label >= 0))
-        wnids = {old: facts.classes()[labels[old]].wnid for old in target}
-        renames += [Rename(str(folder), old, new, wnids[old]) for old, new in sorted(target.items()) if old != new]
-        others = [f"{folder.name}/{printable(name)}" for name in labels if name not in target]
-        unrecognised += others if target else [folder.name]
+        known = {old: label for old, label in labels.items() if label >= 0}
+        renames += _renames(folder, split, known, layout)
+        others = [f"{folder.name}/{printable(name)}" for name in labels if name not in known]
+        unrecognised += others if known else [folder.name]
+    _refuse_unrecognised(splits, unrecognised)
+    lists = tuple(split for split, folder in splits.items() if _is_behind(folder, split, layout))
+    root, done = next(iter(splits.values())).parent, not renames and not lists
+    return Relabelling(str(root), layout.name, tuple(renames), done, lists, tuple(unrecognised))
+
+
+def _renames(folder: Path, split: str, labels: Mapping[str, int], layout: Layout) -> list[Rename]:
+    """Return the folders of a split that get another name, given the class of each."""
+    target = {old: layout.path(split, label, "x").split("/")[1] for old, label in labels.items()}
+    _refuse_twins(folder, target)
+    refuse_collisions(layout, (layout.path(split, label, old) for old, label in labels.items()))  # names too long
+    wnids = {old: facts.classes()[label].wnid for old, label in labels.items()}
+    return [Rename(str(folder), old, new, wnids[old]) for old, new in sorted(target.items()) if old != new]
+
+
+def _refuse_unrecognised(splits: Mapping[str, Path], unrecognised: Sequence[str]) -> None:
+    """Refuse a tree without any image that is known by its name."""
     if set(unrecognised) == {folder.name for folder in splits.values()}:
         where = " and ".join(str(folder) for folder in splits.values())
-        hint = f"images are known by names such as n01440764_10026.JPEG; see what is there: ilsvrc check {root}"
+        path = where if len(splits) == 1 else next(iter(splits.values())).parent
+        hint = f"images are known by names such as n01440764_10026.JPEG; see what is there: ilsvrc check {path}"
         raise DataError(f"no image of ILSVRC 2012 was recognised in the folders of {where}", hint=hint)
-    lists = tuple(split for split, folder in splits.items() if _is_behind(folder, split, layout))
-    done = not renames and not lists
-    return Relabelling(str(root), layout.name, tuple(renames), done, lists, tuple(unrecognised))
 
 
 def _labels_of_folders(folder: Path, split: str) -> dict[str, int]:
@@ -295,12 +309,17 @@ def _settings(metadata: Mapping[str, str]) -> dict[str, object]:
 
 def _with_layout(table: pa.Table, split: str, layout: Layout) -> pa.Table:
     """Return a manifest with the paths that its images have under a layout."""
-    old = table.column("path").to_pylist()
-    names = [path.rpartition("/")[2] for path in old]
-    labels = [true_label(name) for name in names]
-    rows = zip(old, labels, names, strict=True)
-    new = [path if label is None else layout.path(split, label, name) for path, label, name in rows]
-    return table.set_column(table.schema.get_field_index("path"), "path", pa.array(new, pa.string()))
+    batches = table.select(["path"]).to_batches(max_chunksize=_BATCH)
+    paths = [pa.array([_path(old, split, layout) for old in b.column(0).to_pylist()], pa.string()) for b in batches]
+    at = table.schema.get_field_index("path")
+    return table.set_column(at, "path", pa.chunked_array(paths, pa.string()))
+
+
+def _path(old: str, split: str, layout: Layout) -> str:
+    """Return the path of an image under a layout; what is no image by its name keeps its path."""
+    name = old.rpartition("/")[2]
+    label = true_label(name)
+    return old if label is None else layout.path(split, label, name)
 
 
 class _List(Enum):
@@ -331,5 +350,7 @@ def _state_of_list(path: Path, table: pa.Table) -> _List:
 
 
 def _lines(table: pa.Table) -> Iterator[str]:
-    rows = zip(table.column("path").to_pylist(), table.column("label").to_pylist(), strict=True)
-    return (f"{path.partition('/')[2]} {label}\n" for path, label in rows)
+    """Yield the lines of the list of a manifest, as `write_labels` writes them."""
+    for batch in table.select(["path", "label"]).to_batches(max_chunksize=_BATCH):
+        rows = zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True)
+        yield from (f"{path.partition('/')[2]} {label}\n" for path, label in rows)
