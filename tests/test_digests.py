@@ -58,7 +58,7 @@ class TestDigestSink(SinkContract):
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_every_image_has_its_digest(own: Path, jobs: int) -> None:
-    assert [len(index) for index in record_digests(own, jobs)] == [24, 12]
+    assert [len(index) for index in record_digests(own, jobs=jobs)] == [24, 12]
     for split, name in (("train", facts.TRAIN), ("val", facts.VAL)):
         dataset = ImageNet(own, split)
         assert digests_of(own / name) == [xxhash.xxh3_128_digest(dataset.bytes(i)) for i in range(len(dataset))]
@@ -68,21 +68,21 @@ def test_every_image_has_its_digest(own: Path, jobs: int) -> None:
 
 
 def test_digests_are_recorded_once(own: Path) -> None:
-    record_digests(own / facts.VAL, 1)
+    record_digests(own / facts.VAL, jobs=1)
     heard: list[Event] = []
-    record_digests(own / facts.VAL, 1, heard.append)
+    record_digests(own / facts.VAL, jobs=1, listener=heard.append)
     assert heard == [Note(f"{facts.VAL}: has digests already")]
 
 
 def test_digests_of_another_state_are_void(own: Path) -> None:
-    record_digests(own / facts.VAL, 1)
+    record_digests(own / facts.VAL, jobs=1)
     os.utime(own / facts.VAL, ns=(1, 1))
     assert digests_of(own / facts.VAL) is None
 
 
 @pytest.mark.parametrize("content", [b"", b"ARROW1\0\0", b"x" * 5000])
 def test_damaged_digests_are_not_believed(own: Path, content: bytes) -> None:
-    record_digests(own / facts.VAL, 1)
+    record_digests(own / facts.VAL, jobs=1)
     (own / ".ilsvrc" / f"{facts.VAL}.digests.arrow").write_bytes(content)
     assert digests_of(own / facts.VAL) is None
 
@@ -92,7 +92,7 @@ def test_digests_of_a_damaged_archive_are_not_kept(own: Path) -> None:
     data[1500] ^= 1
     (own / facts.VAL).write_bytes(data)
     with pytest.raises(ArchiveError) as caught:
-        record_digests(own / facts.VAL, 1)
+        record_digests(own / facts.VAL, jobs=1)
     assert caught.value.code is Code.WRONG_DIGEST
     assert digests_of(own / facts.VAL) is None
 

@@ -9,10 +9,12 @@ from ilsvrc.archive.find import find_archives
 from ilsvrc.archive.index import Index
 from ilsvrc.archive.sidecar import digest_folder, open_index, recorded, stored_digests
 from ilsvrc.archive.source import FileSource
+from ilsvrc.errors import system_errors
 from ilsvrc.events import Listener, Note, silent
 from ilsvrc.files import locked
+from ilsvrc.paths import given_path
 from ilsvrc.readers.units import Wanted
-from ilsvrc.run.engine import default_jobs, process_engine
+from ilsvrc.run.engine import default_jobs, process_engine, refuse_jobs
 from ilsvrc.run.loop import Machinery, run
 from ilsvrc.run.plan import Plan
 from ilsvrc.run.proof import HashingProof, NoProof
@@ -20,7 +22,8 @@ from ilsvrc.sinks.digests import DigestSink
 from ilsvrc.tree.layout import TEMPLATES, Layout
 
 
-def record_digests(source: Path | str, jobs: int | None = None, listener: Listener = silent) -> list[Index]:
+@system_errors()
+def record_digests(source: Path | str, *, jobs: int | None = None, listener: Listener = silent) -> list[Index]:
     """Record xxh3_128 of every image beside the index of every archive; return the indices.
 
     Each archive is read once, front to back. If something says what its md5 should be, that is proved in the same
@@ -38,9 +41,11 @@ def record_digests(source: Path | str, jobs: int | None = None, listener: Listen
     Raises
     ------
     IlsvrcError
-        ArchiveError for an archive that is not what it should be.
+        UsageError if there is no archive, ArchiveError for an archive that is not what it should be, MachineError if
+        another run records the same digests.
     """
-    archives = find_archives(Path(source), ("train", "val", "test"))
+    refuse_jobs(jobs)
+    archives = find_archives(given_path(source), ("train", "val", "test"))
     return [_record(FileSource(archive), jobs or default_jobs(), listener) for archive in archives]
 
 

@@ -1,26 +1,48 @@
-"""Rename a tree's class folders in place, by the images in them."""
+"""Rename a tree's class folders in place, by the images in them.
+
+The images say which class a folder is of, whatever its name. So no run leaves a note for the next one: after an
+interruption the next run finds each folder under its old name, aside, or under its new name, and decides anew.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+from itertools import zip_longest
 from pathlib import Path
 
 import pyarrow as pa
 
-from ilsvrc.errors import DataError, UsageError
+from ilsvrc import facts
+from ilsvrc.archive.names import NO_LABEL
+from ilsvrc.errors import DataError, MachineError, UsageError, system_errors
 from ilsvrc.events import Listener, Note, silent
-from ilsvrc.files import OWN_FOLDER, locked, sync_path, write_text, written_whole
-from ilsvrc.tree.layout import Layout
-from ilsvrc.tree.manifest import metadata_of, read_manifest, write_labels, write_manifest
-from ilsvrc.tree.scan import Tree, find_splits, survey
+from ilsvrc.facts.names import true_label
+from ilsvrc.files import (
+    OWN_FOLDER,
+    locked,
+    make_own_folder,
+    open_own,
+    printable,
+    remove_leftovers,
+    rename_new,
+    sync_path,
+    written_whole,
+)
+from ilsvrc.paths import given_path
+from ilsvrc.tree.layout import Layout, refuse_collisions
+from ilsvrc.tree.manifest import layout_in, metadata_of, read_manifest, write_labels, write_manifest
+from ilsvrc.tree.scan import SPLIT_FOLDERS, Tree, find_splits, survey
 
-INTENT = "relabel.json"
-"""What is being renamed: there from the first rename to the last, so that an interrupted run goes on."""
+ASIDE = ".relabel-"
+"""Begins the name of a folder that made way for another one; a wnid follows."""
 
-_ASIDE = ".relabel-"
+_BATCH = 1 << 16
+"""Rows of a manifest that are Python objects at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +51,13 @@ class Rename:
 
     folder : the split's folder
     old, new : names in it
+    wnid : the class of the images in it
     """
 
     folder: str
     old: str
     new: str
+    wnid: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,86 +68,160 @@ class Relabelling:
     layout : name or template
     renames : folders that get another name
     applied : whether they have it now
+    lists : splits whose manifest and list follow
+    unrecognised : folders, as split/name or split, without any image that is known by its name; they keep theirs
     """
 
     tree: str
     layout: str
     renames: tuple[Rename, ...]
     applied: bool
+    lists: tuple[str, ...] = ()
+    unrecognised: tuple[str, ...] = ()
 
 
-def relabel(path: Path | str, layout: str, *, apply: bool = False, listener: Listener = silent) -> Relabelling:
+@system_errors()
+def relabel(
+    tree: Path | str, *, layout: str = "wnid", apply: bool = False, listener: Listener = silent
+) -> Relabelling:
     """Rename the class folders of a tree so that it has another layout; say what would be done unless `apply`.
 
     Images stay in their folders; the class of a folder is that of the images in it, by their own names. Interrupted
-    at any point, the same call goes on. Manifests and lists that `prepare` wrote are brought up to date.
+    at any point, a run with the same layout, or with another one, finishes the work. Manifests and lists that
+    `prepare` wrote are brought up to date. Without `apply` nothing is written.
 
     Parameters
     ----------
-    path
-        A tree with `train` or `val` in it, or one split's folder.
+    tree
+        A tree with `train` or `val` in it, or one split's folder. Locks and manifests are in the tree's `.ilsvrc`,
+        which is beside a split's folder and never in it.
     layout
         wnid, index, padded, or a template that ends with `/{name}` and has one folder for each class.
+    apply
+        Rename the folders.
+    listener
+        Gets notes.
 
     Raises
     ------
     UsageError
         If there is no tree, or the layout has no folder for each class.
     DataError
-        If a folder holds images of several classes, or two folders the same class; nothing is renamed then.
+        If no image is recognised, a folder holds images of several classes, or two folders hold the same class;
+        nothing is renamed then.
+    MachineError
+        If another run uses the tree, or it can't be written.
     """
-    root, wanted = Path(path).absolute(), Layout.parse(layout)
+    wanted = Layout.parse(layout)
     _refuse_other_shapes(wanted)
-    splits = {split: folder for split, folder in find_splits(root).items() if split != "test"}
-    if not splits:
-        raise UsageError(f"{root} holds no train or val with class folders", hint="give the folder of a tree")
-    with locked(root / OWN_FOLDER / "lock", what=str(root), wait=False):
-        intent = root / OWN_FOLDER / INTENT
-        renames, phase = _read_intent(intent) if intent.exists() else (_decide(splits, wanted), 0)
-        if not apply or not renames:
-            return Relabelling(str(root), wanted.name, renames, applied=not renames)
-        if phase:
-            listener(Note("going on with an interrupted run: its layout holds"))
-        _apply(intent, renames, phase)
-        for split, folder in splits.items():
-            _bring_up_to_date(folder.parent, split, wanted)
-        intent.unlink()
-    return Relabelling(str(root), wanted.name, renames, applied=True)
+    splits = _splits(_real_parent(given_path(tree)))
+    found = _decide(splits, wanted)
+    if not apply or found.applied:
+        return found
+    root = Path(found.tree)
+    own = make_own_folder(root / OWN_FOLDER)
+    with locked(own / "lock", what=str(root), wait=False):
+        remove_leftovers(root, own)
+        found = _decide(splits, wanted)  # another run may have renamed folders before this one had the lock
+        for folder in splits.values():
+            _rename_all(folder, [one for one in found.renames if one.folder == str(folder)])
+        for split in found.lists:
+            _bring_up_to_date(root, split, wanted, listener)
+    return replace(found, applied=True)
 
 
 def _refuse_other_shapes(layout: Layout) -> None:
-    """Refuse a layout that is not one folder a class with plain file names."""
+    """Refuse a layout that is not one folder for each class, with plain file names."""
     parts = layout.template.split("/")
     if len(parts) != 3 or parts[2] != "{name}" or "{name" in parts[1]:  # split, class, name
         hint = "use wnid, index, padded, or a template such as {split}/{wnid}_{word}/{name}"
         raise UsageError(f"layout {layout.name} has no folder for each class to rename to", hint=hint)
 
 
-def _decide(splits: dict[str, Path], layout: Layout) -> tuple[Rename, ...]:
-    """Return what is to be renamed, having refused what can't be."""
+def _real_parent(path: Path) -> Path:
+    """Return a path whose parent is the folder that it lies in, also for `..` and for paths through links."""
+    if path.name in ("", ".."):
+        return Path(os.path.realpath(path))
+    return Path(os.path.realpath(path.parent), path.name)
+
+
+def _splits(root: Path) -> dict[str, Path]:
+    """Return the folders of train and val by split; a folder of such a name counts as one, whatever is in it."""
+    splits = {split: folder for split, folder in find_splits(root).items() if split != "test"}
+    if not splits and root.is_dir():
+        splits = {split: root for split in ("train", "val") if root.name in SPLIT_FOLDERS[split]}
+    if not splits:
+        raise UsageError(f"{root} holds no train or val with class folders", hint="give the folder of a tree")
+    return splits
+
+
+def _decide(splits: Mapping[str, Path], layout: Layout) -> Relabelling:
+    """Return what is to be done, having refused what can't be; look only."""
     renames: list[Rename] = []
+    unrecognised: list[str] = []
     for split, folder in splits.items():
-        tree = survey(folder, split)
-        _refuse_mixed(tree)
-        labels = zip(tree.folders, tree.folder_labels.tolist(), strict=True)
-        target = {old: layout.path(split, label, "x").split("/")[1] for old, label in labels if label >= 0}
-        _refuse_twins(folder, target, [name for name in tree.folders if name not in target])
-        renames += [Rename(str(folder), old, new) for old, new in sorted(target.items()) if old != new]
-    return tuple(renames)
+        labels = _labels_of_folders(folder, split)
+        known = {old: label for old, label in labels.items() if label >= 0}
+        renames += _renames(folder, split, known, layout)
+        others = [f"{folder.name}/{printable(name)}" for name in labels if name not in known]
+        unrecognised += others if known else [folder.name]
+    _refuse_unrecognised(splits, unrecognised)
+    lists = tuple(split for split, folder in splits.items() if _is_behind(folder, split, layout))
+    root, done = next(iter(splits.values())).parent, not renames and not lists
+    return Relabelling(str(root), layout.name, tuple(renames), done, lists, tuple(unrecognised))
+
+
+def _renames(folder: Path, split: str, labels: Mapping[str, int], layout: Layout) -> list[Rename]:
+    """Return the folders of a split that get another name, given the class of each."""
+    target = {old: layout.path(split, label, "x").split("/")[1] for old, label in labels.items()}
+    _refuse_twins(folder, target)
+    refuse_collisions(layout, (layout.path(split, label, old) for old, label in labels.items()))  # names too long
+    wnids = {old: facts.classes()[label].wnid for old, label in labels.items()}
+    return [Rename(str(folder), old, new, wnids[old]) for old, new in sorted(target.items()) if old != new]
+
+
+def _refuse_unrecognised(splits: Mapping[str, Path], unrecognised: Sequence[str]) -> None:
+    """Refuse a tree without any image that is known by its name."""
+    if set(unrecognised) == {folder.name for folder in splits.values()}:
+        where = " and ".join(str(folder) for folder in splits.values())
+        path = where if len(splits) == 1 else next(iter(splits.values())).parent
+        hint = f"images are known by names such as n01440764_10026.JPEG; see what is there: ilsvrc check {path}"
+        raise DataError(f"no image of ILSVRC 2012 was recognised in the folders of {where}", hint=hint)
+
+
+def _labels_of_folders(folder: Path, split: str) -> dict[str, int]:
+    """Return for every folder of a split the class of its images, -1 if it has none; refuse images out of place."""
+    tree = survey(folder, split)
+    _refuse_mixed(tree)
+    labels = dict(zip(tree.folders, tree.folder_labels.tolist(), strict=True))
+    aside = [name for name in labels if name.startswith(ASIDE)]  # the survey does not look into hidden folders
+    return labels | {name: _label_of_aside(folder / name, split) for name in aside}
+
+
+def _label_of_aside(folder: Path, split: str) -> int:
+    labels = set(survey(folder, split).labels.tolist())
+    if len(labels) > 1:
+        hint = "move the images of all classes but one out of it; nothing was renamed"
+        raise DataError(f"{folder} holds images of {len(labels)} classes", hint=hint)
+    return labels.pop() if labels else NO_LABEL
 
 
 def _refuse_mixed(tree: Tree) -> None:
     if not len(tree.misplaced):
         return
     folders = Counter(tree.parents[tree.misplaced].tolist())
-    worst, count = folders.most_common(1)[0]
-    where = f"{tree.folders[worst]} {count:,} of them" if worst >= 0 else f"{count:,} are in none"
-    detail = f"{tree.folder}: {len(folders)} folders hold images of several classes, {where}"
-    raise DataError(detail, hint="see `ilsvrc check` for each, and move them; nothing was renamed")
+    loose = folders.pop(-1, 0)
+    parts = [f"{loose:,} images are in no folder"] if loose else []
+    if folders:
+        worst, count = folders.most_common(1)[0]
+        parts.append(f"{len(folders):,} folders hold images of several classes, {tree.folders[worst]} {count:,}")
+    hint = f"list them with `ilsvrc check {tree.folder}` and move them; nothing was renamed"
+    raise DataError(f"{tree.folder}: {'; '.join(parts)}", hint=hint)
 
 
-def _refuse_twins(folder: Path, target: dict[str, str], others: Sequence[str]) -> None:
-    """Refuse two folders that would get one name, and a name that a folder without images has."""
+def _refuse_twins(folder: Path, target: Mapping[str, str]) -> None:
+    """Refuse two folders that would get one name, and a name that a file or a folder without images has."""
+    others = [path.name for path in folder.iterdir() if path.name not in target]
     twice = [name for name, count in Counter([*target.values(), *others]).items() if count > 1]
     if twice:
         old = [name for name, new in target.items() if new == twice[0]]
@@ -131,56 +229,128 @@ def _refuse_twins(folder: Path, target: dict[str, str], others: Sequence[str]) -
         raise DataError(detail, hint="merge or remove one of them; nothing was renamed")
 
 
-def _apply(intent: Path, renames: Sequence[Rename], phase: int) -> None:
-    """Rename all folders aside, then all to their new names, since new names may be others' old ones.
-
-    The phase is on disk before its first rename, so that a later run knows which names mean what.
-    """
-    if phase < 1:
-        _write_intent(intent, renames, 1)
-    if phase < 2:
-        for one in renames:
-            _rename(Path(one.folder) / one.old, Path(one.folder) / f"{_ASIDE}{one.new}")
-        _sync(renames)
-        _write_intent(intent, renames, 2)
-    for one in renames:
-        _rename(Path(one.folder) / f"{_ASIDE}{one.new}", Path(one.folder) / one.new)
-    _sync(renames)
+def _rename_all(folder: Path, renames: Sequence[Rename]) -> None:
+    """Rename the folders of a split; those whose name another one gets make way first, since names may be swapped."""
+    names = {one.new for one in renames}
+    old = {one: f"{ASIDE}{one.wnid}" if one.old in names else one.old for one in renames}
+    for one, aside in old.items():
+        if aside != one.old:
+            _rename(folder / one.old, folder / aside)
+    if renames:
+        sync_path(folder)
+    for one, name in old.items():
+        _rename(folder / name, folder / one.new)
+    if renames:
+        sync_path(folder)
 
 
 def _rename(old: Path, new: Path) -> None:
-    """Rename a folder, unless an interrupted run has done so."""
-    if old.exists() and not new.exists():
-        old.rename(new)
+    try:
+        rename_new(old, new)
+    except FileExistsError:
+        hint = "move it away and run the same command again: it finishes the work"
+        raise DataError(f"{new} appeared while {old.name} was to get this name", hint=hint) from None
 
 
-def _sync(renames: Sequence[Rename]) -> None:
-    for folder in {one.folder for one in renames}:
-        sync_path(Path(folder))
+def _is_behind(folder: Path, split: str, layout: Layout) -> bool:
+    """Whether the manifest or the list of a split is of another layout.
+
+    Raises
+    ------
+    DataError
+        If the manifest can't be read.
+    """
+    table = _manifest(folder.parent, split) if folder.name == split else None
+    if table is None:
+        return False
+    return layout_in(table) != layout.name or _state_of_list(folder.parent / f"{split}.txt", table) is _List.OLD
 
 
-def _bring_up_to_date(root: Path, split: str, layout: Layout) -> None:
-    """Rewrite the manifest and the list of a split with its new paths, which follow from labels and names."""
+def _manifest(root: Path, split: str) -> pa.Table | None:
+    """Return the manifest of a split, None if it has none."""
     path = root / OWN_FOLDER / f"{split}.arrow"
-    if not path.exists():
+    try:
+        os.close(open_own(path, os.O_RDONLY))
+        return read_manifest(path)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, pa.ArrowException):
+        hint = "remove it: the tree is then checked by names and sizes, without digests"
+        raise DataError(f"{path} is damaged, so it can't follow the new names", hint=hint) from None
+
+
+def _bring_up_to_date(root: Path, split: str, layout: Layout, listener: Listener) -> None:
+    """Rewrite the list and the manifest of a split with its new paths, which follow from the images' names."""
+    table = _manifest(root, split)
+    if table is None:
         return
-    table = read_manifest(path)
+    table = _with_layout(table, split, layout)
+    listed = root / f"{split}.txt"
+    state = _state_of_list(listed, table)
+    if state is _List.OLD:
+        write_labels(table, listed)
+    elif state is _List.FOREIGN:
+        text = f"{listed} was left as it is: it is not the list that prepare wrote, and its paths may be wrong now"
+        listener(Note(text, warning=True))
     metadata = metadata_of(table)
-    rows = zip(table.column("path").to_pylist(), table.column("label").to_pylist(), strict=True)
-    paths = pa.array([layout.path(split, label, old.rpartition("/")[2]) for old, label in rows])
-    settings = json.loads(metadata.get("settings", "{}")) | {"layout": layout.template}
-    metadata["settings"] = json.dumps(settings, sort_keys=True)
-    table = table.set_column(0, "path", paths)
-    with written_whole(path) as beside:
+    metadata["settings"] = json.dumps(_settings(metadata) | {"layout": layout.template}, sort_keys=True)
+    with written_whole(root / OWN_FOLDER / f"{split}.arrow") as beside:
         write_manifest(table, beside, metadata)
-    write_labels(table, root / f"{split}.txt")
 
 
-def _write_intent(path: Path, renames: Sequence[Rename], phase: int) -> None:
-    listed = [[one.folder, one.old, one.new] for one in renames]
-    write_text(path, json.dumps({"phase": phase, "renames": listed}) + "\n")
+def _settings(metadata: Mapping[str, str]) -> dict[str, object]:
+    """Return the settings in a manifest's metadata, none if they are no settings."""
+    try:
+        settings = json.loads(metadata.get("settings", "{}"))
+    except ValueError:
+        return {}
+    return settings if isinstance(settings, dict) else {}
 
 
-def _read_intent(path: Path) -> tuple[tuple[Rename, ...], int]:
-    told = json.loads(path.read_text(encoding="utf-8"))
-    return tuple(Rename(*one) for one in told["renames"]), int(told["phase"])
+def _with_layout(table: pa.Table, split: str, layout: Layout) -> pa.Table:
+    """Return a manifest with the paths that its images have under a layout."""
+    batches = table.select(["path"]).to_batches(max_chunksize=_BATCH)
+    paths = [pa.array([_path(old, split, layout) for old in b.column(0).to_pylist()], pa.string()) for b in batches]
+    at = table.schema.get_field_index("path")
+    return table.set_column(at, "path", pa.chunked_array(paths, pa.string()))
+
+
+def _path(old: str, split: str, layout: Layout) -> str:
+    """Return the path of an image under a layout; what is no image by its name keeps its path."""
+    name = old.rpartition("/")[2]
+    label = true_label(name)
+    return old if label is None else layout.path(split, label, name)
+
+
+class _List(Enum):
+    """What a list of images is to a manifest."""
+
+    SAME = auto()
+    """It has the same images under the same paths, or is not there."""
+    OLD = auto()
+    """It has the same images, in folders of other names."""
+    FOREIGN = auto()
+    """It has other images, or is no file: it isn't ours."""
+
+
+def _state_of_list(path: Path, table: pa.Table) -> _List:
+    """Compare a list with the paths and labels of a manifest."""
+    state = _List.SAME
+    try:
+        with open(open_own(path, os.O_RDONLY), encoding="utf-8", errors="replace") as file:
+            for line, wanted in zip_longest(file, _lines(table), fillvalue=""):
+                if line.rpartition("/")[2] != wanted.rpartition("/")[2]:
+                    return _List.FOREIGN
+                state = state if line == wanted else _List.OLD
+    except FileNotFoundError:
+        pass
+    except MachineError:  # a link, a folder
+        return _List.FOREIGN
+    return state
+
+
+def _lines(table: pa.Table) -> Iterator[str]:
+    """Yield the lines of the list of a manifest, as `write_labels` writes them."""
+    for batch in table.select(["path", "label"]).to_batches(max_chunksize=_BATCH):
+        rows = zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True)
+        yield from (f"{path.partition('/')[2]} {label}\n" for path, label in rows)

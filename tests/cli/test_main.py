@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -175,3 +176,48 @@ def test_too_little_memory_ends_with_3_and_one_line(mini: Path, kilobytes: int) 
     assert done.returncode == 3, done.stderr
     assert [line.partition(":")[0] for line in done.stderr.splitlines()] == ["error", "hint"]
     assert "memory" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def here(mini: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that holds archives and a tree: each command would find something to work on in it."""
+    folder = tmp_path_factory.mktemp("here")
+    shutil.copytree(mini, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".ilsvrc"))
+    ilsvrc("-q", "prepare", mini, folder)
+    shutil.copytree(folder / "train", folder / "tree/train")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["mini", ""],
+        ["index", ""],
+        ["prepare", "", "tree"],
+        ["prepare", ".", ""],
+        ["check", ""],
+        ["check", "tree", "--against", ""],
+        ["check", "tree", "--against="],
+        ["fetch", "val", "--to", ""],
+        ["fetch", "val", "--then", "prepare", ""],
+        ["ls", ""],
+        ["cat", "", "val"],
+        ["relabel", "", "--apply"],
+        ["labels", "verify", ""],
+    ],
+    ids=" ".join,
+)
+def test_an_empty_argument_is_not_the_current_folder(
+    arguments: list[str], here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(here)
+    before = sorted(here.rglob("*"))
+    told = ilsvrc_json(*arguments, status=2)
+    assert "an argument is empty: ilsvrc" in told["error"]
+    assert "shell variable" in told["hint"]
+    assert sorted(here.rglob("*")) == before
+
+
+def test_no_faults_may_be_asked_for(tmp_path: Path) -> None:
+    ilsvrc("mini", tmp_path / "fake", "--classes", 1, "--mean-bytes", 2000, "--faults", "")
+    ilsvrc("mini", tmp_path / "fake", "--classes", 1, "--mean-bytes", 2000, "--faults=", "--force")

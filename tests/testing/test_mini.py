@@ -96,7 +96,7 @@ def test_a_miniature_too_small_for_its_faults_is_refused_before_anything(tmp_pat
 
 def test_progress_counts_every_image(tmp_path: Path) -> None:
     events: list[Event] = []
-    write_mini(tmp_path, TINY, events.append)
+    write_mini(tmp_path, TINY, listener=events.append)
     assert events[0] == Started("mini", total_images=6)
     assert events[-1] == Finished("mini")
     assert sum(e.images for e in events if isinstance(e, Advanced)) == 6

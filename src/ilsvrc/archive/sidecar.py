@@ -31,6 +31,7 @@ from ilsvrc.errors import MachineError
 from ilsvrc.events import Listener, silent
 from ilsvrc.facts import Digest
 from ilsvrc.files import OWN_FOLDER, locked, make_own_folder, open_own, write_text, written_whole
+from ilsvrc.paths import given_path
 
 _LARGEST = 1 << 29
 """Bytes of a file beyond which it is not ours: the index of the whole train archive has 52 MB."""
@@ -328,5 +329,5 @@ def index(source: Path | str, listener: Listener = silent) -> list[Index]:
     IlsvrcError
         UsageError if there is no archive; ArchiveError naming archive, member and byte offset of a fault.
     """
-    archives = find_archives(Path(source), ("train", "val", "test"))
+    archives = find_archives(given_path(source), ("train", "val", "test"))
     return [open_index(FileSource(archive), listener) for archive in archives]

@@ -37,7 +37,7 @@ def index(
     commands find it.
     """
     with progress() as listener:
-        found = record_digests(source, jobs, listener) if digests else index_archives(source, listener)
+        found = record_digests(source, jobs=jobs, listener=listener) if digests else index_archives(source, listener)
     show({"ok": True, "archives": [_document(one) for one in found]}, lambda console: _print(console, found))
 
 

@@ -6,6 +6,7 @@ Everything slow to import is imported after signals are answered.
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -45,6 +46,10 @@ def run() -> NoReturn:
     process.end(main())
 
 
+_MAY_BE_EMPTY = ("--classes", "--faults")
+"""Options that say themselves what an empty list means."""
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the program and return its exit status; an expected failure prints no traceback."""
     words = _options_first(sys.argv[1:] if arguments is None else arguments)
@@ -63,6 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(words: list[str]) -> int:
     """Run a command and return its exit status."""
     try:
+        _refuse_empty(words)
         _register(words)
         from ilsvrc.cli.app import app
 
@@ -85,6 +91,19 @@ def _options_first(words: list[str]) -> list[str]:
     end = words.index("--") if "--" in words else len(words)
     common = [word for word in words[:end] if word in _COMMON]
     return [*dict.fromkeys(common), *(word for word in words[:end] if word not in _COMMON), *words[end:]]
+
+
+def _refuse_empty(words: list[str]) -> None:
+    """Refuse an empty argument: mostly an unset shell variable, which as a path would be the current folder."""
+    for before, word in zip(["", *words], words, strict=False):
+        empty = not word and before not in _MAY_BE_EMPTY
+        if empty or (word.startswith("--") and word.endswith("=") and word[:-1] not in _MAY_BE_EMPTY):
+            from ilsvrc.cli.output import settings
+            from ilsvrc.errors import UsageError
+
+            settings.json = "--json" in words
+            hint = "is a shell variable unset? the current folder is written as ."
+            raise UsageError(f"an argument is empty: ilsvrc {shlex.join(words)}", hint=hint)
 
 
 def _ended(status: int, *, as_json: bool) -> int:

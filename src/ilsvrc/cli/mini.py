@@ -48,7 +48,7 @@ def mini(
     """
     spec = MiniSpec(classes, per_class, val_per_class, seed, mean_bytes, parse_faults(faults))
     with progress() as listener:
-        report = write_mini(folder, spec, listener, force=force)
+        report = write_mini(folder, spec, listener=listener, force=force)
     show({"ok": True} | report.to_json(), lambda console: _print(console, report))
 
 

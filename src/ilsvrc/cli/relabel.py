@@ -25,16 +25,18 @@ _EXAMPLES = """**Examples**
 @app.command(epilog=_EXAMPLES)
 def relabel(
     tree: Annotated[Path, typer.Argument(metavar="TREE", help="A tree, or one split's folder.")],
-    layout: Annotated[str, typer.Option(help="wnid, index, padded, or a template with one folder a class.")],
+    layout: Annotated[
+        str, typer.Option(help="wnid, index, padded, or a template with one folder for each class.")
+    ] = "wnid",
     apply: Annotated[bool, typer.Option("--apply", help="Rename; without it, say what would be renamed.")] = False,
 ) -> None:
     """Rename a tree's class folders in place, by the images in them.
 
-    For trees whose folders are devkit ids, count from one, or are mislabelled otherwise. Interrupted, the same
-    command goes on. Manifests and lists that `prepare` wrote follow.
+    For trees whose folders are devkit ids, count from one, or have other wrong names. Without --apply nothing is
+    written. If it was interrupted, run it again: it finishes the work. Manifests and lists of `prepare` follow.
     """
     with progress() as listener:
-        done = relabel_tree(tree, layout, apply=apply, listener=listener)
+        done = relabel_tree(tree, layout=layout, apply=apply, listener=listener)
     show({"ok": True} | asdict(done), lambda console: _print(console, done))
 
 
@@ -43,6 +45,18 @@ def _print(console: Console, done: Relabelling) -> None:
         console.print(f"{one.folder}: {one.old} -> {one.new}", markup=False)
     if len(done.renames) > LISTED:
         console.print(f"and {len(done.renames) - LISTED:,} more", markup=False)
-    state = "renamed" if done.applied else "would be renamed: add --apply to do it"
-    text = f"{len(done.renames):,} folders {state}" if done.renames else f"every folder has its name of {done.layout}"
-    console.print(text, markup=False)
+    if done.unrecognised:
+        first = ", ".join(done.unrecognised[:LISTED])
+        more = ", ..." if len(done.unrecognised) > LISTED else ""
+        text = f"{len(done.unrecognised):,} folders hold no image that was recognised, and keep their names"
+        console.print(f"{text}: {first}{more}", markup=False)
+    console.print(_outcome(done), markup=False)
+
+
+def _outcome(done: Relabelling) -> str:
+    """Return in one line what was done, or would be."""
+    if not done.renames and not done.lists:
+        return f"every folder with images has its name of {done.layout}"
+    folders = f"{len(done.renames):,} folders" if done.renames else f"manifest and list of {', '.join(done.lists)}"
+    state = "renamed" if done.renames else "brought up to date"
+    return f"{folders} {state}" if done.applied else f"{folders} would be {state}: add --apply to do it"

@@ -17,6 +17,7 @@ from fsspec.spec import AbstractFileSystem
 
 from ilsvrc import facts
 from ilsvrc.errors import UsageError
+from ilsvrc.paths import given_path
 from ilsvrc.readers.locate import open_reader, splits_at
 from ilsvrc.readers.reader import Reader
 from ilsvrc.tree.scan import SPLIT_FOLDERS
@@ -119,7 +120,7 @@ class Browser:
     """
 
     def __init__(self, root: Path | str) -> None:
-        self.root = Path(root).absolute()
+        self.root = given_path(root).absolute()
         self._readers: dict[str, Reader] = {}
 
     def entries(self, path: str = "") -> Iterator[Entry]:

@@ -19,6 +19,7 @@ from ilsvrc.events import Listener, Note, silent
 from ilsvrc.fetch.part import unfinished
 from ilsvrc.files import OWN_FOLDER, locked, read_own, remove_leftovers, write_text
 from ilsvrc.labels.verify import read_val_labels
+from ilsvrc.paths import given_path
 from ilsvrc.prepare.decision import PrepareOptions, Room, SplitWork, State, refuse_full, refuse_twins
 from ilsvrc.prepare.report import PrepareReport
 from ilsvrc.readers.subset import select_classes
@@ -97,7 +98,7 @@ def prepare(  # noqa: PLR0913  -- a public verb: each is named where it is used
         val_labels,
         trust_val_labels,
     )
-    given, target = _path(src, "SRC"), _path(dst, "DST").absolute()
+    given, target = given_path(src, "SRC"), given_path(dst, "DST").absolute()
     wanted = _wanted(options)
     archives = _archives(given, options, listener)
     plans = [_plan(archive, wanted, options.splits, listener) for archive in archives]
@@ -111,13 +112,6 @@ def prepare(  # noqa: PLR0913  -- a public verb: each is named where it is used
         if options.source == "delete":
             _delete_archives(works, report, listener)
     return report
-
-
-def _path(given: Path | str, what: str) -> Path:
-    """Return a path with `~` expanded; an empty one, as of a variable that is not set, is refused."""
-    if not str(given) or (isinstance(given, str) and not given.strip()):
-        raise UsageError(f"{what} is empty", hint="give a folder: is a variable of your shell unset?")
-    return Path(given).expanduser()
 
 
 @contextlib.contextmanager

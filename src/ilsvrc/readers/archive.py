@@ -65,7 +65,7 @@ class ArchiveReader:
     @property
     def identity(self) -> str:
         """The fingerprint of the index, which holds all names, labels, offsets and sizes."""
-        return self.index.fingerprint
+        return self.index.identity
 
     def name(self, row: int) -> str:
         """Return the file name of an image."""

@@ -9,6 +9,7 @@ from ilsvrc.archive.find import find_archives
 from ilsvrc.archive.sidecar import open_index
 from ilsvrc.archive.source import FileSource
 from ilsvrc.errors import UsageError
+from ilsvrc.paths import given_path
 from ilsvrc.readers.archive import ArchiveReader
 from ilsvrc.readers.reader import Reader
 from ilsvrc.readers.tree import TreeReader
@@ -34,7 +35,7 @@ def open_reader(root: Path | str, split: str, *, verify: bool = False) -> Reader
     """
     if split not in SPLIT_FOLDERS:
         raise UsageError(f"there is no split {split!r}", hint=f"use {', '.join(SPLIT_FOLDERS)}")
-    root = Path(root).absolute()
+    root = given_path(root).absolute()
     try:
         archive = find_archives(root, (split,))[0]
     except UsageError as error:
@@ -59,7 +60,7 @@ def splits_at(root: Path | str) -> list[str]:
     UsageError
         If none is.
     """
-    root = Path(root).absolute()
+    root = given_path(root).absolute()
     if root.is_file():
         return [open_index(FileSource(root)).split]
     there = _splits_in(root)

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ilsvrc.errors import UsageError
+from ilsvrc.errors import UsageError, system_errors
 from ilsvrc.events import Finished, Listener, Started, silent
 from ilsvrc.facts import DEVKIT, TRAIN, VAL, official
+from ilsvrc.paths import given_path
 from ilsvrc.testing.archives import STAGE, ArchiveWriter
 from ilsvrc.testing.contents import inner_tar, val_entries
 from ilsvrc.testing.devkit import devkit_archive
@@ -66,8 +67,9 @@ class MiniReport:
         }
 
 
+@system_errors()
 def write_mini(
-    target: Path, spec: MiniSpec | None = None, listener: Listener = silent, *, force: bool = False
+    target: Path | str, spec: MiniSpec | None = None, *, listener: Listener = silent, force: bool = False
 ) -> MiniReport:
     """Write a miniature: the train, val and devkit archives and MD5SUMS, under their official names.
 
@@ -88,11 +90,11 @@ def write_mini(
     Raises
     ------
     UsageError
-        The files are there, or the miniature is too small for its faults.
+        The files are there, the target is no folder, or the miniature is too small for its faults.
     MissingExtraError
         scipy is not installed.
     """
-    spec = spec or MiniSpec()
+    target, spec = given_path(target, "the folder for the miniature"), spec or MiniSpec()
     hosts(spec)  # refuses before anything is made
     _refuse_to_replace(target, force=force)
     devkit = devkit_archive(spec)
@@ -129,6 +131,8 @@ def _write_images(spec: MiniSpec, folder: Path, listener: Listener) -> tuple[int
 
 
 def _refuse_to_replace(target: Path, *, force: bool) -> None:
+    if os.path.lexists(target) and not target.is_dir():
+        raise UsageError(f"{target} is not a folder", hint="give the folder that is to hold the archives")
     there = [name for name in (*_ARCHIVES, MD5SUMS) if (target / name).exists()]
     for name in there:
         spec = official(name)
