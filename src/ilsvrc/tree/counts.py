@@ -46,6 +46,11 @@ def train_counts(devkit: Path) -> npt.NDArray[np.int64]:
     return counts
 
 
+def counts_not_compared() -> str:
+    """Say why image counts were not compared with a devkit where scipy is not installed."""
+    return f"reading the devkit's {_META} needs scipy (pip install scipy)"
+
+
 def is_genuine(devkit: Path) -> bool:
     """Whether a devkit is the official one, by its size."""
     spec = facts.official(facts.DEVKIT)
