@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ilsvrc import facts
-from ilsvrc.check.check import CheckOptions, check
+from ilsvrc.check.check import check
 from ilsvrc.errors import DataError, UsageError
 from ilsvrc.prepare.decision import PrepareOptions
 from ilsvrc.prepare.prepare import prepare
@@ -55,7 +55,7 @@ def test_prepared_tree_becomes_what_prepare_would_have_made(
     assert folders(tree) == folders(tmp_path / "other")
     for split in ("train", "val"):
         assert (tree / f"{split}.txt").read_text() == (tmp_path / f"other/{split}.txt").read_text()
-    assert check(tree, CheckOptions(deep=True, jobs=1)).ok
+    assert check(tree, deep=True, jobs=1).ok
     again = prepare(mini, tree, PrepareOptions(layout=layout, jobs=1))
     assert [s.seconds for s in again.splits] == [0.0, 0.0], "prepare knows it again"
 
@@ -65,10 +65,10 @@ def test_shifted_numbers_become_right(tree: Path, mini: Path, by: int) -> None:
     wanted = folders(tree)
     shutil.rmtree(tree / ".ilsvrc")
     shift(tree, by)
-    assert check(tree, CheckOptions(against=mini)).ok is (by == 0)
+    assert check(tree, against=mini).ok is (by == 0)
     relabel(tree, "wnid", apply=True)
     assert folders(tree) == wanted
-    assert check(tree, CheckOptions(against=mini)).ok
+    assert check(tree, against=mini).ok
     assert relabel(tree, "wnid", apply=True).renames == ()
 
 
