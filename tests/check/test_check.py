@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import shutil
 import subprocess
+import sys
+import tarfile
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from ilsvrc import facts
+from ilsvrc import ImageNet, facts
 from ilsvrc.check.check import check
+from ilsvrc.check.report import Compared
 from ilsvrc.errors import UsageError
 from ilsvrc.issues import Code, Issue
 from ilsvrc.prepare.decision import PrepareOptions
@@ -296,3 +300,115 @@ def test_damaged_manifest_is_said(tree: Path, mini: Path) -> None:
 def test_no_jobs_are_the_callers_fault(tree: Path, jobs: int) -> None:
     with pytest.raises(UsageError, match="jobs"):
         check(tree, jobs=jobs)
+
+
+@pytest.fixture
+def unlabelled(mini: Path, tmp_path: Path) -> Path:
+    """A folder with a test archive, made of a miniature's images: `test/ILSVRC2012_test_*.JPEG`."""
+    folder = tmp_path / "test-archives"
+    folder.mkdir()
+    images = ImageNet(mini, "val")
+    with tarfile.open(folder / facts.TEST, "w") as archive:
+        for number in range(1, 6):
+            data = images.bytes(number)
+            member = tarfile.TarInfo(f"test/ILSVRC2012_test_{number:08}.JPEG")
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return folder
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_test_archive_is_checked_without_labels_and_counts(unlabelled: Path, deep: bool) -> None:
+    report = check(unlabelled, deep=deep, jobs=1)
+    assert report.ok
+    (part,) = report.parts
+    assert (part.split, part.layout, part.images, part.classes, part.compared) == ("test", "archive", 5, 0, ())
+    assert "no list says how many images the test split should have" in report.verdict
+
+
+def test_damaged_image_of_a_test_archive_is_found(unlabelled: Path) -> None:
+    archive = unlabelled / facts.TEST
+    with tarfile.open(archive) as members:
+        third = members.getmembers()[2]
+    with archive.open("r+b") as file:
+        file.seek(third.offset_data + third.size // 2)
+        file.write(bytes(third.size - third.size // 2))
+    assert check(unlabelled).ok
+    assert {Path(key).name for key in codes(unlabelled, deep=True)} == {"ILSVRC2012_test_00000003.JPEG"}
+
+
+@pytest.fixture
+def unlabelled_tree(unlabelled: Path, tmp_path: Path) -> Path:
+    """A tree of the test split, as `prepare` makes it."""
+    tree = tmp_path / "test-tree"
+    prepare(unlabelled, tree, PrepareOptions(splits=("test",), verify="none", jobs=1))
+    return tree
+
+
+def test_tree_of_the_test_split_is_compared_with_its_manifest(unlabelled_tree: Path) -> None:
+    report = check(unlabelled_tree, deep=True, jobs=1)
+    (part,) = report.parts
+    assert (part.split, part.images, part.classes, part.order, part.issues) == ("test", 5, 0, "", ())
+    assert "names, sizes and digests compared with the manifest" in report.verdict
+    images = sorted((unlabelled_tree / "test").iterdir())
+    images[0].unlink()
+    images[1].write_bytes(b"x" * images[1].stat().st_size)
+    found = check(unlabelled_tree, deep=True, jobs=1).damage
+    assert {(issue.key, issue.code) for issue in found} == {
+        ("ILSVRC2012_test_00000001.JPEG", Code.MISSING_IMAGE),
+        ("ILSVRC2012_test_00000002.JPEG", Code.NOT_AN_IMAGE),
+        ("ILSVRC2012_test_00000002.JPEG", Code.CHANGED_IMAGE),
+    }
+
+
+def test_tree_of_the_test_split_is_compared_with_its_archive_or_with_nothing(
+    unlabelled_tree: Path, unlabelled: Path
+) -> None:
+    shutil.rmtree(unlabelled_tree / ".ilsvrc")
+    report = check(unlabelled_tree)
+    assert report.ok
+    assert "nothing is wrong" not in report.verdict
+    assert report.parts[0].compared == ()
+    assert check(unlabelled_tree, against=unlabelled).verdict.startswith(
+        f"nothing is wrong in 5 images: names and sizes compared with {facts.TEST}"
+    )
+    (unlabelled_tree / "test/ILSVRC2012_test_00000004.JPEG").unlink()
+    assert codes(unlabelled_tree, against=unlabelled) == {"ILSVRC2012_test_00000004.JPEG": Code.MISSING_IMAGE}
+
+
+def test_digests_of_the_manifest_are_compared_also_where_archives_are_named(tree: Path, mini: Path) -> None:
+    image = next((tree / "train/n01440764").iterdir())
+    data = bytearray(image.read_bytes())
+    data[20] ^= 1
+    image.write_bytes(data)
+    assert codes(tree, deep=True, against=mini) == {f"n01440764/{image.name}": Code.CHANGED_IMAGE}
+
+
+def test_manifest_of_another_split_is_not_believed(tree: Path) -> None:
+    shutil.copy(tree / ".ilsvrc/train.arrow", tree / ".ilsvrc/val.arrow")
+    first, *_ = check(tree / "val").damage
+    assert (first.key, first.code) == (".ilsvrc/val.arrow", Code.UNREADABLE)
+    assert "images that are not below val/" in first.detail
+
+
+def test_counts_are_not_compared_with_a_devkit_that_nothing_can_read(
+    mini: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Path(shutil.copytree(mini, tmp_path / "source", ignore=shutil.ignore_patterns(".ilsvrc")))
+    monkeypatch.setitem(sys.modules, "scipy", None)  # as where it is not installed
+    lacking = {lack.what: lack.reason for lack in check(source).parts[0].not_compared}
+    assert lacking["image counts per class"] == "reading the devkit's meta.mat needs scipy (pip install scipy)"
+    monkeypatch.undo()
+    (source / facts.DEVKIT).write_bytes(b"junk")
+    report = check(source)
+    assert {issue.key for issue in report.damage} == {facts.DEVKIT}
+    assert [part.images for part in report.parts] == [24, 12], "the archives are looked at all the same"
+
+
+def test_archive_with_a_sha256_only_is_compared_with_it(mini: Path, tmp_path: Path) -> None:
+    shutil.copy(mini / facts.VAL, tmp_path)
+    digest = hashlib.sha256((mini / facts.VAL).read_bytes()).hexdigest()
+    (tmp_path / "SHA256SUMS").write_text(f"{digest}  {facts.VAL}\n")
+    (part,) = check(tmp_path, deep=True, jobs=1).parts
+    assert part.compared == (Compared("digest", "the sha256 in SHA256SUMS"),)
+    assert part.digest == f"sha256:{digest}"

@@ -78,6 +78,8 @@ def _count(plan: Plan) -> tuple[list[Issue], Compared | NotCompared]:
         return [], NotCompared(COUNTS, counts_not_compared())
     except ArchiveError as error:  # of the devkit: the archive beside it may be sound
         return [_issue(error)], NotCompared(COUNTS, "the devkit beside the archive can't be read")
+    if wanted is None and plan.split == "test":
+        return [], NotCompared("image count", "no list says how many images the test split should have")
     if wanted is None:
         classes = len(set(plan.index.labels[plan.index.labels >= 0].tolist()))
         return [], NotCompared(COUNTS, f"nothing says how many images its {classes:,} classes should have")

@@ -58,8 +58,8 @@ def check_tree(
     manifest = recorded if isinstance(recorded, Reference) else None
     reference = against or manifest
     layout = (manifest and manifest.layout) or layout_of(tree)
-    issues = [*tree.strays, *label_issues(tree, layout), *duplicate_issues(tree), *_absent(tree, reference)]
-    issues += [recorded] if isinstance(recorded, Issue) else []
+    issues = [recorded] if isinstance(recorded, Issue) else []  # first, since it explains what follows
+    issues += [*tree.strays, *label_issues(tree, layout), *duplicate_issues(tree), *_absent(tree, reference)]
     issues += decode(tree, manifest, engine, listener) if engine else []
     compared, not_compared = _comparisons(tree, layout, reference, manifest, deep=engine is not None)
     order, warnings = _order(tree)
@@ -105,7 +105,7 @@ def _comparisons(
     if reference:
         made += [Compared("names", reference.origin), Compared("sizes", reference.origin)]
     else:
-        reason = "there is no manifest; name the archives with --against"
+        reason = "no manifest lists them; name the archives with --against"
         lacking += [NotCompared("names", reason), NotCompared("sizes", reason)]
         if tree.split != "test":
             made.append(Compared("image counts per class", "the facts of ILSVRC 2012"))
