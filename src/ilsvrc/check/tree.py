@@ -57,7 +57,7 @@ def check_tree(
     recorded = manifest_reference(folder)
     manifest = recorded if isinstance(recorded, Reference) else None
     reference = against or manifest
-    layout = (manifest and manifest.layout) or layout_of(tree)
+    layout = (manifest and split != "test" and manifest.layout) or layout_of(tree)
     issues = [recorded] if isinstance(recorded, Issue) else []  # first, since it explains what follows
     issues += [*tree.strays, *label_issues(tree, layout), *duplicate_issues(tree), *_absent(tree, reference)]
     issues += decode(tree, manifest, engine, listener) if engine else []
