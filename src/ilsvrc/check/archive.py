@@ -20,7 +20,7 @@ from ilsvrc.run.loop import Machinery, run
 from ilsvrc.run.plan import Plan
 from ilsvrc.run.proof import HashingProof, NoProof, Proof
 from ilsvrc.sinks.null import NullSink
-from ilsvrc.tree.counts import count_issues, counts_not_compared, counts_of, expectation
+from ilsvrc.tree.counts import NEEDS_SCIPY, count_issues, counts_of, expectation
 from ilsvrc.tree.layout import Layout
 
 COUNTS = "image counts per class"
@@ -75,7 +75,7 @@ def _count(plan: Plan) -> tuple[list[Issue], Compared | NotCompared]:
     try:
         wanted = expectation(plan.source, plan.index)
     except MissingExtraError:
-        return [], NotCompared(COUNTS, counts_not_compared())
+        return [], NotCompared(COUNTS, f"the devkit beside the archive lists them, but {NEEDS_SCIPY}")
     except ArchiveError as error:  # of the devkit: the archive beside it may be sound
         return [_issue(error)], NotCompared(COUNTS, "the devkit beside the archive can't be read")
     if wanted is None and plan.split == "test":

@@ -18,6 +18,8 @@ from ilsvrc.errors import ArchiveError, MissingExtraError
 from ilsvrc.issues import Code, Issue
 
 _META = "meta.mat"
+NEEDS_SCIPY = f"reading its {_META} needs scipy (pip install scipy)"
+"""Why image counts were not compared with a devkit, where `expectation` raised MissingExtraError."""
 
 
 def train_counts(devkit: Path) -> npt.NDArray[np.int64]:
@@ -44,11 +46,6 @@ def train_counts(devkit: Path) -> npt.NDArray[np.int64]:
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise _no_devkit(devkit, str(error)) from None
     return counts
-
-
-def counts_not_compared() -> str:
-    """Say why image counts were not compared with a devkit where scipy is not installed."""
-    return f"reading the devkit's {_META} needs scipy (pip install scipy)"
 
 
 def is_genuine(devkit: Path) -> bool:
