@@ -20,7 +20,7 @@ from ilsvrc.issues import Code, Issue
 from ilsvrc.run.engine import Engine
 from ilsvrc.sinks.base import Receipt
 from ilsvrc.tree.counts import Expectation, count_issues, counts_of, official_counts
-from ilsvrc.tree.recognise import duplicate_issues, folder_order, label_issues, layout_of
+from ilsvrc.tree.recognise import UNKNOWN, duplicate_issues, folder_order, label_issues, layout_of
 from ilsvrc.tree.scan import Tree, survey
 
 BATCH = 500
@@ -111,6 +111,8 @@ def _comparisons(
             made.append(Compared("image counts per class", "the facts of ILSVRC 2012"))
     if tree.folders and layout != "flat" and tree.split != "test":
         made.append(Compared("folders", "the names of the images in them"))
+    if layout == UNKNOWN and tree.split != "test":
+        lacking.append(NotCompared("names of folders", "no known layout tells which classes they mean"))
     if manifest and deep:
         made.append(Compared("digests", manifest.origin))
     else:
