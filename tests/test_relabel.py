@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ilsvrc import facts
-from ilsvrc.check.check import CheckOptions, check
+from ilsvrc.check.check import check
 from ilsvrc.errors import DataError, MachineError, UsageError
 from ilsvrc.events import Event, Note
 from ilsvrc.files import locked, rename_new
@@ -57,7 +57,7 @@ def test_prepared_tree_becomes_what_prepare_would_have_made(
     assert folders(tree) == folders(tmp_path / "other")
     for split in ("train", "val"):
         assert (tree / f"{split}.txt").read_text() == (tmp_path / f"other/{split}.txt").read_text()
-    assert check(tree, CheckOptions(deep=True, jobs=1)).ok
+    assert check(tree, deep=True, jobs=1).ok
     again = prepare(mini, tree, layout=layout, jobs=1)
     assert [s.seconds for s in again.splits] == [0.0, 0.0], "prepare knows it again"
 
@@ -67,10 +67,10 @@ def test_shifted_numbers_become_right(tree: Path, mini: Path, by: int) -> None:
     wanted = folders(tree)
     shutil.rmtree(tree / ".ilsvrc")
     shift(tree, by)
-    assert check(tree, CheckOptions(against=mini)).ok is (by == 0)
+    assert check(tree, against=mini).ok is (by == 0)
     relabel(tree, layout="wnid", apply=True)
     assert folders(tree) == wanted
-    assert check(tree, CheckOptions(against=mini)).ok
+    assert check(tree, against=mini).ok
     assert relabel(tree, layout="wnid", apply=True).renames == ()
 
 
@@ -115,7 +115,7 @@ def test_interrupted_anywhere_any_run_finishes_the_work(
     moved = tree.rename(tree.with_name("moved"))
     relabel(moved, layout=then, apply=True)
     assert folders(moved) == wanted
-    assert check(moved, CheckOptions(deep=True, jobs=1)).ok
+    assert check(moved, deep=True, jobs=1).ok
     for split in ("train", "val"):
         lines = (moved / f"{split}.txt").read_text().splitlines()
         assert all((moved / split / line.partition(" ")[0]).is_file() for line in lines)
@@ -177,7 +177,7 @@ def test_nothing_of_ours_is_written_among_the_classes(tree: Path) -> None:
 
 def test_a_splits_folder_has_the_manifest_of_its_tree(tree: Path) -> None:
     relabel(tree / "val", layout="padded", apply=True)
-    report = check(tree, CheckOptions(deep=True, jobs=1))
+    report = check(tree, deep=True, jobs=1)
     assert report.ok
     assert [part.layout for part in report.parts] == ["wnid", "padded"]
 

@@ -1,8 +1,8 @@
 from . import facts, fetch, testing
 from .archive.index import Index, Member
 from .archive.sidecar import index
-from .check.check import CheckOptions, check
-from .check.report import CheckReport, PartReport
+from .check.check import check
+from .check.report import CheckReport, Compared, NotCompared, PartReport
 from .dataset.imagenet import ImageNet
 from .dataset.shuffle import BlockShuffle
 from .errors import ArchiveError, DamageError, DataError, IlsvrcError, MachineError, UsageError
@@ -31,10 +31,10 @@ __all__ = [
     "ArchiveError",
     "ArchiveSpec",
     "BlockShuffle",
-    "CheckOptions",
     "CheckReport",
     "ClassTable",
     "Code",
+    "Compared",
     "DamageError",
     "DataError",
     "Detection",
@@ -48,6 +48,7 @@ __all__ = [
     "LabelScheme",
     "MachineError",
     "Member",
+    "NotCompared",
     "Note",
     "PartReport",
     "PrepareReport",

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import shutil
 import subprocess
+import sys
+import tarfile
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from ilsvrc import facts
-from ilsvrc.check.check import CheckOptions, check
+from ilsvrc import ImageNet, facts
+from ilsvrc.check.check import check
+from ilsvrc.check.report import Compared
 from ilsvrc.errors import UsageError
 from ilsvrc.issues import Code, Issue
 from ilsvrc.prepare.prepare import prepare
-
-DEEP = CheckOptions(deep=True, jobs=1)
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +35,9 @@ def tree(prepared: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(prepared, tmp_path / "tree"))
 
 
-def codes(path: Path, options: CheckOptions | None = None) -> dict[str, Code]:
+def codes(path: Path, *, deep: bool = False, against: Path | None = None) -> dict[str, Code]:
     """Every damage by key."""
-    return {issue.key: issue.code for issue in check(path, options).damage}
+    return {issue.key: issue.code for issue in check(path, deep=deep, against=against, jobs=1).damage}
 
 
 @pytest.mark.parametrize(
@@ -43,7 +45,7 @@ def codes(path: Path, options: CheckOptions | None = None) -> dict[str, Code]:
 )
 def test_prepared_trees_of_every_layout_pass(mini: Path, tmp_path: Path, layout: str) -> None:
     prepare(mini, tmp_path, layout=layout, jobs=1)
-    report = check(tmp_path, DEEP)
+    report = check(tmp_path, deep=True, jobs=1)
     assert report.ok
     assert [(p.split, p.layout, p.images, p.classes, p.issues) for p in report.parts] == [
         ("train", layout, 24, 6, ()),
@@ -102,7 +104,7 @@ def test_changed_bytes_of_the_same_size_are_found_by_the_deep_check_only(tree: P
     data[20] ^= 1
     image.write_bytes(data)
     assert codes(tree) == {}
-    assert codes(tree, DEEP) == {f"n01440764/{image.name}": Code.CHANGED_IMAGE}
+    assert codes(tree, deep=True) == {f"n01440764/{image.name}": Code.CHANGED_IMAGE}
 
 
 def test_deep_check_decodes_what_has_no_manifest(tree: Path, mini: Path) -> None:
@@ -113,8 +115,10 @@ def test_deep_check_decodes_what_has_no_manifest(tree: Path, mini: Path) -> None
     Image.new("CMYK", (8, 8)).save(out, "JPEG")
     images[1].write_bytes(out.getvalue())
     images[2].write_bytes(b"")
-    options = CheckOptions(deep=True, against=mini, jobs=1)
-    found = {(issue.key.rpartition("/")[2], issue.code) for issue in check(tree / "val", options).damage}
+    found = {
+        (issue.key.rpartition("/")[2], issue.code)
+        for issue in check(tree / "val", deep=True, against=mini, jobs=1).damage
+    }
     by_size = {(image.name, Code.CHANGED_IMAGE) for image in images[:3]}
     decoded = {(images[0].name, Code.TRUNCATED_IMAGE), (images[1].name, Code.CMYK), (images[2].name, Code.ZERO_BYTES)}
     assert found == by_size | decoded
@@ -130,7 +134,7 @@ def test_unreadable_image_is_an_issue(tree: Path, monkeypatch: pytest.MonkeyPatc
         return read(path)
 
     monkeypatch.setattr(Path, "read_bytes", refuse)
-    assert codes(tree, DEEP) == {f"n01440764/{image.name}": Code.UNREADABLE}
+    assert codes(tree, deep=True) == {f"n01440764/{image.name}": Code.UNREADABLE}
 
 
 def seed_script(source: Path, target: Path) -> None:
@@ -155,7 +159,7 @@ def seed_script(source: Path, target: Path) -> None:
 
 def test_tree_of_the_seeds_scripts_is_recognised(mini: Path, tmp_path: Path) -> None:
     seed_script(mini, tmp_path / "tree")
-    report = check(tmp_path / "tree", CheckOptions(against=mini))
+    report = check(tmp_path / "tree", against=mini)
     assert report.ok
     assert [p.layout for p in report.parts] == ["wnid", "wnid"]
     assert all("right label" in p.order for p in report.parts)
@@ -185,7 +189,7 @@ def renamed(tree: Path, name: dict[str, str]) -> Path:
 
 def test_index_folders_of_another_tool_are_recognised_with_what_imagefolder_gives(tree: Path, mini: Path) -> None:
     renamed(tree, {facts.classes()[i].wnid: str(i) for i in range(6)})
-    report = check(tree, CheckOptions(against=mini))
+    report = check(tree, against=mini)
     assert report.ok
     assert [p.layout for p in report.parts] == ["index", "index"]
 
@@ -193,13 +197,14 @@ def test_index_folders_of_another_tool_are_recognised_with_what_imagefolder_give
 def test_imagefolder_order_is_told_for_unpadded_folders(thousand: Path, tmp_path: Path) -> None:
     prepare(thousand, tmp_path, layout="index", splits=("val",), jobs=1)
     (part,) = check(tmp_path).parts
-    assert part.order == "ImageFolder gives 988 of 1000 folders a wrong label: folder 10 gets label 2, is 10"
+    assert part.order.endswith("988 of 1000 folders another label than ILSVRC 2012: folder 10 gets label 2, is 10")
+    assert part.warnings == (part.order,)
 
 
 @pytest.mark.parametrize("name", ["index1", "devkit", "devkit0", "lexicographic"])
 def test_folders_numbered_by_another_scheme_are_one_issue_that_names_it(tree: Path, mini: Path, name: str) -> None:
     renamed(tree, {facts.classes()[i].wnid: str(facts.scheme(name).labels[i]) for i in range(6)})
-    report = check(tree, CheckOptions(against=mini))
+    report = check(tree, against=mini)
     wrong = [issue for issue in report.damage if issue.code is Code.WRONG_LABEL]
     if name == "lexicographic":  # of the first six, only 0 and 1 have the same number in both
         wrong = [issue for issue in wrong if issue.key == "."]
@@ -209,7 +214,7 @@ def test_folders_numbered_by_another_scheme_are_one_issue_that_names_it(tree: Pa
 
 def test_folders_numbered_by_no_scheme_are_an_issue_each(tree: Path, mini: Path) -> None:
     renamed(tree, {facts.classes()[i].wnid: str((i * 7 + 300) % 1000) for i in range(6)})
-    report = check(tree, CheckOptions(against=mini))
+    report = check(tree, against=mini)
     wrong = [issue for issue in report.damage if issue.code is Code.WRONG_LABEL]
     assert len(wrong) == 12, "one for every folder, not for every image"
     assert "n01440764" in next(i.detail for i in wrong if i.key == "300")
@@ -218,7 +223,7 @@ def test_folders_numbered_by_no_scheme_are_an_issue_each(tree: Path, mini: Path)
 def test_hidden_folder_shifts_what_imagefolder_gives(tree: Path) -> None:
     (tree / "train/.ipynb_checkpoints").mkdir()
     part = check(tree).parts[0]
-    assert part.order.startswith("ImageFolder gives 6 of 7 folders a wrong label")
+    assert "gives 6 of 7 folders another label" in part.order
 
 
 def test_links_to_folders_are_followed(tree: Path, tmp_path: Path) -> None:
@@ -231,7 +236,7 @@ def test_links_to_folders_are_followed(tree: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("deep", [False, True])
 def test_archives_pass(mini: Path, tmp_path: Path, deep: bool) -> None:
     source = shutil.copytree(mini, tmp_path / "source", ignore=shutil.ignore_patterns(".ilsvrc"))
-    report = check(source, CheckOptions(deep=deep, jobs=1))
+    report = check(source, deep=deep, jobs=1)
     assert report.ok
     assert [(p.split, p.layout, p.images, p.digest is not None) for p in report.parts] == [
         ("train", "archive", 24, deep),
@@ -287,10 +292,123 @@ def test_links_in_circles_and_unreadable_folders_are_issues(tree: Path, monkeypa
 
 def test_damaged_manifest_is_said(tree: Path, mini: Path) -> None:
     (tree / ".ilsvrc/val.arrow").write_bytes(b"junk")
-    assert codes(tree, CheckOptions(against=mini)) == {".ilsvrc/val.arrow": Code.UNREADABLE}
+    assert codes(tree, against=mini) == {".ilsvrc/val.arrow": Code.UNREADABLE}
 
 
 @pytest.mark.parametrize("jobs", [0, -1])
-def test_no_jobs_are_the_callers_fault(jobs: int) -> None:
-    with pytest.raises(UsageError):
-        CheckOptions(jobs=jobs)
+def test_no_jobs_are_the_callers_fault(tree: Path, jobs: int) -> None:
+    with pytest.raises(UsageError, match="jobs"):
+        check(tree, jobs=jobs)
+
+
+@pytest.fixture
+def unlabelled(mini: Path, tmp_path: Path) -> Path:
+    """A folder with a test archive, made of a miniature's images: `test/ILSVRC2012_test_*.JPEG`."""
+    folder = tmp_path / "test-archives"
+    folder.mkdir()
+    images = ImageNet(mini, "val")
+    with tarfile.open(folder / facts.TEST, "w") as archive:
+        for number in range(1, 6):
+            data = images.bytes(number)
+            member = tarfile.TarInfo(f"test/ILSVRC2012_test_{number:08}.JPEG")
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return folder
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_test_archive_is_checked_without_labels_and_counts(unlabelled: Path, deep: bool) -> None:
+    report = check(unlabelled, deep=deep, jobs=1)
+    assert report.ok
+    (part,) = report.parts
+    assert (part.split, part.layout, part.images, part.classes, part.compared) == ("test", "archive", 5, 0, ())
+    assert "no list says how many images the test split should have" in report.verdict
+
+
+def test_damaged_image_of_a_test_archive_is_found(unlabelled: Path) -> None:
+    archive = unlabelled / facts.TEST
+    with tarfile.open(archive) as members:
+        third = members.getmembers()[2]
+    with archive.open("r+b") as file:
+        file.seek(third.offset_data + third.size // 2)
+        file.write(bytes(third.size - third.size // 2))
+    assert check(unlabelled).ok
+    assert {Path(key).name for key in codes(unlabelled, deep=True)} == {"ILSVRC2012_test_00000003.JPEG"}
+
+
+@pytest.fixture
+def unlabelled_tree(unlabelled: Path, tmp_path: Path) -> Path:
+    """A tree of the test split, as `prepare` makes it."""
+    tree = tmp_path / "test-tree"
+    prepare(unlabelled, tree, splits=("test",), verify="none", jobs=1)
+    return tree
+
+
+def test_tree_of_the_test_split_is_compared_with_its_manifest(unlabelled_tree: Path) -> None:
+    report = check(unlabelled_tree, deep=True, jobs=1)
+    (part,) = report.parts
+    assert (part.split, part.layout, part.images, part.classes, part.issues) == ("test", "flat", 5, 0, ())
+    assert part.order == ""
+    assert "names, sizes and digests compared with the manifest" in report.verdict
+    images = sorted((unlabelled_tree / "test").iterdir())
+    images[0].unlink()
+    images[1].write_bytes(b"x" * images[1].stat().st_size)
+    found = check(unlabelled_tree, deep=True, jobs=1).damage
+    assert {(issue.key, issue.code) for issue in found} == {
+        ("ILSVRC2012_test_00000001.JPEG", Code.MISSING_IMAGE),
+        ("ILSVRC2012_test_00000002.JPEG", Code.NOT_AN_IMAGE),
+        ("ILSVRC2012_test_00000002.JPEG", Code.CHANGED_IMAGE),
+    }
+
+
+def test_tree_of_the_test_split_is_compared_with_its_archive_or_with_nothing(
+    unlabelled_tree: Path, unlabelled: Path
+) -> None:
+    shutil.rmtree(unlabelled_tree / ".ilsvrc")
+    report = check(unlabelled_tree)
+    assert report.ok
+    assert "nothing is wrong" not in report.verdict
+    assert report.parts[0].compared == ()
+    assert check(unlabelled_tree, against=unlabelled).verdict.startswith(
+        f"nothing is wrong in 5 images: names and sizes compared with {facts.TEST}"
+    )
+    (unlabelled_tree / "test/ILSVRC2012_test_00000004.JPEG").unlink()
+    assert codes(unlabelled_tree, against=unlabelled) == {"ILSVRC2012_test_00000004.JPEG": Code.MISSING_IMAGE}
+
+
+def test_digests_of_the_manifest_are_compared_also_where_archives_are_named(tree: Path, mini: Path) -> None:
+    image = next((tree / "train/n01440764").iterdir())
+    data = bytearray(image.read_bytes())
+    data[20] ^= 1
+    image.write_bytes(data)
+    assert codes(tree, deep=True, against=mini) == {f"n01440764/{image.name}": Code.CHANGED_IMAGE}
+
+
+def test_manifest_of_another_split_is_not_believed(tree: Path) -> None:
+    shutil.copy(tree / ".ilsvrc/train.arrow", tree / ".ilsvrc/val.arrow")
+    first, *_ = check(tree / "val").damage
+    assert (first.key, first.code) == (".ilsvrc/val.arrow", Code.UNREADABLE)
+    assert "images that are not below val/" in first.detail
+
+
+def test_counts_are_not_compared_with_a_devkit_that_nothing_can_read(
+    mini: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Path(shutil.copytree(mini, tmp_path / "source", ignore=shutil.ignore_patterns(".ilsvrc")))
+    monkeypatch.setitem(sys.modules, "scipy", None)  # as where it is not installed
+    lacking = {lack.what: lack.reason for lack in check(source).parts[0].not_compared}
+    assert lacking["image counts per class"].endswith("reading its meta.mat needs scipy (pip install scipy)")
+    monkeypatch.undo()
+    (source / facts.DEVKIT).write_bytes(b"junk")
+    report = check(source)
+    assert {issue.key for issue in report.damage} == {facts.DEVKIT}
+    assert [part.images for part in report.parts] == [24, 12], "the archives are looked at all the same"
+
+
+def test_archive_with_a_sha256_only_is_compared_with_it(mini: Path, tmp_path: Path) -> None:
+    shutil.copy(mini / facts.VAL, tmp_path)
+    digest = hashlib.sha256((mini / facts.VAL).read_bytes()).hexdigest()
+    (tmp_path / "SHA256SUMS").write_text(f"{digest}  {facts.VAL}\n")
+    (part,) = check(tmp_path, deep=True, jobs=1).parts
+    assert part.compared == (Compared("digest", "the sha256 in SHA256SUMS"),)
+    assert part.digest == f"sha256:{digest}"

@@ -60,7 +60,7 @@ def test_check_of_a_sound_tree_ends_with_0_of_a_damaged_one_with_1(mini: Path, t
     next((tmp_path / "tree/train").glob("*/*.JPEG")).unlink()
     done = ilsvrc("check", tmp_path / "tree", status=1)
     assert "missing-image" in done.stdout
-    assert "1 faults" in done.stdout
+    assert "tree: 1 fault: " in done.stdout
 
 
 def test_a_reader_that_goes_away_is_no_error(mini: Path) -> None:

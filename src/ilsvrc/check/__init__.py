@@ -1,4 +1,4 @@
-"""Say what is wrong with archives or a tree.
+"""Say what is wrong with archives or a tree, and what they were compared with.
 
-The verb, one module for archives, one for trees, and the report. Anything that writes belongs elsewhere.
+The verb, a module each for archives, trees, what a tree should hold, and the report. Nothing here writes to the data.
 """

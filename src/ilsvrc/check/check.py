@@ -2,106 +2,94 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import os
 from pathlib import Path
 
 from ilsvrc.archive.find import find_archives
 from ilsvrc.archive.sidecar import index
-from ilsvrc.check.archive import Depth, check_archive
+from ilsvrc.check.archive import check_archive
+from ilsvrc.check.reference import Reference, archive_reference
 from ilsvrc.check.report import CheckReport, PartReport
-from ilsvrc.check.tree import (
-    Reference,
-    check_split,
-    damaged_manifest,
-    deep_issues,
-    index_reference,
-    manifest_reference,
-)
+from ilsvrc.check.tree import check_tree
 from ilsvrc.errors import UsageError
 from ilsvrc.events import Listener, silent
-from ilsvrc.files import OWN_FOLDER
+from ilsvrc.files import printable
 from ilsvrc.issues import Code, Issue
 from ilsvrc.run.engine import default_jobs, process_engine, refuse_jobs
+from ilsvrc.tree import paths
 from ilsvrc.tree.recognise import UNKNOWN
 from ilsvrc.tree.scan import SPLIT_FOLDERS, find_splits
 
 
-@dataclass(frozen=True, slots=True)
-class CheckOptions:
-    """How to check.
+def check(
+    path: Path | str,
+    *,
+    deep: bool = False,
+    against: Path | str | None = None,
+    jobs: int | None = None,
+    listener: Listener = silent,
+) -> CheckReport:
+    """Return what is in a data set, what is wrong with it, and what it was compared with.
 
-    deep : read and decode every image, and compare digests
-    against : folder of the archives that a tree was unpacked from, where no manifest says what it should hold
-    jobs : processes; None for one a processor
-    """
-
-    deep: bool = False
-    against: Path | str | None = None
-    jobs: int | None = None
-
-    def __post_init__(self) -> None:
-        refuse_jobs(self.jobs)
-
-
-def check(path: Path | str, options: CheckOptions | None = None, listener: Listener = silent) -> CheckReport:
-    """Return what is in a data set and what is wrong with it.
-
-    Trees are compared with their manifest, or with the archives in `options.against`, or with the facts; archives
-    with the official ones, or with the devkit beside them. No data is changed; an index is kept as by `index`.
+    Trees are compared with their manifest, or with the archives in `against`, or with the facts; archives with the
+    official ones, or with what lies beside them: MD5SUMS or SHA256SUMS, and the devkit. No data is changed; an index
+    is kept as by `index`.
 
     Parameters
     ----------
     path
-        A tree with `train` or `val` in it, one split's folder, a folder of archives, or one archive.
-    options
-        How deep, against what.
+        A tree with `train`, `val` or `test` in it, one split's folder, a folder of archives, or one archive.
+    deep
+        Read and decode every image, and compare digests.
+    against
+        The folder of the archives that a tree was unpacked from.
+    jobs
+        Processes; None for one per processor.
     listener
         Gets progress and notes.
 
     Raises
     ------
     UsageError
-        If there is nothing to check at `path`.
+        If there is nothing to check at `path`, or `jobs` is less than 1.
     """
-    options, path = options or CheckOptions(), Path(path).absolute()
-    depth = Depth(process_engine(options.jobs or default_jobs()) if options.deep else None, listener)
-    references = _references(options, listener)
+    refuse_jobs(jobs)
+    path = Path(path).absolute()
+    engine = process_engine(jobs or default_jobs()) if deep else None
+    references = _references(against, listener)
     splits = find_splits(path)
-    parts = [_check_tree(folder, split, references.get(split), depth) for split, folder in splits.items()]
+    parts = [
+        check_tree(folder, split, against=references.get(split), engine=engine, listener=listener)
+        for split, folder in splits.items()
+    ]
     parts += [_lost(path, split) for split in SPLIT_FOLDERS if split not in splits and _was_there(path, split)]
-    parts += [check_archive(archive, depth) for archive in _archives(path, needed=not parts)]
-    return CheckReport(str(path), options.deep, tuple(parts))
+    archives = _archives(path, needed=not parts)
+    parts += [check_archive(archive, engine=engine, listener=listener) for archive in archives]
+    return CheckReport(printable(str(path)), deep, tuple(parts))
 
 
-def _check_tree(folder: Path, split: str, reference: Reference | None, depth: Depth) -> PartReport:
-    recorded = manifest_reference(folder)
-    reference = reference or recorded
-    tree, report = check_split(folder, split, reference, depth.listener)
-    found = [] if recorded else damaged_manifest(folder)
-    if depth.engine:
-        found += deep_issues(tree, reference, depth.engine, depth.listener)
-    return replace(report, issues=(*report.issues, *found))
-
-
-def _was_there(path: Path, split: str) -> bool:
-    """Whether a tree has the manifest of a split, or the beginning of one."""
-    own = path / OWN_FOLDER
-    return (own / f"{split}.arrow").exists() or (own / "staging" / split).exists()
-
-
-def _lost(path: Path, split: str) -> PartReport:
-    """Return the report of a split that is not there though `prepare` made it, or began to."""
-    staged = (path / OWN_FOLDER / "staging" / split).exists()
-    why = "it is unfinished: run `prepare` again" if staged else "its manifest is there, its folder is not"
-    issue = Issue(split, Code.MISSING_FILE, why)
-    return PartReport(str(path / split), split, UNKNOWN, 0, 0, 0, None, "", None, (issue,))
-
-
-def _references(options: CheckOptions, listener: Listener) -> dict[str, Reference]:
+def _references(against: Path | str | None, listener: Listener) -> dict[str, Reference]:
     """Return what the archives in `against` say of each split."""
-    if options.against is None:
+    if against is None:
         return {}
-    return {found.split: index_reference(found) for found in index(options.against, listener)}
+    return {found.split: archive_reference(found) for found in index(against, listener)}
+
+
+def _was_there(root: Path, split: str) -> bool:
+    """Whether a tree has the manifest of a split, or the beginning of one."""
+    return os.path.lexists(paths.manifest(root, split)) or _is_unfinished(root, split)
+
+
+def _is_unfinished(root: Path, split: str) -> bool:
+    return os.path.lexists(paths.staging(root) / split)
+
+
+def _lost(root: Path, split: str) -> PartReport:
+    """Return the report of a split that is not there though `prepare` made it, or began to."""
+    unfinished = "it is unfinished: run `prepare` again"
+    why = unfinished if _is_unfinished(root, split) else "its manifest is there, its folder is not"
+    issue = Issue(split, Code.MISSING_FILE, why)
+    return PartReport(printable(str(root / split)), split, UNKNOWN, issues=(issue,))
 
 
 def _archives(path: Path, *, needed: bool) -> list[Path]:
@@ -111,5 +99,5 @@ def _archives(path: Path, *, needed: bool) -> list[Path]:
     except UsageError as error:
         if not needed:
             return []
-        hint = f"{error.hint}; a tree has folders train or val" if path.is_dir() else error.hint
+        hint = f"{error.hint}; a tree has folders train, val or test" if path.is_dir() else error.hint
         raise UsageError(f"nothing to check: {error.message}", hint=hint) from None

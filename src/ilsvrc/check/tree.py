@@ -1,55 +1,94 @@
-"""Check a tree by names and sizes: what is there, and what should be."""
+"""Check one split of a tree: its names and sizes, and, deep, the digest and the pixels of every image."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from ilsvrc.archive.index import Index
-from ilsvrc.check.report import PartReport
-from ilsvrc.events import Advanced, Finished, Listener, Started
-from ilsvrc.files import OWN_FOLDER
+from ilsvrc.check.reference import Reference, manifest_reference, reference_issues
+from ilsvrc.check.report import Compared, NotCompared, PartReport
+from ilsvrc.events import Advanced, Finished, Listener, Started, silent
+from ilsvrc.files import printable
 from ilsvrc.images.inspect import examine
 from ilsvrc.issues import Code, Issue
 from ilsvrc.run.engine import Engine
 from ilsvrc.sinks.base import Receipt
 from ilsvrc.tree.counts import Expectation, count_issues, counts_of, official_counts
-from ilsvrc.tree.manifest import layout_in, metadata_of, read_manifest
-from ilsvrc.tree.recognise import duplicate_issues, folder_order, label_issues, layout_of
+from ilsvrc.tree.recognise import UNKNOWN, duplicate_issues, folder_order, label_issues, layout_of
 from ilsvrc.tree.scan import Tree, survey
 
+BATCH = 500
+"""Images that a worker examines at a time."""
 
-def check_split(folder: Path, split: str, reference: Reference | None, listener: Listener) -> tuple[Tree, PartReport]:
-    """Return what lies in a split's folder and what is wrong with it, as far as names and sizes tell."""
-    listener(Started(f"look at {split}"))
-    tree = survey(folder, split)
-    listener(Advanced(f"look at {split}", images=tree.table.num_rows))
-    listener(Finished(f"look at {split}"))
-    layout = reference.layout if reference and reference.layout else layout_of(tree)
-    issues = [*tree.strays, *label_issues(tree, layout), *duplicate_issues(tree), *_absent(tree, reference)]
-    report = PartReport(
-        where=str(folder),
+
+def check_tree(
+    folder: Path,
+    split: str,
+    *,
+    against: Reference | None = None,
+    engine: Engine | None = None,
+    listener: Listener = silent,
+) -> PartReport:
+    """Return what lies in a split's folder and what is wrong with it.
+
+    Names and sizes are compared with `against`, else with the manifest beside the folder; where there is neither,
+    image counts are compared with the facts of ILSVRC 2012. Digests are compared with the manifest alone.
+
+    Parameters
+    ----------
+    folder
+        The split's folder.
+    split
+        train, val or test.
+    against
+        What an archive says that the tree should hold.
+    engine
+        Decodes every image; None for a check that is not deep.
+    listener
+        Gets progress.
+    """
+    tree = _surveyed(folder, split, listener)
+    recorded = manifest_reference(folder)
+    manifest = recorded if isinstance(recorded, Reference) else None
+    reference = against or manifest
+    layout = (manifest and split != "test" and manifest.layout) or layout_of(tree)
+    issues = [recorded] if isinstance(recorded, Issue) else []  # first, since it explains what follows
+    issues += [*tree.strays, *label_issues(tree, layout), *duplicate_issues(tree), *_absent(tree, reference)]
+    issues += decode(tree, manifest, engine, listener) if engine else []
+    compared, not_compared = _comparisons(tree, layout, reference, manifest, deep=engine is not None)
+    order, warnings = _order(tree)
+    return PartReport(
+        where=printable(str(folder)),
         split=split,
         layout=layout,
         images=tree.table.num_rows,
         classes=len(set(tree.labels[tree.labels >= 0].tolist())),
-        bytes=int(pc.sum(tree.table.column("size")).as_py() or 0),
-        against=reference.origin if reference else "the facts of ILSVRC 2012",
-        order=order_in_words(tree),
-        digest=None,
+        bytes=_bytes(tree),
         issues=tuple(issues),
+        compared=compared,
+        not_compared=not_compared,
+        order=order,
+        warnings=warnings,
     )
-    return tree, report
+
+
+def _surveyed(folder: Path, split: str, listener: Listener) -> Tree:
+    stage = f"look at {split}"
+    listener(Started(stage))
+    tree = survey(folder, split)
+    listener(Advanced(stage, images=tree.table.num_rows))
+    listener(Finished(stage))
+    return tree
 
 
 def _absent(tree: Tree, reference: Reference | None) -> list[Issue]:
-    """Compare with what should be there: the reference, or the facts where there is none."""
+    """Compare with what should be there: by the reference, or by the facts where there is none."""
     if reference:
         return reference_issues(tree, reference)
     if tree.split == "test":
@@ -57,18 +96,48 @@ def _absent(tree: Tree, reference: Reference | None) -> list[Issue]:
     return count_issues(counts_of(tree.labels), Expectation(official_counts(tree.split), "the official archive"))
 
 
-def order_in_words(tree: Tree) -> str:
-    """Say what ImageFolder and its like would make of a tree; empty if it has no class folders."""
+def _comparisons(
+    tree: Tree, layout: str, reference: Reference | None, manifest: Reference | None, *, deep: bool
+) -> tuple[tuple[Compared, ...], tuple[NotCompared, ...]]:
+    """Return what such a check compares, and what it does not."""
+    made: list[Compared] = []
+    lacking: list[NotCompared] = []
+    if reference:
+        made += [Compared("names", reference.origin), Compared("sizes", reference.origin)]
+    else:
+        reason = "no manifest lists them; name the archives with --against"
+        lacking += [NotCompared("names", reason), NotCompared("sizes", reason)]
+        if tree.split != "test":
+            made.append(Compared("image counts per class", "the facts of ILSVRC 2012"))
+    if tree.folders and layout != "flat" and tree.split != "test":
+        made.append(Compared("folders", "the names of the images in them"))
+    if layout == UNKNOWN and tree.split != "test":
+        lacking.append(NotCompared("names of folders", "no known layout tells which classes they mean"))
+    if manifest and deep:
+        made.append(Compared("digests", manifest.origin))
+    else:
+        lacking.append(NotCompared("digests", "add --deep" if manifest else "no manifest lists them"))
+    if not deep:
+        lacking.append(NotCompared("pixels", "add --deep"))
+    return tuple(made), tuple(lacking)
+
+
+def _order(tree: Tree) -> tuple[str, tuple[str, ...]]:
+    """Return the labels that ImageFolder and its like give, in words, and a warning if they are wrong."""
     order = folder_order(tree)
     if not order.folders:
-        return ""
-    if order.wrong:
-        return f"ImageFolder gives {order.wrong} of {order.folders} folders a wrong label: {order.example}"
-    return f"ImageFolder gives all {order.folders} folders their right label"
+        return "", ()
+    if not order.wrong:
+        return f"ImageFolder gives all {order.folders} folders their right label", ()
+    told = (
+        f"ImageFolder, which numbers the folders it finds, gives {order.wrong} of {order.folders} folders "
+        f"another label than ILSVRC 2012: {order.example}"
+    )
+    return told, (told,)
 
 
-FILES = 500
-"""Images that a worker examines at a time."""
+def _bytes(tree: Tree) -> int:
+    return int(pc.sum(tree.table.column("size")).as_py() or 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +145,12 @@ class Batch:
     """Images for a worker to examine.
 
     id : for messages
-    paths, sizes : below the split's folder; bytes
-    digests : xxh3_128 that each should have, or None where nothing says
+    paths : below the split's folder
+    digests : the xxh3_128 that each should have, or None where nothing says
     """
 
     id: str
     paths: tuple[str, ...]
-    sizes: tuple[int, ...]
     digests: tuple[bytes | None, ...]
 
 
@@ -99,120 +167,52 @@ class Examine:
 
     def __call__(self, batch: Batch) -> Receipt:
         """Return the issues of a batch."""
-        issues = []
+        issues: list[Issue] = []
+        size = 0
         for path, digest in zip(batch.paths, batch.digests, strict=True):
-            issues += self._examine(path, digest)
-        return Receipt(batch.id, (), len(batch.paths), sum(batch.sizes), tuple(issues))
+            try:
+                data = (self.folder / path).read_bytes()
+            except OSError as error:
+                issues.append(Issue(path, Code.UNREADABLE, f"{error.strerror or error}"))
+                continue
+            issues += self._issues(path, data, digest)
+            size += len(data)
+        return Receipt(batch.id, (), len(batch.paths), size, tuple(issues))
 
-    def _examine(self, path: str, digest: bytes | None) -> list[Issue]:
-        try:
-            data = (self.folder / path).read_bytes()
-        except OSError as error:
-            return [Issue(path, Code.UNREADABLE, f"{error.strerror or error}")]
+    def _issues(self, path: str, data: bytes, digest: bytes | None) -> list[Issue]:
         found = examine(path, data)
         issues = [found] if found else []
-        if digest is not None and xxhash.xxh3_128_digest(data) != digest:
-            issues.append(Issue(path, Code.CHANGED_IMAGE, "its bytes are not those that were unpacked"))
-        elif digest is not None and found and found.is_damage:
-            issues = [replace(found, detail=f"{found.detail}; it was so in the archive", known=self.official)]
+        if digest is None:
+            return issues
+        if xxhash.xxh3_128_digest(data) != digest:
+            return [*issues, Issue(path, Code.CHANGED_IMAGE, "its bytes are not those that were unpacked")]
+        if found and found.is_damage:
+            return [replace(found, detail=f"{found.detail}; it was so in the archive", known=self.official)]
         return issues
 
 
-def deep_issues(tree: Tree, reference: Reference | None, engine: Engine, listener: Listener) -> list[Issue]:
-    """Read and decode every image of a tree in parallel; return what is damaged or unusual."""
+def decode(tree: Tree, manifest: Reference | None, engine: Engine, listener: Listener = silent) -> list[Issue]:
+    """Read and decode every image of a tree, and compare its digest where the manifest lists one."""
     stage = f"decode {tree.split}"
-    total = int(pc.sum(tree.table.column("size")).as_py() or 0)
-    listener(Started(stage, total, tree.table.num_rows))
+    task = Examine(tree.folder, official=bool(manifest and manifest.official))
     issues: list[Issue] = []
-    for receipt in engine.run(
-        Examine(tree.folder, bool(reference and reference.official)), _batches(tree, reference)
-    ):
-        if receipt.error:
-            raise receipt.error
-        issues += receipt.issues
-        listener(Advanced(stage, receipt.bytes, receipt.samples))
+    listener(Started(stage, _bytes(tree), tree.table.num_rows))
+    with closing(engine.run(task, _batches(tree, manifest))) as receipts:
+        for receipt in receipts:
+            if receipt.error:
+                raise receipt.error
+            issues += receipt.issues
+            listener(Advanced(stage, receipt.bytes, receipt.samples))
     listener(Finished(stage))
     return sorted(issues, key=lambda issue: issue.key)
 
 
-def _batches(tree: Tree, reference: Reference | None) -> Iterator[Batch]:
-    table = tree.table
-    if reference and "xxh3_128" in reference.table.column_names:
-        at = pc.index_in(table.column("path"), value_set=reference.table.column("path"))
-        digests = reference.table.column("xxh3_128").take(at)
-    else:
-        digests = pa.nulls(table.num_rows, pa.binary(16))
-    for batch in table.append_column("digest", digests).combine_chunks().to_batches(max_chunksize=FILES):
-        paths, sizes, expected = (column.to_pylist() for column in batch.columns)
-        yield Batch(f"{tree.split}/{paths[0]}", tuple(paths), tuple(sizes), tuple(expected))
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """What a tree should hold: paths below the split's folder or names, sizes, and digests where they are known.
-
-    table : Arrow table with `path`, `size` and, from a manifest, `xxh3_128`
-    by_name : compare file names only, since the folders may be of any layout
-    origin : who says so, for messages
-    layout : name or template of the layout that it was written in, or None if that is not known
-    official : its images come from an archive that was proved to be the official one
-    """
-
-    table: pa.Table
-    by_name: bool
-    origin: str
-    layout: str | None = None
-    official: bool = False
-
-
-def manifest_reference(folder: Path) -> Reference | None:
-    """Return what the manifest beside a split's folder says, if there is one that can be read."""
-    try:
-        table = read_manifest(_manifest(folder))
-    except (OSError, ValueError, pa.ArrowException):
-        return None
-    below = pc.utf8_slice_codeunits(table.column("path"), len(folder.name) + 1)
-    columns = {"path": below, "size": table.column("size"), "xxh3_128": table.column("xxh3_128")}
-    official = metadata_of(table).get("against") == "official"
-    return Reference(pa.table(columns), False, "its manifest", layout_in(table), official)
-
-
-def damaged_manifest(folder: Path) -> list[Issue]:
-    """Return an issue for a manifest beside a split's folder; to ask where `manifest_reference` could read none."""
-    path = _manifest(folder)
-    if not path.exists():
-        return []
-    return [Issue(f"{OWN_FOLDER}/{path.name}", Code.UNREADABLE, "the manifest is damaged: digests can't be compared")]
-
-
-def _manifest(folder: Path) -> Path:
-    return folder.parent / OWN_FOLDER / f"{folder.name}.arrow"
-
-
-def index_reference(index: Index) -> Reference:
-    """Return what an archive's index says of a tree that was unpacked from it."""
-    table = pa.table({"path": index.table.column("name"), "size": index.table.column("size")})
-    return Reference(table, by_name=True, origin=index.archive)
-
-
-def reference_issues(tree: Tree, reference: Reference) -> list[Issue]:
-    """Return an issue for every image that is missing, too many, or of another size than the reference says."""
-    found = _keys(tree.table) if reference.by_name else tree.table.column("path")
-    wanted = reference.table.column("path")
-    at = pc.index_in(found, value_set=wanted)
-    known = np.flatnonzero(~at.is_null().to_numpy())
-    rows = at.drop_null().to_numpy()
-    missing = np.setdiff1d(np.arange(len(wanted)), rows)
-    issues = [Issue(wanted[i].as_py(), Code.MISSING_IMAGE, f"it is in {reference.origin}") for i in missing.tolist()]
-    for i in np.flatnonzero(at.is_null().to_numpy()).tolist():
-        issues.append(Issue(found[i].as_py(), Code.SURPLUS_IMAGE, f"it is not in {reference.origin}"))
-    sizes, should = tree.table.column("size").to_numpy()[known], reference.table.column("size").to_numpy()[rows]
-    for i in np.flatnonzero(sizes != should).tolist():
-        detail = f"{sizes[i]:,} bytes of {should[i]:,}, by {reference.origin}"
-        issues.append(Issue(found[int(known[i])].as_py(), Code.CHANGED_IMAGE, detail))
-    return issues
-
-
-def _keys(table: pa.Table) -> pa.ChunkedArray:
-    """Return the file names of paths."""
-    return pc.replace_substring_regex(table.column("path"), r"^.*/", "")
+def _batches(tree: Tree, manifest: Reference | None) -> Iterator[Batch]:
+    paths = tree.table.column("path")
+    digests = pa.chunked_array([pa.nulls(len(paths), pa.binary(16))])
+    if manifest:
+        at = pc.index_in(paths, value_set=manifest.table.column("path"))
+        digests = manifest.table.column("xxh3_128").take(at)
+    for start in range(0, len(paths), BATCH):
+        some = tuple(paths.slice(start, BATCH).to_pylist())
+        yield Batch(f"{tree.split}/{some[0]}", some, tuple(digests.slice(start, BATCH).to_pylist()))

@@ -9,7 +9,6 @@ import typer
 from rich.console import Console
 from rich.filesize import decimal
 
-from ilsvrc.check.check import CheckOptions
 from ilsvrc.check.check import check as check_path
 from ilsvrc.check.report import CheckReport, PartReport
 from ilsvrc.cli.app import app
@@ -31,36 +30,35 @@ _EXAMPLES = """**Examples**
 @app.command(epilog=_EXAMPLES)
 def check(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="A tree, a split's folder, or archives.")],
-    deep: Annotated[bool, typer.Option("--deep", help="Read and decode every image.")] = False,
+    deep: Annotated[bool, typer.Option("--deep", help="Read and decode every image; compare digests.")] = False,
     against: Annotated[Path | None, typer.Option(metavar="SRC", help="Archives that the tree came from.")] = None,
-    jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Processes; one a processor if not given.")] = None,
+    jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Processes; one per processor by default.")] = None,
 ) -> None:
     """Say what is wrong with a data set: a prepared tree, another tool's tree, or archives.
 
-    A tree is compared with its manifest, with the archives of --against, or with the facts of ILSVRC 2012. The known
-    odd images of the official archives are reported as expected. Exit status 1 if anything is wrong.
+    A tree is compared with its manifest, with the archives of --against, or with the facts of ILSVRC 2012; an archive
+    with its digest and the devkit. The last line says what was compared with what, and what was not. The known odd
+    images of the official archives are reported as expected. Exit status 1 if anything is wrong.
     """
     with progress() as listener:
-        report = check_path(path, CheckOptions(deep, against, jobs), listener)
-    show(report.to_json(), lambda console: _print(console, report), ok=report.ok)
+        report = check_path(path, deep=deep, against=against, jobs=jobs, listener=listener)
+    show(report.to_dict(), lambda console: _print(console, report), ok=report.ok)
 
 
 def _print(console: Console, report: CheckReport) -> None:
     for part in report.parts:
         _print_part(console, part)
-    faults = len(report.damage)
-    verdict = f"{faults:,} faults" if faults else "nothing is wrong"
-    console.print(
-        f"{report.path}: {verdict}{'' if report.deep else ' (images were not decoded: --deep)'}", markup=False
-    )
+    console.print(f"{report.path}: {report.verdict}", markup=False)
 
 
 def _print_part(console: Console, part: PartReport) -> None:
     what = f"{part.split}: {part.images:,} images, {part.classes:,} classes, {decimal(part.bytes)}"
     console.print(f"{part.where}: {what if part.split else 'not readable'}; layout {part.layout}", markup=False)
-    told = [f"compared with {part.against}" if part.against else "", part.order]
-    told += [f"digest {part.digest} proved" if part.digest else ""]
-    for line in filter(None, told):
+    lines = [*part.comparisons]
+    lines += [] if part.warnings else [part.order]
+    lines += [f"warning: {text}" for text in part.warnings]
+    lines += [f"digest {part.digest} proved"] if part.digest else []
+    for line in filter(None, lines):
         console.print(f"  {line}", markup=False)
     print_issues(console, "known, as expected", [issue for issue in part.issues if not issue.is_damage])
     print_issues(console, "wrong", damage(part.issues))

@@ -18,6 +18,8 @@ from ilsvrc.errors import ArchiveError, MissingExtraError
 from ilsvrc.issues import Code, Issue
 
 _META = "meta.mat"
+NEEDS_SCIPY = f"reading its {_META} needs scipy (pip install scipy)"
+"""Why image counts were not compared with a devkit, where `expectation` raised MissingExtraError."""
 
 
 def train_counts(devkit: Path) -> npt.NDArray[np.int64]:

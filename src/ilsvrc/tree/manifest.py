@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import mmap
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -11,10 +13,16 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ilsvrc.files import written_whole
+from ilsvrc import facts
+from ilsvrc.archive.names import NO_LABEL
+from ilsvrc.errors import LayoutError
+from ilsvrc.files import open_own, printable, written_whole
 from ilsvrc.tree.layout import Layout
 
 SCHEMA = pa.schema([("path", pa.string()), ("label", pa.int16()), ("size", pa.int64()), ("xxh3_128", pa.binary(16))])
+
+_LEADS_OUT = r"(^|/)\.{0,2}(/|$)|\x00"
+"""Matches a path with an empty part, `.` or `..` in it, one that begins with a slash, and an empty one."""
 
 
 class Row(NamedTuple):
@@ -46,22 +54,62 @@ def write_manifest(table: pa.Table, path: Path, metadata: dict[str, str] | None 
 
 
 def read_manifest(path: Path) -> pa.Table:
-    """Return the memory-mapped table of a manifest file.
+    """Return the memory-mapped table of a manifest file, once every value in it makes sense.
+
+    Whoever reads the table opens files by its paths, so none of them leads out of the tree.
 
     Raises
     ------
-    ValueError, OSError
-        If it is no manifest.
+    ValueError
+        If it is no manifest, or a damaged one; the message says why.
+    OSError
+        If it can't be read; FileNotFoundError if it is not there.
+    MachineError
+        If a link, a pipe or a folder has its name.
     """
-    table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+    try:
+        table = pa.ipc.open_file(_mapped(path)).read_all()
+        table.validate(full=True)
+    except pa.ArrowException as error:
+        raise ValueError(f"{path} is no manifest: {error}") from None
     if not table.schema.equals(SCHEMA, check_metadata=False):
-        raise ValueError(f"{path} is no manifest")
+        raise ValueError(f"{path} is no manifest: its columns are {', '.join(map(str, table.schema))}")
+    fault = _fault(table)
+    if fault:
+        raise ValueError(f"{path} is no manifest: {fault}")
     return table
+
+
+def _mapped(path: Path) -> pa.BufferReader:
+    """Return the bytes of a file of ours, mapped into memory."""
+    fd = open_own(path, os.O_RDONLY)
+    try:
+        return pa.BufferReader(pa.py_buffer(mmap.mmap(fd, 0, prot=mmap.PROT_READ)))
+    finally:
+        os.close(fd)
+
+
+def _fault(table: pa.Table) -> str:
+    """Say what makes no sense in the values of a manifest; empty if all of them do."""
+    for column, name in zip(table.columns, table.column_names, strict=True):
+        if column.null_count:
+            return f"{column.null_count:,} rows without {name}"
+    labels, sizes = pc.min_max(table.column("label")).as_py(), pc.min_max(table.column("size")).as_py()
+    if table.num_rows and not (labels["min"] >= NO_LABEL and labels["max"] < len(facts.classes())):
+        return f"labels from {labels['min']} to {labels['max']}"
+    if table.num_rows and sizes["min"] < 0:
+        return f"a size of {sizes['min']:,} bytes"
+    leads_out = pc.match_substring_regex(table.column("path"), _LEADS_OUT)
+    if pc.any(leads_out).as_py():
+        worst = table.column("path").filter(leads_out)[0].as_py()
+        return f"the path {worst!r} is not one below the tree"
+    return ""
 
 
 def metadata_of(table: pa.Table) -> dict[str, str]:
     """Return what a manifest says of its own making."""
-    return {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
+    found = (table.schema.metadata or {}).items()
+    return {key.decode(errors="replace"): value.decode(errors="replace") for key, value in found}
 
 
 def differences(table: pa.Table, images: Iterable[tuple[str, int]]) -> list[str]:
@@ -97,8 +145,8 @@ def layout_in(table: pa.Table) -> str | None:
     """Return the layout, by name or template, that a manifest was written under, or None if it does not say."""
     try:
         settings = json.loads(metadata_of(table)["settings"])
-        return Layout(str(settings["layout"])).name
-    except (KeyError, ValueError, TypeError):
+        return Layout.parse(printable(settings["layout"])).name
+    except (KeyError, ValueError, TypeError, AttributeError, RecursionError, LayoutError):  # whatever JSON it is
         return None
 
 

@@ -19,6 +19,8 @@ from ilsvrc.tree.scan import Tree
 UNKNOWN = "unknown"
 MOST = 0.9
 """Share of folders that a scheme must explain to be the one that they are named by."""
+_DIGITS = 9
+"""Digits of the longest number that may be a label; longer ones would not fit an int64."""
 _WNID = re.compile(r"n\d{8}")
 
 
@@ -44,20 +46,22 @@ def folder_scheme(tree: Tree, layout: str) -> LabelScheme | None:
         return scheme("wnid")
     if layout not in ("index", "padded"):
         return None
-    told = {
-        int(f): v for f, v in zip(tree.folders, tree.folder_labels.tolist(), strict=True) if f.isdecimal() and v >= 0
+    labels_of = {
+        _number(folder): label
+        for folder, label in zip(tree.folders, tree.folder_labels.tolist(), strict=True)
+        if folder.isdecimal() and label >= 0
     }
-    numbers, labels = np.array(list(told), np.int64), np.array(list(told.values()), np.int64)
+    numbers, labels = np.array(list(labels_of), np.int64), np.array(list(labels_of.values()), np.int64)
     numeric = [s for s in schemes() if s.numeric]
-    agreement = [float((s.lookup(numbers) == labels).mean()) if told else 1.0 for s in numeric]
+    agreement = [float((s.lookup(numbers) == labels).mean()) if labels_of else 1.0 for s in numeric]
     best = int(np.argmax(agreement))  # the first of equals: index comes before the others
     return numeric[best] if agreement[best] > MOST else None
 
 
 def label_issues(tree: Tree, layout: str) -> list[Issue]:
     """Return an issue for folders that are not of their images' class, and for each image among those of another."""
-    if layout == "flat":
-        return []
+    if layout == "flat" or tree.split == "test":
+        return []  # nothing here claims a class: test images have none, and lie in no folder under any layout
     named = folder_scheme(tree, layout)
     issues = _scheme_issues(layout, named) + _folder_issues(tree, layout, named)
     for row in tree.misplaced.tolist():
@@ -94,8 +98,13 @@ def _label_of(folder: str, named: LabelScheme) -> int | None:
     """Return the index of the class that a folder's name stands for in a scheme, or None."""
     if named.numeric and not folder.isdecimal():
         return None
-    found = int(named.lookup(np.array([int(folder) if named.numeric else folder]))[0])
+    found = int(named.lookup(np.array([_number(folder) if named.numeric else folder]))[0])
     return found if found >= 0 else None
+
+
+def _number(folder: str) -> int:
+    """Return the number that a folder's name is; -1, which is no label of any scheme, if it is too long for one."""
+    return int(folder) if len(folder) <= _DIGITS else -1
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,42 @@
+"""The names of everything that ilsvrc keeps below a tree's `.ilsvrc` folder, each written once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ilsvrc.files import OWN_FOLDER
+
+
+def own(root: Path) -> Path:
+    """Return the folder that holds all the others."""
+    return root / OWN_FOLDER
+
+
+def manifest(root: Path, split: str) -> Path:
+    """Return the manifest of a split: path, label, size and digest of every image."""
+    return own(root) / f"{split}.arrow"
+
+
+def staging(root: Path) -> Path:
+    """Return the folder that holds unfinished splits."""
+    return own(root) / "staging"
+
+
+def journal(root: Path) -> Path:
+    """Return the journal: which units of which plan are durably done."""
+    return own(root) / "journal.jsonl"
+
+
+def report(root: Path) -> Path:
+    """Return the report of the last `prepare`."""
+    return own(root) / "report.json"
+
+
+def lock(root: Path) -> Path:
+    """Return the file that whoever changes the tree holds a lock on."""
+    return own(root) / "lock"
+
+
+def intent(root: Path) -> Path:
+    """Return the list of the folders that `relabel` is renaming, there from the first rename to the last."""
+    return own(root) / "relabel.json"
