@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from ilsvrc.archive.expected import Expected
+from ilsvrc.archive.expected import Expected, expected_digest
 from ilsvrc.errors import ArchiveError
 from ilsvrc.events import Listener, Note, silent
 from ilsvrc.facts import Digest, archive_with_digest
@@ -17,7 +17,7 @@ from ilsvrc.fetch.request import Fetched, FetchReport, FetchRequest
 from ilsvrc.fetch.sources import Sources, plan, wanted
 from ilsvrc.fetch.torrents import expand, read_torrent, seed
 from ilsvrc.fetch.transfer import Transfer
-from ilsvrc.fetch.verify import confirm, expected, hash_file, known_digest
+from ilsvrc.fetch.verify import confirm, hash_file, known_digest
 from ilsvrc.issues import Code
 
 
@@ -34,7 +34,9 @@ class Job:
     def look(self) -> Fetched | Survey:
         """Return the archive if it is there and right, else what its sources say; nothing is fetched yet."""
         final = self._part.final
-        wanted = expected(final, final.stat().st_size) if final.exists() and not self._part.by_hand else None
+        wanted = (
+            expected_digest(final, final.stat().st_size, "md5") if final.exists() and not self._part.by_hand else None
+        )
         if wanted:
             digest = known_digest(final, wanted, self._listener)
             if digest == wanted.digest:
@@ -61,7 +63,7 @@ class Job:
     def _reuse(self, found: Survey) -> Fetched | Survey:
         """Make use of a file that lies there under the final name and is not known to be right."""
         size, name = self._part.final.stat().st_size, self._part.name
-        if size == found.size and not self._part.by_hand and expected(self._part.final, size) is None:
+        if size == found.size and not self._part.by_hand and expected_digest(self._part.final, size, "md5") is None:
             return self._there(known_digest(self._part.final, None, self._listener), None)
         self._part.adopt()
         if self._part.control.exists() or (size < found.size and not is_page(self._part.path)):
@@ -114,7 +116,7 @@ class Job:
 
     def _wanted(self) -> Expected | None:
         """Return what the whole part should be."""
-        return expected(self._part.final, self._part.path.stat().st_size)
+        return expected_digest(self._part.final, self._part.path.stat().st_size, "md5")
 
     def _there(self, digest: Digest, wanted: Expected | None) -> Fetched:
         path: Path = self._part.final
