@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ilsvrc.errors import NetworkError
+from ilsvrc.events import Advanced
 from ilsvrc.fetch import fetch, unfinished
 from ilsvrc.fetch.part import Origin, Part
 from tests.fetch.conftest import Heard, Served, serve
@@ -116,6 +117,26 @@ class TestResuming:
         report = fetch(request(tmp_path, f"http://127.0.0.1:{cutter.port}/slow/{big.name}", limits=limits), heard)
         away.join()
         check(report, big, tmp_path)
+
+    def test_a_server_that_dies_is_said_to_stall_and_the_figure_stays(
+        self, nginx: Nginx, cutter: Cutter, big: Served, tmp_path: Path, heard: Heard
+    ) -> None:
+        def die() -> None:
+            while heard.bytes(big.name) < 6_000_000:
+                time.sleep(0.01)
+            cutter.budget = 0
+            cutter.hang_up()
+
+        dying = threading.Thread(target=die)
+        dying.start()
+        with pytest.raises(NetworkError, match=r"big\.tar: stalled: not a byte came for 4 s") as caught:
+            limits = replace(HASTY, patience=4)
+            fetch(request(tmp_path, f"http://127.0.0.1:{cutter.port}/slow/{big.name}", limits=limits), heard)
+        dying.join()
+        done = heard.bytes(big.name)
+        assert done >= 6_000_000
+        assert f"{done:,} of {len(big.data):,} bytes are here and are kept" in str(caught.value)
+        assert all(e.bytes >= 0 for e in heard.events if isinstance(e, Advanced))
 
     def test_a_file_that_changed_on_the_server_is_not_mixed_with_the_old_one(
         self, nginx: Nginx, tmp_path: Path, heard: Heard

@@ -29,11 +29,17 @@ class Meter:
         self._name = name
         self._size = size
         self._listener = listener
-        self._done = self._checked = 0
+        self._done = self._counted = self._checked = 0
+        self._may_fall = True
         self._base: int | None = 0
         self._moved = time.monotonic()
         self.received = 0
         listener(Started(name, total_bytes=size))
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole archive, 0 where no source says."""
+        return self._size
 
     @property
     def done(self) -> int:
@@ -46,18 +52,23 @@ class Meter:
         return time.monotonic() - self._moved
 
     def resume(self, *, kept: bool) -> None:
-        """Begin another attempt; `kept` says that bytes of an earlier one are on disk."""
+        """Begin another attempt; `kept` says that bytes of an earlier one are on disk, so that none is taken back."""
         self._base = None if kept else 0
+        self._may_fall = not kept
 
     def take(self, status: dict[str, Any]) -> None:
         """Tell the listener what changed since the last status."""
         done, checked = int(status["completedLength"]), int(status.get("verifiedLength", 0))
         if int(status["totalLength"]) and "verifyIntegrityPending" not in status and not checked:
             self._count(done)
-        if done > self._done or checked > self._checked:
+        came = done > self._done or (done > self._counted and int(status["downloadSpeed"]) > 0)
+        if came or checked > self._checked:
             self._moved = time.monotonic()
+        self._counted, self._checked = done, checked
+        if not self._may_fall:  # aria2c says 0 until it has read what it saved, and when it gives up
+            done = max(done, self._done)
         self._listener(Advanced(self._name, bytes=done - self._done, detail=self._describe(status, done, checked)))
-        self._done, self._checked = done, checked
+        self._done = done
 
     def finish(self) -> None:
         """Tell the listener that the archive is there."""
@@ -91,6 +102,7 @@ _SHORTEST = 0.02  # seconds between two looks near the end
 _KEEP = 3.0  # seconds between two copies of the control file
 _LONGEST_WAIT = 30.0  # seconds between two attempts
 _FULL = 1 << 20  # bytes: with fewer free, whatever failed failed for that
+_STALLED = "stalled"
 _RESTARTS = 5  # times that a server which can't resume may break off
 
 
@@ -144,7 +156,11 @@ class Transfer:
         if self._restarts > _RESTARTS:
             raise NetworkError(f"{error}, {self._restarts} times over", hint="find a better server") from error
         if meter.idle >= patience:
-            raise NetworkError(f"{error}: not a byte came for {patience:,.0f} s", hint=AGAIN) from error
+            name = self._part.name
+            reason = error.message.removeprefix(f"{name}: ").removeprefix(_STALLED).lstrip(": ")
+            there = f"{meter.done:,} of {meter.size:,} bytes are here and are kept"
+            text = f"{name}: {_STALLED}: not a byte came for {patience:,.0f} s" + (f" ({reason})" if reason else "")
+            raise NetworkError(f"{text}; {there}", hint=AGAIN) from error
 
     def _look_again(self, found: Survey) -> Survey:
         """Ask the servers anew, since the file may have changed; out of reach, they are believed unchanged."""
@@ -219,7 +235,7 @@ class Transfer:
             if status["status"] != "active" and status["status"] != "waiting":
                 raise self._failure(status)
             if meter.idle >= self._request.limits.patience:
-                raise NetworkError(f"{self._part.name}: stalled")
+                raise NetworkError(f"{self._part.name}: {_STALLED}")
             if time.monotonic() - kept > _KEEP:
                 self._part.keep_control()
                 kept = time.monotonic()
