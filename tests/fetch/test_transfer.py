@@ -129,9 +129,10 @@ class TestResuming:
 
         dying = threading.Thread(target=die)
         dying.start()
+        url = f"http://127.0.0.1:{cutter.port}/slow/{big.name}"
+        wanted = request(tmp_path, url, limits=replace(HASTY, patience=4))
         with pytest.raises(NetworkError, match=r"big\.tar: stalled: not a byte came for 4 s") as caught:
-            limits = replace(HASTY, patience=4)
-            fetch(request(tmp_path, f"http://127.0.0.1:{cutter.port}/slow/{big.name}", limits=limits), heard)
+            fetch(wanted, heard)
         dying.join()
         done = heard.bytes(big.name)
         assert done >= 6_000_000

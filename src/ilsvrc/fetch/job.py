@@ -10,13 +10,15 @@ from ilsvrc.errors import ArchiveError
 from ilsvrc.events import Listener, Note, silent
 from ilsvrc.facts import Digest, archive_with_digest
 from ilsvrc.fetch.aria2 import Aria2
-from ilsvrc.fetch.options import engine_settings
+from ilsvrc.fetch.client import Secrets
+from ilsvrc.fetch.options import engine_settings, seconds
 from ilsvrc.fetch.part import Part, locked
 from ilsvrc.fetch.probe import Survey, check_space, is_page, survey
+from ilsvrc.fetch.relay import Relay
 from ilsvrc.fetch.request import Fetched, FetchReport, FetchRequest
 from ilsvrc.fetch.sources import Sources, plan, wanted
 from ilsvrc.fetch.torrents import expand, read_torrent, seed
-from ilsvrc.fetch.transfer import Transfer
+from ilsvrc.fetch.transfer import Session, Transfer
 from ilsvrc.fetch.verify import confirm, hash_file, known_digest
 from ilsvrc.issues import Code
 
@@ -24,12 +26,11 @@ from ilsvrc.issues import Code
 class Job:
     """One archive of a request: `look` first, then `bring` what is not there."""
 
-    def __init__(self, engine: Aria2, sources: Sources, request: FetchRequest, listener: Listener) -> None:
-        self._engine = engine
+    def __init__(self, session: Session, sources: Sources) -> None:
+        self._session = session
+        self._request, self._listener = session.request, session.listener
         self._sources = sources
-        self._request = request
-        self._listener = listener
-        self._part = Part(request.folder, sources.name)
+        self._part = Part(session.request.folder, sources.name)
 
     def look(self) -> Fetched | Survey:
         """Return the archive if it is there and right, else what its sources say; nothing is fetched yet."""
@@ -81,7 +82,7 @@ class Job:
             wanted = self._wanted()
             if wanted and digest == wanted.digest:
                 return digest, 0
-        hasher, received = Transfer(self._engine, self._sources, self._request, self._listener).run(found)
+        hasher, received = Transfer(self._session, self._sources).run(found)
         return hash_file(part.path, self._listener, hasher), received
 
     def _object(self, found: Survey, digest: Digest, wanted: Expected, *, last: bool) -> None:
@@ -110,7 +111,7 @@ class Job:
             text = f"{self._part.name}: nobody says what its digest should be, so it could not be verified"
             self._listener(Note(f"{text}; a file MD5SUMS in the folder would", warning=True))
         if found.torrent:
-            for event in seed(self._engine, found.torrent, self._part.final, self._request.limits):
+            for event in seed(self._session.engine, found.torrent, self._part.final, self._request.limits):
                 self._listener(event)
         return against
 
@@ -139,10 +140,12 @@ def fetch(request: FetchRequest, listener: Listener = silent) -> FetchReport:
         No byte came for as long as `limits.patience`; no space; another fetch in the folder; no aria2c.
     """
     request.folder.mkdir(parents=True, exist_ok=True)
-    settings = engine_settings(request.credentials, request.limits)
-    with locked(request.folder) as lock, Aria2(settings, lock=lock) as engine:
+    settings = engine_settings(request.limits)
+    relay = Relay(Secrets(request.credentials), seconds(request.limits.patience, 60))
+    with locked(request.folder) as lock, relay, Aria2(settings, lock=lock) as engine:
         torrents = [read_torrent(engine, s, request, listener) for s in expand(request.torrents, wanted(request))]
-        jobs = [Job(engine, sources, request, listener) for sources in plan(request, torrents)]
+        session = Session(engine, relay, request, listener)
+        jobs = [Job(session, sources) for sources in plan(request, torrents)]
         looks = [job.look() for job in jobs]
         check_space(request.folder, [found for found in looks if isinstance(found, Survey)])
         there = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ilsvrc.errors import IlsvrcError, NetworkError
@@ -15,6 +15,7 @@ from ilsvrc.fetch.failures import AGAIN, CannotResumeError, DamagedControlError,
 from ilsvrc.fetch.options import SMALLEST_PIECE, WHOLE_OPTIONS, file_options, piece_length
 from ilsvrc.fetch.part import Origin, Part
 from ilsvrc.fetch.probe import Survey, check_unchanged, survey
+from ilsvrc.fetch.relay import Relay
 from ilsvrc.fetch.request import FetchRequest
 from ilsvrc.fetch.sources import Sources
 
@@ -106,15 +107,30 @@ _STALLED = "stalled"
 _RESTARTS = 5  # times that a server which can't resume may break off
 
 
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What all archives of a request share.
+
+    engine : the aria2c that fetches them
+    relay : gives aria2c what needs a login
+    request : what to fetch
+    listener : gets progress and notes
+    """
+
+    engine: Aria2
+    relay: Relay
+    request: FetchRequest
+    listener: Listener
+
+
 class Transfer:
     """One archive under way: attempts until its part is whole, or `patience` has passed without a byte."""
 
-    def __init__(self, engine: Aria2, sources: Sources, request: FetchRequest, listener: Listener) -> None:
-        self._engine = engine
+    def __init__(self, session: Session, sources: Sources) -> None:
+        self._session = session
+        self._engine, self._request, self._listener = session.engine, session.request, session.listener
         self._sources = sources
-        self._request = request
-        self._listener = listener
-        self._part = Part(request.folder, sources.name)
+        self._part = Part(session.request.folder, sources.name)
         self._hasher = PrefixHasher(self._part.path)
         self._restarts = 0
 
@@ -178,7 +194,7 @@ class Transfer:
             self._hasher.stop()
             self._hasher = PrefixHasher(self._part.path)
         meter.resume(kept=self._part.path.exists())
-        urls = [p.url for p in found.probes]
+        urls = [self._session.relay.address(p.url) if p.private else p.url for p in found.probes]
         if found.torrent:
             gid = self._engine.add_torrent(found.torrent.data, urls, options)
         else:
@@ -220,9 +236,8 @@ class Transfer:
         options |= {"dir": str(self._part.folder.resolve()), "check-integrity": str(recheck).lower()}
         if not found.resumes:
             options |= WHOLE_OPTIONS
-        headers = list(self._request.credentials.headers) if all(p.private for p in found.probes) else []
         heads = bool(found.probes) and all(p.knows_head for p in found.probes)
-        return options | {"header": headers, "use-head": str(heads).lower()}
+        return options | {"use-head": str(heads).lower()}
 
     def _watch(self, gid: str, meter: Meter) -> None:
         kept = time.monotonic()
