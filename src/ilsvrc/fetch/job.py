@@ -34,6 +34,7 @@ class Job:
 
     def look(self) -> Fetched | Survey:
         """Return the archive if it is there and right, else what its sources say; nothing is fetched yet."""
+        self._part.refuse_foreign()
         final = self._part.final
         wanted = (
             expected_digest(final, final.stat().st_size, "md5") if final.exists() and not self._part.by_hand else None

@@ -186,6 +186,7 @@ class Transfer:
             return found
 
     def _attempt(self, found: Survey, meter: Meter) -> None:
+        self._part.refuse_foreign()
         check_unchanged(self._part, found, self._listener)
         if not found.resumes:
             self._start_over()
