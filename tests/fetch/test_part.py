@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ilsvrc.errors import MachineError
-from ilsvrc.fetch import FetchRequest, fetch
+from ilsvrc.fetch import FetchRequest, fetch_request
 from ilsvrc.fetch import part as module
 from ilsvrc.fetch.part import Origin, Part, locked, unfinished
 from tests.fetch.conftest import Served
@@ -111,7 +111,7 @@ def test_nothing_is_written_through_a_link_or_into_a_pipe(tmp_path: Path, name: 
     for put in (lambda path: path.symlink_to(precious), os.mkfifo, Path.mkdir):
         put(folder / name)
         with pytest.raises(MachineError, match="no regular file") as caught:
-            fetch(wanted)
+            fetch_request(wanted)
         assert "ls -l" in caught.value.hint
         assert precious.read_bytes() == b"of the user"
         (folder / name).rename(tmp_path / "away")
@@ -122,7 +122,7 @@ def test_the_torrent_behind_a_magnet_link_is_not_written_through_a_link(tmp_path
     (tmp_path / ".ilsvrc").mkdir()
     (tmp_path / ".ilsvrc" / f"{'a' * 40}.torrent").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(MachineError, match="no regular file"):
-        fetch(FetchRequest(tmp_path, torrents=(f"magnet:?xt=urn:btih:{'a' * 40}",), limits=HASTY))
+        fetch_request(FetchRequest(tmp_path, torrents=(f"magnet:?xt=urn:btih:{'a' * 40}",), limits=HASTY))
     assert not (tmp_path / "elsewhere").exists()
 
 
@@ -131,7 +131,7 @@ def test_a_link_in_the_place_of_our_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "to").mkdir()
     (tmp_path / "to" / ".ilsvrc").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(MachineError, match="not a folder of ilsvrc's own"):
-        fetch(request(tmp_path / "to", f"http://127.0.0.1:{free_port()}/a.tar"))
+        fetch_request(request(tmp_path / "to", f"http://127.0.0.1:{free_port()}/a.tar"))
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
@@ -144,14 +144,14 @@ def test_a_link_under_the_final_name_is_not_adopted(nginx: Nginx, small: Served,
     (folder / small.name).symlink_to(stored)
     wanted = request(folder, nginx.url("ranges", small.name))
     with pytest.raises(MachineError, match="a link to a file that is not the whole archive"):
-        fetch(wanted)
+        fetch_request(wanted)
     assert stored.read_bytes() == small.data[:1000]
     assert (folder / small.name).is_symlink()
     stored.unlink()
     with pytest.raises(MachineError, match="a link that leads nowhere"):
-        fetch(wanted)
+        fetch_request(wanted)
     stored.write_bytes(small.data)
-    assert fetch(wanted).archives[0].received == 0
+    assert fetch_request(wanted).archives[0].received == 0
 
 
 def test_a_file_that_came_to_lie_there_meanwhile_is_not_replaced(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ilsvrc.fetch import Credentials, fetch
+from ilsvrc.fetch import Credentials, fetch_request
 from ilsvrc.fetch.client import Secrets
 from ilsvrc.fetch.relay import Relay
 from tests.fetch.helpers import HASTY, request
@@ -51,7 +51,7 @@ def test_a_redirect_to_another_port_takes_no_secret_along(
 ) -> None:
     home = Recorder(DATA, lambda count: other.url if count > after else None)
     with serving(home, other):
-        fetch(request(tmp_path / "to", home.url, credentials=given(tmp_path)))
+        fetch_request(request(tmp_path / "to", home.url, credentials=given(tmp_path)))
     assert (tmp_path / "to" / "a.tar").read_bytes() == DATA
     assert any(home.shown(name) for name in SECRETS)
     assert other.seen
@@ -61,7 +61,7 @@ def test_a_redirect_to_another_port_takes_no_secret_along(
 def test_a_login_in_the_url_stays_too(tmp_path: Path, other: Recorder) -> None:
     home = Recorder(DATA, lambda count: other.url if count > 2 else None)
     with serving(home, other):
-        fetch(request(tmp_path, home.url.replace("//", "//me:secret@")))
+        fetch_request(request(tmp_path, home.url.replace("//", "//me:secret@")))
     assert len(home.shown("Authorization")) == 1
     assert not other.shown("Authorization")
 
@@ -81,7 +81,7 @@ def test_what_comes_back_to_the_first_server_brings_no_secret(tmp_path: Path) ->
 def test_a_header_goes_with_every_request_to_its_own_server(tmp_path: Path) -> None:
     home = Recorder(DATA, lambda count: home.url + "?moved" if count % 2 else None)
     with serving(home):
-        fetch(request(tmp_path, home.url, credentials=header(tmp_path)))
+        fetch_request(request(tmp_path, home.url, credentials=header(tmp_path)))
     assert (tmp_path / "a.tar").read_bytes() == DATA
     assert all(seen["X-Key"] == "secret" for seen in home.seen)
 
@@ -116,7 +116,7 @@ def test_a_proxy_of_the_environment_is_not_asked_for_the_relay(
     monkeypatch.setenv("no_proxy", "localhost")
     with serving(other):
         url = other.url.replace("127.0.0.1", "localhost")
-        fetch(request(tmp_path, url, credentials=header(tmp_path)))
+        fetch_request(request(tmp_path, url, credentials=header(tmp_path)))
     assert (tmp_path / "a.tar").read_bytes() == DATA
 
 
@@ -131,7 +131,7 @@ def proxied(monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorder]:
 
 def test_a_server_with_a_login_is_reached_over_the_proxy(tmp_path: Path, proxied: Recorder) -> None:
     limits = replace(HASTY, patience=4)
-    fetch(request(tmp_path, "http://far.invalid/a.tar", credentials=header(tmp_path), limits=limits))
+    fetch_request(request(tmp_path, "http://far.invalid/a.tar", credentials=header(tmp_path), limits=limits))
     assert (tmp_path / "a.tar").read_bytes() == DATA
     assert {seen["Host"] for seen in proxied.seen} == {"far.invalid"}
     assert proxied.shown("Proxy-Authorization") == {"Basic bWU6d29yZA=="}

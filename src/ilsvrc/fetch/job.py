@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from ilsvrc.archive.expected import Expected, expected_digest
-from ilsvrc.errors import ArchiveError
+from ilsvrc.errors import ArchiveError, system_errors
 from ilsvrc.events import Listener, Note, silent
 from ilsvrc.facts import Digest, archive_with_digest
 from ilsvrc.fetch.aria2 import Aria2
 from ilsvrc.fetch.client import Secrets
+from ilsvrc.fetch.metalink import with_metalinks
 from ilsvrc.fetch.options import engine_settings, seconds
 from ilsvrc.fetch.part import Part, locked
 from ilsvrc.fetch.probe import Survey, check_space, is_page, survey
 from ilsvrc.fetch.relay import Relay
-from ilsvrc.fetch.request import Fetched, FetchReport, FetchRequest
-from ilsvrc.fetch.sources import Sources, plan, wanted
+from ilsvrc.fetch.request import MOST_CONNECTIONS, Credentials, Fetched, FetchReport, FetchRequest, Limits
+from ilsvrc.fetch.sources import Sources, file_name, plan, wanted
 from ilsvrc.fetch.torrents import expand, read_torrent, seed
 from ilsvrc.fetch.transfer import Session, Transfer
 from ilsvrc.fetch.verify import confirm, hash_file, known_digest
@@ -125,11 +127,64 @@ class Job:
         return Fetched(self._part.name, path, path.stat().st_size, digest, wanted.against if wanted else None)
 
 
-def fetch(request: FetchRequest, listener: Listener = silent) -> FetchReport:
-    """Bring the archives of a request into its folder, each verified under its final name.
+@system_errors()
+def fetch(  # noqa: PLR0913  -- a verb's choices, each with its name
+    *archives: str,
+    to: Path | str,
+    urls: Iterable[str] = (),
+    torrents: Iterable[str] = (),
+    metalinks: Iterable[Path | str] = (),
+    cookies: Path | str | None = None,
+    headers: Iterable[str] = (),
+    netrc: Path | str | None = None,
+    connections: int = MOST_CONNECTIONS,
+    max_speed: int = 0,
+    seed_ratio: float = 0.0,
+    patience: float = 300.0,
+    dht: bool = True,
+    listener: Listener = silent,
+) -> FetchReport:
+    """Bring archives into a folder, each verified under its official name.
 
     What is there and right is not fetched again, whoever brought it. Interrupted at any moment, by whatever, the
-    same call goes on where it stopped.
+    same call resumes where it stopped.
+
+    Parameters
+    ----------
+    archives
+        `train`, `val`, `test`, `devkit` or official file names; without any, those that the sources name, or else
+        train, val and devkit.
+    to
+        The folder for the archives; it is made.
+    urls
+        Servers of the archives; several of one archive are used together.
+    torrents
+        Torrent files, magnet links, or `academic` for the copies of Academic Torrents.
+    metalinks
+        Metalink files, which list servers.
+    cookies
+        A cookies file as browsers' extensions export it (Netscape format).
+    headers
+        Whole header lines, such as "Authorization: Bearer ..."; only the server of the URL sees them.
+    netrc
+        A netrc file; it must be readable by its owner alone.
+    connections
+        Connections to all servers of one archive together, 1 to 16.
+    max_speed
+        Bytes per second, 0 for as fast as can be.
+    seed_ratio
+        Upload this share of an archive to other peers once it is verified; 0 for none.
+    patience
+        Seconds to try again while no byte arrives.
+    dht
+        Find peers without a tracker.
+    listener
+        Gets progress and notes.
+
+    Examples
+    --------
+    >>> import ilsvrc
+    >>> ilsvrc.fetch("train", "val", to="/data/archives", torrents=["academic"])  # doctest: +SKIP
 
     Raises
     ------
@@ -138,8 +193,31 @@ def fetch(request: FetchRequest, listener: Listener = silent) -> FetchReport:
     ArchiveError
         The sources hold a wrong file: a web page, another size, another digest (twice).
     NetworkError, MachineError
-        No byte came for as long as `limits.patience`; no space; another fetch in the folder; no aria2c.
+        No byte came for as long as `patience`; no space; another fetch in the folder; no aria2c.
     """
+    request = FetchRequest(
+        folder=Path(to),
+        names=tuple(file_name(word) for word in archives),
+        urls=_several(urls),
+        torrents=_several(torrents),
+        credentials=Credentials(_path(cookies), _several(headers), _path(netrc)),
+        limits=Limits(connections, max_speed, seed_ratio, patience, dht),
+    )
+    paths = [metalinks] if isinstance(metalinks, (str, Path)) else metalinks
+    return fetch_request(with_metalinks(request, map(Path, paths)), listener)
+
+
+def _path(path: Path | str | None) -> Path | None:
+    return None if path is None else Path(path)
+
+
+def _several(words: Iterable[str]) -> tuple[str, ...]:
+    """Return the words; a single one may be given as it is."""
+    return (words,) if isinstance(words, str) else tuple(words)
+
+
+def fetch_request(request: FetchRequest, listener: Listener = silent) -> FetchReport:
+    """Bring the archives of a request into its folder, as `fetch` does."""
     request.folder.mkdir(parents=True, exist_ok=True)
     settings = engine_settings(request.limits)
     relay = Relay(Secrets(request.credentials), seconds(request.limits.patience, 60))
