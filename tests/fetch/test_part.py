@@ -163,6 +163,18 @@ def test_a_file_that_came_to_lie_there_meanwhile_is_not_replaced(tmp_path: Path)
     assert (part.final.read_bytes(), part.path.read_bytes()) == (b"of the user", b"whole")
 
 
+def test_what_is_set_aside_replaces_no_file_of_the_user(tmp_path: Path) -> None:
+    (tmp_path / "a.tar.corrupt").write_bytes(b"of the user")
+    part = Part(tmp_path, "a.tar")
+    found = []
+    for data, for_good in ((b"found there", True), (b"first", False), (b"second", False)):
+        part.path.write_bytes(data)
+        found.append(part.set_aside(".corrupt", for_good=for_good).name)
+    assert found == ["a.tar.corrupt.2", "a.tar.corrupt.3", "a.tar.corrupt.3"]
+    kept = [(tmp_path / name).read_bytes() for name in ("a.tar.corrupt", *found[:2])]
+    assert kept == [b"of the user", b"found there", b"second"]
+
+
 def test_one_fetch_at_a_time_in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_PATIENCE", 0.2)
     with locked(tmp_path), pytest.raises(MachineError, match="another `ilsvrc fetch`"), locked(tmp_path):

@@ -67,7 +67,7 @@ class Secrets:
             lines |= {"Cookie": cookie} if (cookie := question.get_header("Cookie")) else {}
         if home:
             pairs = (line.split(":", 1) for line in self._credentials.headers)
-            lines |= {name.strip(): value.strip() for name, value in pairs}
+            lines |= {name.strip().title(): value.strip() for name, value in pairs}  # one spelling: no line twice
         return lines
 
     def take_cookies(self, url: str, given: str, response: http.client.HTTPResponse) -> None:

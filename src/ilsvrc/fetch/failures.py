@@ -13,7 +13,7 @@ from ilsvrc.errors import ArchiveError, IlsvrcError, MachineError, NetworkError,
 from ilsvrc.issues import Code
 
 LOGIN_HINT = "log in with a browser and pass its cookies (--cookies FILE), or use --header or --netrc"
-AGAIN = "run the same command again: it goes on where it stopped"
+AGAIN = "run the same command again: it resumes where it stopped"
 
 _UNKNOWN = 1
 _TIMED_OUT, _NOT_FOUND, _CANT_RESUME, _NO_SPACE, _NO_NAME = 2, 3, 8, 9, 19

@@ -73,7 +73,7 @@ class Job:
         if self._part.control.exists() or (size < found.size and not is_page(self._part.path)):
             self._listener(Note(f"{name}: goes on from the file that lies there"))
         elif not found.torrent:
-            aside = self._part.set_aside(".corrupt")
+            aside = self._part.set_aside(".corrupt", for_good=True)
             self._listener(Note(f"{name}: the file that lies there is wrong; kept as {aside.name}", warning=True))
         return found
 

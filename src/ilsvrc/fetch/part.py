@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,7 @@ class Part:
         self.path = folder / (name + PART)
         self.control = _control(self.path)
         self._origin = state_folder(folder) / f"{name}.origin.json"
+        self._aside: dict[str, Path] = {}
         self._spare = state_folder(folder) / f"{name}.control"
 
     @property
@@ -173,9 +175,17 @@ class Part:
         self.path.unlink(missing_ok=True)
         self._origin.unlink(missing_ok=True)
 
-    def set_aside(self, ending: str) -> Path:
-        """Rename the part to NAME plus this ending, over an earlier one; return the new path."""
-        aside = self.folder / (self.name + ending)
+    def set_aside(self, ending: str, *, for_good: bool = False) -> Path:
+        """Rename the part to NAME plus this ending; return the new path.
+
+        Only what this run set aside earlier is replaced, and not if it was to be kept `for_good`, as a file of the
+        user's; other files keep their names, and a number is added.
+        """
+        first = self.folder / (self.name + ending)
+        free = (path for n in count(2) if not os.path.lexists(path := first.with_name(f"{first.name}.{n}")))
+        aside = self._aside.get(ending) or (next(free) if os.path.lexists(first) else first)
+        if not for_good:
+            self._aside[ending] = aside
         self.path.replace(aside)
         self.restart()
         return aside

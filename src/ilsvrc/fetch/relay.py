@@ -74,10 +74,16 @@ class Relay:
         url = self._urls.get(path)
         if url is None:
             return None
-        route = self._routes.pop(url, None)
-        answer = client.ask(method, url, headers, route) if route else None
-        if answer is None or answer.response.status >= http.client.BAD_REQUEST:
-            answer = client.ask(method, url, headers)
+        route = self._routes.get(url)
+        if route:
+            try:
+                answer = client.ask(method, url, headers, route)
+            except NetworkError:
+                self._routes.pop(url, None)
+                raise
+            if answer.response.status < http.client.BAD_REQUEST:
+                return answer
+        answer = client.ask(method, url, headers)
         if answer.response.status < http.client.BAD_REQUEST:
             self._routes[url] = answer.route
         return answer
