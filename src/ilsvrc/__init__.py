@@ -22,7 +22,7 @@ class _Package(ModuleType):
     """The package, in which a verb's name is its function: importing a submodule of that name doesn't replace it."""
 
     def __setattr__(self, name: str, value: object) -> None:
-        if isinstance(value, ModuleType) and name in ("check", "prepare", "relabel"):
+        if isinstance(value, ModuleType) and name in ("check", "fetch", "prepare", "relabel"):
             return
         super().__setattr__(name, value)
 

@@ -1,4 +1,4 @@
-from . import facts, fetch, testing
+from . import facts, testing
 from .archive.index import Index, Member
 from .archive.sidecar import index
 from .check.check import check
@@ -20,6 +20,7 @@ from .facts import (
     schemes,
     val_labels,
 )
+from .fetch.job import fetch
 from .issues import Code, Issue
 from .labels.detect import Detection, detect_scheme
 from .prepare.prepare import prepare

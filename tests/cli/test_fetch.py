@@ -24,6 +24,7 @@ from ilsvrc.fetch.part import PART, locked
 from tests.cli.helpers import ilsvrc, ilsvrc_json
 from tests.fetch.cutter import Cutter
 from tests.fetch.nginx import Nginx, free_port
+from tests.fetch.servers import answering
 
 DATA = random.Random(4).randbytes(4_000_000)
 TABLE = Path(__file__).parents[2] / "docs" / "reference" / "fetch.md"
@@ -100,6 +101,26 @@ def test_networks(server: Nginx, tmp_path: Path) -> None:
     promised("name resolution", "--to", tmp_path, "--url", "http://nowhere.invalid/a.tar")
     promised("refused", "--to", tmp_path, "--url", f"http://127.0.0.1:{free_port()}/a.tar")
     promised("login missing", "val", "--to", tmp_path)
+
+
+def test_answers_that_make_no_sense(tmp_path: Path) -> None:
+    with answering(b"HTTP/1.1 200 OK\r\nContent-Length: abc\r\n\r\n") as url:
+        promised("not HTTP", "--to", tmp_path, "--url", url)
+    with answering(b"HTTP/1.1 302 Found\r\nLocation: http://[::1\r\n\r\n") as url:
+        promised("redirect to nowhere", "--to", tmp_path, "--url", url)
+
+
+def test_words_that_make_no_sense(tmp_path: Path) -> None:
+    promised("not a URL", "--to", tmp_path, "--url", "http://[::1")
+    url = '<url priority="abc">http://127.0.0.1/a.tar</url>'
+    (tmp_path / "a.meta4").write_text(f'<metalink><file name="a.tar">{url}</file></metalink>')
+    promised("not a Metalink file", "--to", tmp_path, "--metalink", tmp_path / "a.meta4")
+
+
+def test_a_link_in_the_place_of_a_part(server: Nginx, tmp_path: Path) -> None:
+    (tmp_path / "a.tar.part").symlink_to(tmp_path / "elsewhere")
+    promised("link in DIR", "--to", tmp_path, "--url", server.url("ranges", "a.tar"))
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_stalled(server: Nginx, tmp_path: Path) -> None:

@@ -7,12 +7,14 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ilsvrc.errors import MachineError, MissingExtraError
 from ilsvrc.fetch import aria2
 from ilsvrc.fetch.aria2 import Aria2, find_aria2c
+from tests.fetch.nginx import free_port
 
 _CHILD = """
 import sys, time
@@ -101,6 +103,28 @@ def test_it_ends_when_its_parent_is_killed() -> None:
     while _alive(pid):
         assert time.monotonic() < end, "aria2c outlived its parent"
         time.sleep(0.05)
+
+
+class _Late(Aria2):
+    """Hears that a download is active once more after it has ended, as happens when it ends between two calls."""
+
+    late = False
+
+    def status(self, gid: str) -> dict[str, Any]:
+        if self.late:
+            self.late = False
+            return {"status": "active"}
+        return super().status(gid)
+
+
+def test_a_download_that_ends_while_it_is_being_stopped_is_no_error(tmp_path: Path) -> None:
+    with _Late({}) as engine:
+        gid = engine.add([f"http://127.0.0.1:{free_port()}/a.tar"], {"dir": str(tmp_path), "max-tries": "1"})
+        while engine.status(gid)["status"] != "error":
+            time.sleep(0.02)
+        engine.late = True
+        engine.forget(gid)
+        assert not engine.late
 
 
 def test_the_save_interval_is_a_few_seconds() -> None:

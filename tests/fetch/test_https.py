@@ -12,7 +12,7 @@ import pytest
 import trustme
 
 from ilsvrc.errors import MachineError
-from ilsvrc.fetch import fetch
+from ilsvrc.fetch import fetch_request
 from tests.fetch.conftest import Served, serve
 from tests.fetch.helpers import check, request
 from tests.fetch.nginx import Nginx, program
@@ -42,7 +42,7 @@ def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secure]:
 def test_an_authority_in_a_file(secure: Secure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(secure.authority))
     secure.served.expect(tmp_path)
-    check(fetch(request(tmp_path, secure.url)), secure.served, tmp_path)
+    check(fetch_request(request(tmp_path, secure.url)), secure.served, tmp_path)
 
 
 def test_an_authority_in_a_folder(secure: Secure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,10 +54,10 @@ def test_an_authority_in_a_folder(secure: Secure, tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "absent"))
     monkeypatch.setenv("SSL_CERT_DIR", str(known))
     secure.served.expect(tmp_path / "to")
-    check(fetch(request(tmp_path / "to", secure.url)), secure.served, tmp_path / "to")
+    check(fetch_request(request(tmp_path / "to", secure.url)), secure.served, tmp_path / "to")
 
 
 def test_a_stranger_is_not_trusted(secure: Secure, tmp_path: Path) -> None:
     with pytest.raises(MachineError, match=r"the certificate of 127\.0\.0\.1 can't be trusted"):
-        fetch(request(tmp_path, secure.url))
+        fetch_request(request(tmp_path, secure.url))
     assert list(tmp_path.glob("secure*")) == []

@@ -53,6 +53,11 @@ def test_without_metalinks_a_request_stays_as_it_is(tmp_path: Path) -> None:
         "not xml",
         '<!DOCTYPE x [<!ENTITY a "b">]><metalink/>',
         VERSION_4.format(first="ftp://a", second=""),
+        VERSION_4.format(first="http://a/b", second="http://c/d").replace('"1"', '"abc"'),
+        VERSION_3.format(first="http://a/b", second="http://c/d").replace('"90"', '"-1.5"'),
+        VERSION_4.format(first="http://[::1", second="http://c/d"),
+        VERSION_4.format(first="http://a/b", second="http://c/d").replace("a.tar", "a&#13;&#10;b.tar"),
+        VERSION_4.format(first="http://a/b", second="http://c/d").replace('"UTF-8"', '"nonsense"'),
     ],
 )
 def test_what_lists_no_server_is_refused(tmp_path: Path, text: str) -> None:

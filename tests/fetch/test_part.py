@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -7,8 +9,12 @@ from pathlib import Path
 import pytest
 
 from ilsvrc.errors import MachineError
+from ilsvrc.fetch import FetchRequest, fetch_request
 from ilsvrc.fetch import part as module
 from ilsvrc.fetch.part import Origin, Part, locked, unfinished
+from tests.fetch.conftest import Served
+from tests.fetch.helpers import HASTY, request
+from tests.fetch.nginx import Nginx, free_port
 
 
 def test_without_a_control_file_only_the_known_prefix_is_kept(tmp_path: Path) -> None:
@@ -68,8 +74,9 @@ def test_publishing_leaves_nothing_but_the_archive(tmp_path: Path) -> None:
 def test_a_damaged_origin_is_not_believed(tmp_path: Path) -> None:
     part = Part(tmp_path, "a.tar")
     part.origin = Origin(size=5, prefix=5)
-    (tmp_path / ".ilsvrc" / "a.tar.origin.json").write_text('{"size": 5, "pre')
-    assert part.origin == Origin()
+    for damaged in ('{"size": 5, "pre', '{"size": "five"}', '{"versions": {"u": 5}}', '{"versions": [1]}', "[]", "9"):
+        (tmp_path / ".ilsvrc" / "a.tar.origin.json").write_text(damaged)
+        assert part.origin == Origin()
 
 
 @pytest.mark.parametrize(
@@ -87,6 +94,85 @@ def test_a_file_has_changed_when_all_that_is_said_of_it_has(
 ) -> None:
     assert Origin(versions={"u": old}).is_changed("u", new) is changed
     assert not Origin().is_changed("u", new)
+
+
+OWN = ["a.tar.part", "a.tar.part.aria2", "a.tar.part.aria2__temp"]
+STATE = [".ilsvrc/a.tar.origin.json", ".ilsvrc/a.tar.control", ".ilsvrc/fetch.lock"]
+
+
+@pytest.mark.parametrize("name", OWN + STATE)
+def test_nothing_is_written_through_a_link_or_into_a_pipe(tmp_path: Path, name: str) -> None:
+    """No server is asked: the URL leads nowhere."""
+    precious = tmp_path / "precious"
+    precious.write_bytes(b"of the user")
+    folder = tmp_path / "to"
+    (folder / ".ilsvrc").mkdir(parents=True)
+    wanted = request(folder, f"http://127.0.0.1:{free_port()}/a.tar")
+    for put in (lambda path: path.symlink_to(precious), os.mkfifo, Path.mkdir):
+        put(folder / name)
+        with pytest.raises(MachineError, match="no regular file") as caught:
+            fetch_request(wanted)
+        assert "ls -l" in caught.value.hint
+        assert precious.read_bytes() == b"of the user"
+        (folder / name).rename(tmp_path / "away")
+        shutil.rmtree(tmp_path / "away") if (tmp_path / "away").is_dir() else (tmp_path / "away").unlink()
+
+
+def test_the_torrent_behind_a_magnet_link_is_not_written_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / ".ilsvrc").mkdir()
+    (tmp_path / ".ilsvrc" / f"{'a' * 40}.torrent").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(MachineError, match="no regular file"):
+        fetch_request(FetchRequest(tmp_path, torrents=(f"magnet:?xt=urn:btih:{'a' * 40}",), limits=HASTY))
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_link_in_the_place_of_our_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "to").mkdir()
+    (tmp_path / "to" / ".ilsvrc").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(MachineError, match="not a folder of ilsvrc's own"):
+        fetch_request(request(tmp_path / "to", f"http://127.0.0.1:{free_port()}/a.tar"))
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_a_link_under_the_final_name_is_not_adopted(nginx: Nginx, small: Served, tmp_path: Path) -> None:
+    """Half an archive that lies elsewhere stays as it is; a link to a whole one is as good as the archive."""
+    folder = tmp_path / "to"
+    small.expect(folder)
+    stored = tmp_path / "stored"
+    stored.write_bytes(small.data[:1000])
+    (folder / small.name).symlink_to(stored)
+    wanted = request(folder, nginx.url("ranges", small.name))
+    with pytest.raises(MachineError, match="a link to a file that is not the whole archive"):
+        fetch_request(wanted)
+    assert stored.read_bytes() == small.data[:1000]
+    assert (folder / small.name).is_symlink()
+    stored.unlink()
+    with pytest.raises(MachineError, match="a link that leads nowhere"):
+        fetch_request(wanted)
+    stored.write_bytes(small.data)
+    assert fetch_request(wanted).archives[0].received == 0
+
+
+def test_a_file_that_came_to_lie_there_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    part = Part(tmp_path, "a.tar")
+    part.path.write_bytes(b"whole")
+    part.final.write_bytes(b"of the user")
+    with pytest.raises(MachineError, match="came to lie there"):
+        part.publish()
+    assert (part.final.read_bytes(), part.path.read_bytes()) == (b"of the user", b"whole")
+
+
+def test_what_is_set_aside_replaces_no_file_of_the_user(tmp_path: Path) -> None:
+    (tmp_path / "a.tar.corrupt").write_bytes(b"of the user")
+    part = Part(tmp_path, "a.tar")
+    found = []
+    for data, for_good in ((b"found there", True), (b"first", False), (b"second", False)):
+        part.path.write_bytes(data)
+        found.append(part.set_aside(".corrupt", for_good=for_good).name)
+    assert found == ["a.tar.corrupt.2", "a.tar.corrupt.3", "a.tar.corrupt.3"]
+    kept = [(tmp_path / name).read_bytes() for name in ("a.tar.corrupt", *found[:2])]
+    assert kept == [b"of the user", b"found there", b"second"]
 
 
 def test_one_fetch_at_a_time_in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 
 from ilsvrc.errors import ArchiveError, IlsvrcError, NetworkError, UsageError
-from ilsvrc.fetch.probe import is_page, login_for, probe
-from ilsvrc.fetch.request import Credentials
+from ilsvrc.fetch.client import Secrets
+from ilsvrc.fetch.probe import is_page, probe
+from ilsvrc.fetch.request import Credentials, FetchRequest
 from ilsvrc.issues import Code
 from tests.fetch.conftest import Served
 from tests.fetch.nginx import PASSWORD, USER, Nginx, free_port
+from tests.fetch.servers import answering
 
 NOBODY = Credentials()
 
@@ -96,20 +98,67 @@ def test_a_password_in_a_url_is_not_shown(nginx: Nginx) -> None:
 def test_a_redirect_on_the_same_server_is_left_to_the_engine(nginx: Nginx, small: Served) -> None:
     url = nginx.url("moved", small.name)
     found = probe(url, NOBODY, 5)
-    assert (found.url, found.private, found.size) == (url, True, len(small.data))
+    assert (found.url, found.private, found.size) == (url, False, len(small.data))
 
 
 def test_a_redirect_to_another_server_does_not_take_the_headers_along(nginx: Nginx, small: Served) -> None:
     """The other server answers 418 to whoever shows it the header."""
-    found = probe(nginx.url("elsewhere", small.name), Credentials(headers=("X-Key: letmein",)), 5)
-    assert found.url == nginx.url("echo", small.name, host="localhost")
-    assert not found.private
+    given = nginx.url("elsewhere", small.name)
+    found = probe(given, Credentials(headers=("X-Key: letmein",)), 5)
+    assert (found.url, found.private, found.size) == (given, True, len(small.data))
+    found = probe(given, NOBODY, 5)
+    assert (found.url, found.private) == (nginx.url("echo", small.name, host="localhost"), False)
 
 
-@pytest.mark.parametrize("url", ["ftp://host/a.tar", "file:///etc/passwd", "a.tar", "http:///a.tar"])
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: abc\r\n\r\n", "can't be understood: 'Content-Length: abc'"),
+        (b"HTTP/1.1 302 Found\r\nLocation: http://[::1\r\n\r\n", r"leads to 'http://\[::1', which is no URL"),
+        (b"HTTP/1.1 302 Found\r\nLocation: ftp://a/b\r\n\r\n", "leads to 'ftp://a/b', which is no URL"),
+        (b"HTTP/1.1 302 Found\r\nLocation: /again\r\n\r\n", "more than 10 redirects"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "can't be understood: 'SSH-2.0-OpenSSH_9.2"),
+        (b"", "broke off the connection"),
+    ],
+)
+def test_an_answer_that_breaks_the_rules_is_one_clear_error(answer: bytes, text: str) -> None:
+    with answering(answer) as url, pytest.raises(NetworkError, match=text) as caught:
+        probe(url, NOBODY, 5)
+    assert caught.value.hint
+
+
+def test_the_size_of_a_range_is_not_taken_for_that_of_the_file() -> None:
+    answer = b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-2/*\r\nContent-Length: 3\r\n\r\nabc"
+    with answering(answer) as url:
+        found = probe(url, NOBODY, 5)
+    assert (found.size, found.resumes) == (None, False)
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 200 OK\r\nX-A: b", b"HTTP/1.1 200 OK\r\n\r\nbody"])
+def test_an_answer_that_trickles_is_given_up(answer: bytes) -> None:
+    """Each byte comes in time, the whole of it does not: after a second 5 bytes of 20 or more are there."""
+    with answering(answer, byte_by_byte=0.2) as url, pytest.raises(NetworkError, match="does not answer"):
+        probe(url, NOBODY, 1)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://host/a.tar",
+        "file:///etc/passwd",
+        "a.tar",
+        "http:///a.tar",
+        "http://[::1",
+        "http://host:port/a.tar",
+        "http://host/a\r\nX-Key: b",
+        "http://host/a b.tar",
+    ],
+)
 def test_what_is_no_url_is_refused(url: str) -> None:
     with pytest.raises(UsageError, match="not a URL"):
         probe(url, NOBODY, 5)
+    with pytest.raises(UsageError, match="not a URL"):
+        FetchRequest(Path(), urls=(url,))
 
 
 def test_credentials_are_checked_before_they_are_used(tmp_path: Path) -> None:
@@ -131,10 +180,10 @@ def test_login_of_a_url_comes_before_the_netrc(tmp_path: Path) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("machine host login me password secret\n")
     netrc.chmod(0o600)
-    both = Credentials(netrc=netrc)
-    assert login_for("http://you:p%40ss@host/a", both) == ("you", "p@ss")
-    assert login_for("http://host/a", both) == ("me", "secret")
-    assert login_for("http://other/a", both) is None
+    login = Secrets(Credentials(netrc=netrc)).login
+    assert login("http://you:p%40ss@host/a") == ("you", "p@ss")
+    assert login("http://host/a") == ("me", "secret")
+    assert login("http://other/a") is None
 
 
 @pytest.mark.parametrize(

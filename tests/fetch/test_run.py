@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 import threading
 import time
@@ -11,10 +12,11 @@ from types import SimpleNamespace
 
 import pytest
 
+import ilsvrc
 from ilsvrc import facts
-from ilsvrc.errors import ArchiveError, MachineError, NetworkError
+from ilsvrc.errors import ArchiveError, MachineError, NetworkError, UsageError
 from ilsvrc.events import Advanced
-from ilsvrc.fetch import Credentials, fetch
+from ilsvrc.fetch import Credentials, fetch_request
 from ilsvrc.fetch.part import Part
 from tests.fetch.conftest import Heard, Served, serve
 from tests.fetch.cutter import Cutter
@@ -26,21 +28,21 @@ class TestServers:
     def test_one_server(self, nginx: Nginx, small: Served, tmp_path: Path, heard: Heard) -> None:
         small.expect(tmp_path)
         nginx.log()
-        report = fetch(request(tmp_path, nginx.url("ranges", small.name)), heard)
+        report = fetch_request(request(tmp_path, nginx.url("ranges", small.name)), heard)
         check(report, small, tmp_path)
         assert report.archives[0].against == "MD5SUMS"
         assert report.archives[0].received == len(small.data)
         assert heard.bytes(small.name) == heard.bytes(f"{small.name}: md5") == len(small.data)
 
     def test_a_server_without_head(self, nginx: Nginx, small: Served, tmp_path: Path) -> None:
-        check(fetch(request(tmp_path, nginx.url("headless", small.name))), small, tmp_path)
+        check(fetch_request(request(tmp_path, nginx.url("headless", small.name))), small, tmp_path)
 
     def test_what_is_there_is_not_fetched_again(self, nginx: Nginx, small: Served, tmp_path: Path) -> None:
         small.expect(tmp_path)
         wanted = request(tmp_path, nginx.url("ranges", small.name))
-        fetch(wanted)
+        fetch_request(wanted)
         nginx.log()
-        again = fetch(wanted)
+        again = fetch_request(wanted)
         assert nginx.log() == []
         assert again.archives[0].received == 0
         check(again, small, tmp_path)
@@ -48,7 +50,7 @@ class TestServers:
     def test_an_archive_nobody_knows_is_fetched_with_a_warning(
         self, nginx: Nginx, small: Served, tmp_path: Path, heard: Heard
     ) -> None:
-        report = fetch(request(tmp_path, nginx.url("ranges", small.name)), heard)
+        report = fetch_request(request(tmp_path, nginx.url("ranges", small.name)), heard)
         check(report, small, tmp_path)
         assert report.archives[0].against is None
         assert "could not be verified" in heard.notes
@@ -56,13 +58,17 @@ class TestServers:
     def test_mirrors_are_used_together(self, nginx: Nginx, big: Served, tmp_path: Path) -> None:
         big.expect(tmp_path)
         nginx.log()
-        check(fetch(request(tmp_path, nginx.url("slow", big.name), nginx.url("mirror", big.name))), big, tmp_path)
+        check(
+            fetch_request(request(tmp_path, nginx.url("slow", big.name), nginx.url("mirror", big.name))),
+            big,
+            tmp_path,
+        )
         habits = {line.split("/")[1] for line in nginx.log() if line.split()[1] == "206"}
         assert habits == {"slow", "mirror"}
 
     def test_several_archives(self, nginx: Nginx, small: Served, big: Served, tmp_path: Path) -> None:
         (tmp_path / "MD5SUMS").write_text(f"{small.md5}  {small.name}\n{big.md5} *{big.name}\n")
-        report = fetch(request(tmp_path, nginx.url("ranges", small.name), nginx.url("ranges", big.name)))
+        report = fetch_request(request(tmp_path, nginx.url("ranges", small.name), nginx.url("ranges", big.name)))
         assert [(a.name, a.digest.hex) for a in report.archives] == [(small.name, small.md5), (big.name, big.md5)]
 
     def test_basic_login_of_a_netrc_reaches_the_engine(self, nginx: Nginx, small: Served, tmp_path: Path) -> None:
@@ -70,35 +76,68 @@ class TestServers:
         netrc.write_text(f"machine 127.0.0.1 login {USER} password {PASSWORD}\n")
         netrc.chmod(0o600)
         wanted = request(tmp_path / "to", nginx.url("auth", small.name), credentials=Credentials(netrc=netrc))
-        check(fetch(wanted), small, tmp_path / "to")
+        check(fetch_request(wanted), small, tmp_path / "to")
 
     def test_cookies_and_headers_reach_the_engine(self, nginx: Nginx, small: Served, tmp_path: Path) -> None:
         cookies = tmp_path / "cookies.txt"
         line = "127.0.0.1\tFALSE\t/\tFALSE\t4102444800\tsession\tletmein\n"
         cookies.write_text(f"# Netscape HTTP Cookie File\n{line}")
         wanted = request(tmp_path / "a", nginx.url("cookie", small.name), credentials=Credentials(cookies=cookies))
-        check(fetch(wanted), small, tmp_path / "a")
+        check(fetch_request(wanted), small, tmp_path / "a")
         key = Credentials(headers=("X-Key: letmein",))
-        check(fetch(request(tmp_path / "b", nginx.url("header", small.name), credentials=key)), small, tmp_path / "b")
+        check(
+            fetch_request(request(tmp_path / "b", nginx.url("header", small.name), credentials=key)),
+            small,
+            tmp_path / "b",
+        )
 
     def test_headers_stay_behind_when_another_server_is_led_to(
         self, nginx: Nginx, small: Served, tmp_path: Path
     ) -> None:
         key = Credentials(headers=("X-Key: letmein",))
-        check(fetch(request(tmp_path, nginx.url("elsewhere", small.name), credentials=key)), small, tmp_path)
+        check(fetch_request(request(tmp_path, nginx.url("elsewhere", small.name), credentials=key)), small, tmp_path)
 
     def test_a_speed_limit_holds(self, nginx: Nginx, small: Served, tmp_path: Path) -> None:
         """6 MB at 3 MB a second takes two seconds; that it takes most of one is enough to know."""
         limits = replace(HASTY, max_speed=3_000_000)
         started = time.monotonic()
-        fetch(request(tmp_path, nginx.url("ranges", small.name), limits=limits))
+        fetch_request(request(tmp_path, nginx.url("ranges", small.name), limits=limits))
         assert time.monotonic() - started > 0.9
 
     def test_no_more_connections_than_allowed(self, nginx: Nginx, big: Served, tmp_path: Path, heard: Heard) -> None:
-        fetch(request(tmp_path, nginx.url("ranges", big.name), limits=replace(HASTY, connections=1)), heard)
+        fetch_request(request(tmp_path, nginx.url("ranges", big.name), limits=replace(HASTY, connections=1)), heard)
         details = [e.detail for e in heard.events if isinstance(e, Advanced) and e.detail]
         assert details
         assert all(" 1 connection" in d or " 0 connections" in d for d in details)
+
+
+class TestVerb:
+    """`ilsvrc.fetch` by its keywords, as the other verbs."""
+
+    def test_short_names_and_keywords(self, nginx: Nginx, tmp_path: Path, heard: Heard) -> None:
+        served = serve(nginx, facts.TEST, 3_000_000)
+        served.expect(tmp_path)
+        url = nginx.url("header", served.name)
+        report = ilsvrc.fetch(
+            "test", to=str(tmp_path), urls=url, headers=["X-Key: letmein"], dht=False, patience=5, listener=heard
+        )
+        check(report, served, tmp_path)
+        assert heard.bytes(served.name) == 3_000_000
+
+    def test_a_word_that_names_no_archive(self, tmp_path: Path) -> None:
+        with pytest.raises(UsageError, match="no archive is called vla"):
+            ilsvrc.fetch("vla", to=tmp_path / "to")
+        assert not (tmp_path / "to").exists()
+
+    def test_what_the_system_refuses_is_one_error(self, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        with pytest.raises(MachineError, match="file"):
+            ilsvrc.fetch("val", to=tmp_path / "file" / "to", urls="http://127.0.0.1:9/x")
+
+    def test_the_package_is_still_there_to_import_from(self) -> None:
+        module = importlib.import_module("ilsvrc.fetch")
+        assert module.fetch is ilsvrc.fetch
+        assert all(hasattr(module, name) for name in module.__all__)
 
 
 class TestFailures:
@@ -113,7 +152,7 @@ class TestFailures:
         quiet = threading.Thread(target=mute)
         quiet.start()
         with pytest.raises(NetworkError, match="not a byte came for 2 s"):
-            fetch(request(tmp_path, f"http://127.0.0.1:{cutter.port}/slow/{big.name}"), heard)
+            fetch_request(request(tmp_path, f"http://127.0.0.1:{cutter.port}/slow/{big.name}"), heard)
         quiet.join()
         assert Part(tmp_path, big.name).allocated >= 4_000_000
 
@@ -122,7 +161,7 @@ class TestFailures:
     ) -> None:
         (tmp_path / "MD5SUMS").write_text(f"{'0' * 32}  {small.name}\n")
         with pytest.raises(ArchiveError, match=f"its MD5 is {small.md5} and should be {'0' * 32}"):
-            fetch(request(tmp_path, nginx.url("ranges", small.name)), heard)
+            fetch_request(request(tmp_path, nginx.url("ranges", small.name)), heard)
         assert "fetched once more" in heard.notes
         assert not (tmp_path / small.name).exists()
         assert (tmp_path / "small.tar.corrupt").read_bytes() == small.data
@@ -132,22 +171,22 @@ class TestFailures:
     ) -> None:
         served = serve(nginx, "some.tar", 5000)
         spec = facts.official(facts.DEVKIT)
-        monkeypatch.setattr("ilsvrc.fetch.job.archive_with_digest", lambda digest: spec)
+        monkeypatch.setattr(importlib.import_module("ilsvrc.fetch.job"), "archive_with_digest", lambda digest: spec)
         (tmp_path / "MD5SUMS").write_text(f"{'0' * 32}  {served.name}\n")
         with pytest.raises(ArchiveError, match=f"this is {facts.DEVKIT}"):
-            fetch(request(tmp_path, nginx.url("ranges", served.name)))
+            fetch_request(request(tmp_path, nginx.url("ranges", served.name)))
 
     def test_a_damaged_copy_is_set_aside_and_fetched_again(
         self, nginx: Nginx, small: Served, tmp_path: Path, heard: Heard
     ) -> None:
         small.expect(tmp_path)
         (tmp_path / small.name).write_bytes(bytes(len(small.data)))
-        check(fetch(request(tmp_path, nginx.url("ranges", small.name)), heard), small, tmp_path)
+        check(fetch_request(request(tmp_path, nginx.url("ranges", small.name)), heard), small, tmp_path)
         assert "wrong; kept as small.tar.corrupt" in heard.notes
 
     def test_no_space(self, nginx: Nginx, small: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=10))
         nginx.log()
         with pytest.raises(MachineError, match="6,000,000 bytes are still to come"):
-            fetch(request(tmp_path, nginx.url("ranges", small.name)))
+            fetch_request(request(tmp_path, nginx.url("ranges", small.name)))
         assert sum(int(line.split()[2]) for line in nginx.log()) == 512  # the probe and nothing else

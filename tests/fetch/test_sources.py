@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -63,21 +64,23 @@ def test_a_url_or_torrent_of_none_of_the_archives_is_refused() -> None:
         plan(FetchRequest(HERE, names=names, urls=("http://b/",)), [TORRENT])
 
 
-@pytest.mark.parametrize("name", ["../x.tar", "a/b.tar", ".bashrc", "/etc/x"])
+@pytest.mark.parametrize("name", ["../x.tar", "a/b.tar", ".bashrc", "/etc/x", "a\r\nb.tar"])
 def test_a_torrent_or_url_can_not_write_outside_the_folder(name: str) -> None:
     with pytest.raises(UsageError, match="not a file name"):
         plan(FetchRequest(HERE, torrents=("x.torrent",)), [Torrent(name, 9, 1, "0" * 40, b"")])
     with pytest.raises(UsageError, match="not a file name"):
-        plan(FetchRequest(HERE, urls=(f"http://a/{name.replace('/', '%2F')}",)), [])
+        plan(FetchRequest(HERE, urls=(f"http://a/{quote(name, safe='')}",)), [])
 
 
 def test_headers_go_to_one_server_only() -> None:
-    """aria2c sends a download's headers to all its servers, and to a torrent's trackers."""
-    two = FetchRequest(HERE, names=(facts.VAL,), urls=("http://a/v", "http://b/v"), credentials=LOGIN)
-    with pytest.raises(UsageError, match="sent to every server"):
-        plan(two, [])
-    with pytest.raises(UsageError, match="sent to every server"):
-        plan(FetchRequest(HERE, torrents=("x.torrent",), urls=("http://a/x.tar",), credentials=LOGIN), [TORRENT])
+    """Nothing says which of two servers, or of two ports of one, a header is for."""
+    for other in ("http://b/v", "http://a:81/v", "https://a/v"):
+        two = FetchRequest(HERE, names=(facts.VAL,), urls=("http://a/v", other), credentials=LOGIN)
+        with pytest.raises(UsageError, match="sent to every server"):
+            plan(two, [])
+    urls = ("http://a/x.tar", "http://a:80/x.tar")
+    planned = plan(FetchRequest(HERE, torrents=("x.torrent",), urls=urls, credentials=LOGIN), [TORRENT])
+    assert planned == [Sources("x.tar", urls, TORRENT)]
 
 
 def test_academic_is_the_magnet_links_of_the_archives_asked_for() -> None:

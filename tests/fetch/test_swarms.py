@@ -13,7 +13,7 @@ import pytest
 
 from ilsvrc.errors import NetworkError
 from ilsvrc.events import Advanced
-from ilsvrc.fetch import FetchRequest, fetch
+from ilsvrc.fetch import FetchRequest, fetch_request
 from ilsvrc.fetch.part import Part
 from tests.fetch.conftest import Heard, Served
 from tests.fetch.helpers import HASTY, HASTY_PEERS, StopAt, StopAtError, check, request
@@ -35,14 +35,14 @@ class TestSwarms:
     def test_a_torrent(self, peers: Swarm, big: Served, tmp_path: Path, heard: Heard) -> None:
         big.expect(tmp_path)
         before = peers.seeder.uploaded
-        report = fetch(FetchRequest(tmp_path, torrents=(self.torrent(big),), limits=HASTY_PEERS), heard)
+        report = fetch_request(FetchRequest(tmp_path, torrents=(self.torrent(big),), limits=HASTY_PEERS), heard)
         check(report, big, tmp_path)
         assert peers.seeder.uploaded - before >= len(big.data)
         assert "seeding is off" in heard.notes
         assert any("peer" in e.detail for e in heard.events if isinstance(e, Advanced))
 
     def test_a_magnet_link_whose_pieces_vouch_for_the_file(self, peers: Swarm, big: Served, tmp_path: Path) -> None:
-        report = fetch(FetchRequest(tmp_path, torrents=(peers.magnet,), limits=HASTY_PEERS))
+        report = fetch_request(FetchRequest(tmp_path, torrents=(peers.magnet,), limits=HASTY_PEERS))
         check(report, big, tmp_path)
         assert report.archives[0].against == "torrent"
 
@@ -51,7 +51,7 @@ class TestSwarms:
         torrent = tmp_path / "lonely.torrent"
         torrent.write_bytes(make_torrent(big.path))
         wanted = request(tmp_path / "to", nginx.url("ranges", big.name), torrents=(str(torrent),), limits=HASTY_PEERS)
-        check(fetch(wanted), big, tmp_path / "to")
+        check(fetch_request(wanted), big, tmp_path / "to")
 
     def test_a_server_with_wrong_bytes_is_found_out_piece_by_piece(
         self, nginx: Nginx, peers: Swarm, big: Served, tmp_path: Path
@@ -62,7 +62,7 @@ class TestSwarms:
             tmp_path, (big.name,), (nginx.url("ranges", "wrong.tar"),), (self.torrent(big),), limits=HASTY_PEERS
         )
         big.expect(tmp_path)
-        check(fetch(wanted), big, tmp_path)
+        check(fetch_request(wanted), big, tmp_path)
 
     def test_one_flipped_byte_of_a_partial_file_is_mended_by_its_piece(
         self, big: Served, tmp_path: Path, heard: Heard
@@ -73,10 +73,10 @@ class TestSwarms:
             torrent.write_bytes(slow.torrent)
             wanted = FetchRequest(tmp_path, torrents=(str(torrent),), limits=HASTY_PEERS)
             with pytest.raises(StopAtError):
-                fetch(wanted, StopAt(12_000_000))
+                fetch_request(wanted, StopAt(12_000_000))
             flipped = flip_one(Part(tmp_path, big.name).path, big.data)
             sent = slow.seeder.uploaded
-            check(fetch(wanted, heard), big, tmp_path)
+            check(fetch_request(wanted, heard), big, tmp_path)
             assert slow.seeder.uploaded - sent < len(big.data) - 10_000_000
         assert "its pieces are checked one by one" in heard.notes
         assert (tmp_path / big.name).read_bytes()[flipped] == big.data[flipped]
@@ -86,7 +86,7 @@ class TestSwarms:
         (tmp_path / big.name).write_bytes(big.data)
         flip(tmp_path / big.name, 12_000_000)
         before = peers.seeder.uploaded
-        report = fetch(FetchRequest(tmp_path, torrents=(self.torrent(big),), limits=HASTY_PEERS))
+        report = fetch_request(FetchRequest(tmp_path, torrents=(self.torrent(big),), limits=HASTY_PEERS))
         check(report, big, tmp_path)
         assert peers.seeder.uploaded - before == report.archives[0].received == 1 << 16
 
@@ -94,9 +94,9 @@ class TestSwarms:
         self, nginx: Nginx, peers: Swarm, big: Served, tmp_path: Path
     ) -> None:
         with pytest.raises(StopAtError):
-            fetch(request(tmp_path, nginx.url("slow", big.name)), StopAt(12_000_000))
+            fetch_request(request(tmp_path, nginx.url("slow", big.name)), StopAt(12_000_000))
         before = peers.seeder.uploaded
-        check(fetch(FetchRequest(tmp_path, torrents=(self.torrent(big),), limits=HASTY_PEERS)), big, tmp_path)
+        check(fetch_request(FetchRequest(tmp_path, torrents=(self.torrent(big),), limits=HASTY_PEERS)), big, tmp_path)
         assert peers.seeder.uploaded - before < 13_500_000
 
     def test_what_came_from_a_torrent_is_kept_when_a_server_takes_over(
@@ -107,8 +107,10 @@ class TestSwarms:
             torrent = tmp_path / "slow.torrent"
             torrent.write_bytes(slow.torrent)
             with pytest.raises(StopAtError):
-                fetch(FetchRequest(tmp_path, torrents=(str(torrent),), limits=HASTY_PEERS), StopAt(12_000_000))
-        report = fetch(request(tmp_path, nginx.url("ranges", big.name)))
+                fetch_request(
+                    FetchRequest(tmp_path, torrents=(str(torrent),), limits=HASTY_PEERS), StopAt(12_000_000)
+                )
+        report = fetch_request(request(tmp_path, nginx.url("ranges", big.name)))
         check(report, big, tmp_path)
         assert report.archives[0].received < 17_000_000
 
@@ -116,7 +118,7 @@ class TestSwarms:
         torrent = tmp_path / "lonely.torrent"
         torrent.write_bytes(make_torrent(big.path))
         with pytest.raises(NetworkError, match="not a byte came"):
-            fetch(FetchRequest(tmp_path, torrents=(str(torrent),), limits=HASTY))
+            fetch_request(FetchRequest(tmp_path, torrents=(str(torrent),), limits=HASTY))
 
     def test_it_seeds_as_much_as_it_is_asked_to(self, big: Served, tmp_path: Path, heard: Heard) -> None:
         """Another fetch takes from the one that seeds, while the first seeder pauses."""
@@ -126,7 +128,7 @@ class TestSwarms:
             giving = FetchRequest(
                 tmp_path / "a", torrents=(str(torrent),), limits=replace(HASTY_PEERS, seed_ratio=0.1)
             )
-            thread = threading.Thread(target=fetch, args=(giving, heard), daemon=True)
+            thread = threading.Thread(target=fetch_request, args=(giving, heard), daemon=True)
             thread.start()
             while f"{big.name}: seeding" not in {getattr(e, "stage", "") for e in heard.events}:
                 time.sleep(0.05)
@@ -139,7 +141,7 @@ class TestSwarms:
 
             back = threading.Thread(target=take_over)
             back.start()
-            check(fetch(taking), big, tmp_path / "b")
+            check(fetch_request(taking), big, tmp_path / "b")
             back.join()
             assert not thread.is_alive()
         assert heard.bytes(f"{big.name}: seeding") >= 0.1 * len(big.data)

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from ilsvrc.errors import NetworkError
-from ilsvrc.fetch import fetch, unfinished
+from ilsvrc.events import Advanced
+from ilsvrc.fetch import fetch_request, unfinished
 from ilsvrc.fetch.part import Origin, Part
 from tests.fetch.conftest import Heard, Served, serve
 from tests.fetch.cutter import Cutter
@@ -24,9 +25,9 @@ class TestResuming:
         wanted = request(tmp_path, nginx.url("slow", big.name))
         nginx.sent()
         with pytest.raises(StopAtError):
-            fetch(wanted, StopAt(8_000_000))
+            fetch_request(wanted, StopAt(8_000_000))
         assert unfinished(tmp_path) == [tmp_path / big.name]
-        report = fetch(wanted)
+        report = fetch_request(wanted)
         check(report, big, tmp_path)
         assert report.archives[0].received < 17_000_000
         assert nginx.sent() < 1.3 * len(big.data)
@@ -35,7 +36,7 @@ class TestResuming:
         """`aria2c -c` and `wget` both leave the beginning under the final name."""
         big.expect(tmp_path)
         (tmp_path / big.name).write_bytes(big.data[:20_000_000])
-        report = fetch(request(tmp_path, nginx.url("ranges", big.name)), heard)
+        report = fetch_request(request(tmp_path, nginx.url("ranges", big.name)), heard)
         check(report, big, tmp_path)
         assert report.archives[0].received < 5_500_000
         assert "goes on from the file that lies there" in heard.notes
@@ -45,7 +46,7 @@ class TestResuming:
     ) -> None:
         small.expect(tmp_path)
         (tmp_path / small.name).write_bytes(b"<!DOCTYPE html><title>Log in</title>")
-        check(fetch(request(tmp_path, nginx.url("ranges", small.name)), heard), small, tmp_path)
+        check(fetch_request(request(tmp_path, nginx.url("ranges", small.name)), heard), small, tmp_path)
         assert (tmp_path / "small.tar.corrupt").exists()
 
     def test_a_run_killed_after_the_last_byte_fetches_nothing(
@@ -56,7 +57,7 @@ class TestResuming:
         part.path.write_bytes(small.data)
         part.origin = Origin(size=len(small.data))
         nginx.log()
-        check(fetch(request(tmp_path, nginx.url("ranges", small.name))), small, tmp_path)
+        check(fetch_request(request(tmp_path, nginx.url("ranges", small.name))), small, tmp_path)
         assert len(nginx.log()) == 2  # the probe
 
     def test_holes_are_not_believed(self, nginx: Nginx, small: Served, tmp_path: Path) -> None:
@@ -64,7 +65,7 @@ class TestResuming:
         part = Part(tmp_path, small.name)
         part.path.write_bytes(bytes(len(small.data) - 5) + small.data[-5:])
         part.origin = Origin(size=len(small.data))
-        check(fetch(request(tmp_path, nginx.url("ranges", small.name))), small, tmp_path)
+        check(fetch_request(request(tmp_path, nginx.url("ranges", small.name))), small, tmp_path)
 
     @pytest.mark.parametrize("damage", [b"", b"nonsense" * 20])
     def test_a_damaged_control_file_gives_way_to_its_copy(
@@ -74,11 +75,11 @@ class TestResuming:
         big.expect(tmp_path)
         wanted = request(tmp_path, nginx.url("slow", big.name))
         with pytest.raises(StopAtError):
-            fetch(wanted, StopAt(8_000_000))
+            fetch_request(wanted, StopAt(8_000_000))
         part = Part(tmp_path, big.name)
         part.keep_control()
         part.control.write_bytes(damage)
-        report = fetch(wanted)
+        report = fetch_request(wanted)
         check(report, big, tmp_path)
         assert report.archives[0].received < 17_000_000
 
@@ -88,13 +89,13 @@ class TestResuming:
         part = Part(tmp_path, small.name)
         part.path.write_bytes(bytes(3_000_000))
         part.control.write_bytes(b"")
-        check(fetch(request(tmp_path, nginx.url("ranges", small.name))), small, tmp_path)
+        check(fetch_request(request(tmp_path, nginx.url("ranges", small.name))), small, tmp_path)
 
     def test_a_server_that_drops_connections(self, nginx: Nginx, cutter: Cutter, big: Served, tmp_path: Path) -> None:
         big.expect(tmp_path)
         cutter.budget = 700_000
         nginx.sent()
-        report = fetch(request(tmp_path, f"http://127.0.0.1:{cutter.port}/slow/{big.name}"))
+        report = fetch_request(request(tmp_path, f"http://127.0.0.1:{cutter.port}/slow/{big.name}"))
         check(report, big, tmp_path)
         assert cutter.cuts > 10
         assert nginx.sent() < 1.3 * len(big.data) + cutter.cuts * 300_000  # what lay in sockets when they were cut
@@ -113,9 +114,32 @@ class TestResuming:
         away = threading.Thread(target=vanish)
         away.start()
         limits = replace(HASTY, patience=20)
-        report = fetch(request(tmp_path, f"http://127.0.0.1:{cutter.port}/slow/{big.name}", limits=limits), heard)
+        report = fetch_request(
+            request(tmp_path, f"http://127.0.0.1:{cutter.port}/slow/{big.name}", limits=limits), heard
+        )
         away.join()
         check(report, big, tmp_path)
+
+    def test_a_server_that_dies_is_said_to_stall_and_the_figure_stays(
+        self, nginx: Nginx, cutter: Cutter, big: Served, tmp_path: Path, heard: Heard
+    ) -> None:
+        def die() -> None:
+            while heard.bytes(big.name) < 6_000_000:
+                time.sleep(0.01)
+            cutter.budget = 0
+            cutter.hang_up()
+
+        dying = threading.Thread(target=die)
+        dying.start()
+        url = f"http://127.0.0.1:{cutter.port}/slow/{big.name}"
+        wanted = request(tmp_path, url, limits=replace(HASTY, patience=4))
+        with pytest.raises(NetworkError, match=r"big\.tar: stalled: not a byte came for 4 s") as caught:
+            fetch_request(wanted, heard)
+        dying.join()
+        done = heard.bytes(big.name)
+        assert done >= 6_000_000
+        assert f"{done:,} of {len(big.data):,} bytes are here and are kept" in str(caught.value)
+        assert all(e.bytes >= 0 for e in heard.events if isinstance(e, Advanced))
 
     def test_a_file_that_changed_on_the_server_is_not_mixed_with_the_old_one(
         self, nginx: Nginx, tmp_path: Path, heard: Heard
@@ -123,9 +147,9 @@ class TestResuming:
         old = serve(nginx, "changing.tar", 24_000_000, seed=2)
         wanted = request(tmp_path, nginx.url("slow", old.name))
         with pytest.raises(StopAtError):
-            fetch(wanted, StopAt(5_000_000))
+            fetch_request(wanted, StopAt(5_000_000))
         new = serve(nginx, "changing.tar", 6_000_000, seed=3)
-        check(fetch(wanted, heard), new, tmp_path)
+        check(fetch_request(wanted, heard), new, tmp_path)
         assert "has changed on the server" in heard.notes
         kept = (tmp_path / "changing.tar.old").read_bytes()
         assert kept[:100_000] == old.data[:100_000]
@@ -134,7 +158,7 @@ class TestResuming:
 class TestServersThatCantResume:
     def test_one_connection(self, nginx: Nginx, small: Served, tmp_path: Path) -> None:
         nginx.log()
-        check(fetch(request(tmp_path, nginx.url("whole", small.name))), small, tmp_path)
+        check(fetch_request(request(tmp_path, nginx.url("whole", small.name))), small, tmp_path)
         assert len(nginx.log()) == 2  # the probe, and the file
 
     def test_broken_off_it_begins_anew_and_says_so(
@@ -142,8 +166,8 @@ class TestServersThatCantResume:
     ) -> None:
         wanted = request(tmp_path, nginx.url("whole-slow", small.name))
         with pytest.raises(StopAtError):
-            fetch(wanted, StopAt(1_000_000))
-        report = fetch(replace(wanted, urls=(nginx.url("whole", small.name),)), heard)
+            fetch_request(wanted, StopAt(1_000_000))
+        report = fetch_request(replace(wanted, urls=(nginx.url("whole", small.name),)), heard)
         check(report, small, tmp_path)
         assert report.archives[0].received == len(small.data)
         assert "can't resume, so it begins anew" in heard.notes
@@ -153,4 +177,4 @@ class TestServersThatCantResume:
     ) -> None:
         cutter.budget = 2_000_000
         with pytest.raises(NetworkError, match="broke off and can't resume, 6 times over"):
-            fetch(request(tmp_path, f"http://127.0.0.1:{cutter.port}/whole/{small.name}"))
+            fetch_request(request(tmp_path, f"http://127.0.0.1:{cutter.port}/whole/{small.name}"))

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from ilsvrc import facts
+from ilsvrc.archive.expected import expected_digest
 from ilsvrc.archive.sidecar import recorded
 from ilsvrc.errors import ArchiveError
-from ilsvrc.fetch.verify import check_size, expected, known_digest
+from ilsvrc.fetch.verify import check_size, known_digest
 from ilsvrc.issues import Code
 from tests.fetch.conftest import Heard
 
@@ -21,16 +22,16 @@ def test_the_official_digest_counts_where_the_size_is_official(tmp_path: Path) -
     (tmp_path / "MD5SUMS").write_text(f"{'0' * 32}  {facts.VAL}\n")
     assert VAL
     assert VAL.size
-    official = expected(tmp_path / facts.VAL, VAL.size)
+    official = expected_digest(tmp_path / facts.VAL, VAL.size, "md5")
     assert official
     assert (official.digest.hex, official.against) == ("29b22e2961454d5413ddabcf34fc5622", "official")
-    listed = expected(tmp_path / facts.VAL, 5)
+    listed = expected_digest(tmp_path / facts.VAL, 5, "md5")
     assert listed
     assert (listed.digest.hex, listed.against) == ("0" * 32, "MD5SUMS")
 
 
 def test_of_another_archive_nobody_knows_anything(tmp_path: Path) -> None:
-    assert expected(tmp_path / "other.tar", 5) is None
+    assert expected_digest(tmp_path / "other.tar", 5, "md5") is None
 
 
 @pytest.mark.parametrize(
@@ -58,7 +59,7 @@ def test_a_right_archive_is_hashed_once(tmp_path: Path, heard: Heard) -> None:
     archive = tmp_path / "a.tar"
     archive.write_bytes(b"abc")
     (tmp_path / "MD5SUMS").write_text(f"{hashlib.md5(b'abc').hexdigest()}  a.tar\n")
-    wanted = expected(archive, 3)
+    wanted = expected_digest(archive, 3, "md5")
     first = known_digest(archive, wanted, heard)
     assert heard.bytes("a.tar: md5") == 3
     record = recorded(archive)

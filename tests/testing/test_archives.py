@@ -34,7 +34,7 @@ def test_pictures_are_made_only_a_little_ahead(tmp_path: Path) -> None:
 
     with ThreadPoolExecutor(4) as pool:
         writer = ArchiveWriter(pool, count)
-        writer.val(tmp_path / "val.tar", (Entry(f"{k}.JPEG", picture) for k in range(1000)))
+        writer.flat(tmp_path / "val.tar", (Entry(f"{k}.JPEG", picture) for k in range(1000)))
     assert written == writer.images == 1000
     assert most <= 65
 
@@ -43,7 +43,7 @@ def test_members_keep_their_order(tmp_path: Path) -> None:
     payloads = {f"{k * 7 % 300}.JPEG": b"%d" % k for k in range(300)}
     with ThreadPoolExecutor(4) as pool:
         entries = (Entry(name, partial(bytes, data)) for name, data in payloads.items())
-        ArchiveWriter(pool, silent).val(tmp_path / "val.tar", entries)
+        ArchiveWriter(pool, silent).flat(tmp_path / "val.tar", entries)
     assert list(files((tmp_path / "val.tar").read_bytes()).items()) == list(payloads.items())
 
 
@@ -59,4 +59,4 @@ def test_an_error_in_a_thread_reaches_the_caller(tmp_path: Path) -> None:
         raise MachineError("no more memory")
 
     with ThreadPoolExecutor(2) as pool, pytest.raises(MachineError, match="no more memory"):
-        ArchiveWriter(pool, silent).val(tmp_path / "val.tar", [Entry("a", picture)])
+        ArchiveWriter(pool, silent).flat(tmp_path / "val.tar", [Entry("a", picture)])

@@ -15,6 +15,9 @@ from ilsvrc.issues import Code
 SUMS_FILES = {"md5": "MD5SUMS", "sha256": "SHA256SUMS"}
 """Files beside archives that list digests, as md5sum and sha256sum write them."""
 
+OFFICIAL = "official"
+"""Who says what the digest is, where the packaged facts say it."""
+
 _DIGITS = {"md5": 32, "sha256": 64}
 _LINES = (
     r"\\?(?P<hex>[0-9a-fA-F]{%d})[ \t][ *]?(?P<name>.+)",
@@ -36,22 +39,33 @@ class Expected:
 
 
 def expected(source: ByteSource, algorithm: str) -> Expected | None:
-    """Return the digest that an archive should have: the official one if it has the official size, else a listed one.
+    """Return the digest that an archive should have, as `expected_digest` does, after a look at the list beside it.
 
     Raises
     ------
     ArchiveError
         If the list beside it speaks of another archive, or of one of another size.
     """
-    spec = facts.official(source.path.name)
-    digest = spec.digest(algorithm) if spec and spec.size == source.fingerprint.size else None
-    if digest:
-        return Expected(digest, "official")
-    listed = listed_digest(source.path, algorithm)
-    if listed is None:
-        return None
-    _refuse_contradiction(source, listed)
-    return Expected(listed, SUMS_FILES[algorithm])
+    found = expected_digest(source.path, source.fingerprint.size, algorithm)
+    if found and found.against != OFFICIAL:
+        _refuse_contradiction(source, found.digest)
+    return found
+
+
+def expected_digest(archive: Path, size: int, algorithm: str) -> Expected | None:
+    """Return the digest that an archive of this name and size in bytes should have, or None if nothing says.
+
+    Where the official size is published, it decides whether the official digest counts. Where it is not, a list
+    beside the archive comes first: it may be a miniature; without a list the official digest counts.
+    """
+    spec = facts.official(archive.name)
+    official = spec.digest(algorithm) if spec and spec.size in (None, size) else None
+    if spec and spec.size and official:
+        return Expected(official, OFFICIAL)
+    listed = listed_digest(archive, algorithm)
+    if listed and listed != official:
+        return Expected(listed, SUMS_FILES[algorithm])
+    return Expected(official, OFFICIAL) if official else None
 
 
 def is_official(source: ByteSource) -> bool:
@@ -92,4 +106,4 @@ def _refuse_contradiction(source: ByteSource, listed: Digest) -> None:
         short = other.size - size
         state = f"{short:,} bytes are missing" if short > 0 else f"{-short:,} bytes too many"
         detail = f"it has {size:,} bytes, the official archive that {sums} speaks of {other.size:,}: {state}"
-        raise ArchiveError(Code.WRONG_SIZE, detail, source.path, hint="go on with its download, or fetch it again")
+        raise ArchiveError(Code.WRONG_SIZE, detail, source.path, hint="resume its download, or fetch it again")

@@ -14,12 +14,9 @@ import ilsvrc
 from ilsvrc.cli.app import app
 from ilsvrc.cli.output import progress, show
 from ilsvrc.errors import UsageError
-from ilsvrc.fetch import Credentials, FetchReport, FetchRequest, Limits
-from ilsvrc.fetch import fetch as fetch_archives
-from ilsvrc.fetch.metalink import with_metalinks
-from ilsvrc.fetch.sources import file_name
 
-if TYPE_CHECKING:  # most calls do not go on with it
+if TYPE_CHECKING:  # imported when they are used
+    from ilsvrc.fetch import FetchReport
     from ilsvrc.prepare.report import PrepareReport
 
 _EXAMPLES = """**Examples**
@@ -52,31 +49,39 @@ def fetch(
     header: Annotated[list[str] | None, typer.Option(help="A header line for the server.")] = None,
     netrc: Annotated[Path | None, typer.Option(help="A netrc file with user and password.")] = None,
     connections: Annotated[int, typer.Option(help="Connections to the servers of one archive.")] = 16,
-    max_speed: Annotated[str, typer.Option(metavar="RATE", help="Bytes a second, such as 20M; 0: no limit.")] = "0",
-    seed_ratio: Annotated[float, typer.Option(help="Give back this share to other peers afterwards.")] = 0.0,
-    patience: Annotated[float, typer.Option(metavar="SECONDS", help="Go on trying while nothing comes.")] = 300.0,
+    max_speed: Annotated[str, typer.Option(metavar="RATE", help="Bytes per second, such as 20M; 0: no limit.")] = "0",
+    seed_ratio: Annotated[float, typer.Option(help="Upload this share to other peers afterwards.")] = 0.0,
+    patience: Annotated[
+        float, typer.Option(metavar="SECONDS", help="Try again for so long while nothing comes.")
+    ] = 300.0,
     dht: Annotated[bool, typer.Option(help="Find peers without a tracker.")] = True,
     then: Annotated[
-        tuple[str, Path] | None, typer.Option(metavar="prepare DST", help="Go on with `ilsvrc prepare DIR DST`.")
+        tuple[str, Path] | None, typer.Option(metavar="prepare DST", help="Then run `ilsvrc prepare DIR DST`.")
     ] = None,
 ) -> None:
     """Get the archives whole, over many connections or BitTorrent, and verify them.
 
-    Interrupted at any moment, by Ctrl-C, a kill or a power cut, the same command goes on where it stopped.
+    Interrupted at any moment, by Ctrl-C, a kill or a power cut, the same command resumes where it stopped.
     """
-    request = FetchRequest(
-        folder=to,
-        names=tuple(file_name(word) for word in archives or ()),
-        urls=tuple(url or ()),
-        torrents=tuple(torrent or ()),
-        credentials=Credentials(cookies, tuple(header or ()), netrc),
-        limits=Limits(connections, rate(max_speed), seed_ratio, patience, dht),
-    )
-    request = with_metalinks(request, metalink or ())
     if then and then[0] != "prepare":
-        raise UsageError(f"--then can't go on with {then[0]!r}", hint="write --then prepare DST")
+        raise UsageError(f"--then can't run {then[0]!r}", hint="write --then prepare DST")
     with progress() as listener:
-        report = fetch_archives(request, listener)
+        report = ilsvrc.fetch(
+            *archives or (),
+            to=to,
+            urls=url or (),
+            torrents=torrent or (),
+            metalinks=metalink or (),
+            cookies=cookies,
+            headers=header or (),
+            netrc=netrc,
+            connections=connections,
+            max_speed=rate(max_speed),
+            seed_ratio=seed_ratio,
+            patience=patience,
+            dht=dht,
+            listener=listener,
+        )
         prepared = ilsvrc.prepare(to, then[1], listener=listener) if then else None
     document = report.to_json() | ({"prepared": prepared.to_json()} if prepared else {})
     show(document, lambda console: _print(console, report, prepared), ok=prepared is None or prepared.ok)

@@ -39,6 +39,7 @@ def mini(
     val_per_class: Annotated[int, typer.Option(help="Validation images a class, up to 50.")] = _DEFAULT.val_per_class,
     seed: Annotated[int, typer.Option(help="The same seed gives the same archives.")] = _DEFAULT.seed,
     mean_bytes: Annotated[int, typer.Option(help="Mean size of an image file.")] = _DEFAULT.mean_bytes,
+    test_images: Annotated[int, typer.Option(help="Images of the test archive; 0: none.")] = _DEFAULT.test_images,
     faults: Annotated[str, typer.Option(metavar="KIND,...", help="Faults to plant; see below.")] = "",
     force: Annotated[bool, typer.Option("--force", help="Replace a miniature that is there.")] = False,
 ) -> None:
@@ -46,7 +47,7 @@ def mini(
 
     Nothing is downloaded: the pictures are made, the labels are the real ones. For tests of whatever reads ImageNet.
     """
-    spec = MiniSpec(classes, per_class, val_per_class, seed, mean_bytes, parse_faults(faults))
+    spec = MiniSpec(classes, per_class, val_per_class, seed, mean_bytes, parse_faults(faults), test_images)
     with progress() as listener:
         report = write_mini(folder, spec, listener=listener, force=force)
     show({"ok": True} | report.to_json(), lambda console: _print(console, report))

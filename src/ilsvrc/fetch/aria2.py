@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import importlib
 import json
@@ -110,9 +111,9 @@ class Aria2:
 
     def forget(self, gid: str) -> None:
         """Stop a download if it has not ended, saving its control file, and wait until its files are closed."""
-        if self._under_way(gid):
-            self.call("forceRemove", gid)
         while self._under_way(gid):
+            with contextlib.suppress(MachineError):  # it ended by itself since aria2c was asked, or is being stopped
+                self.call("forceRemove", gid)
             time.sleep(0.02)
         self._active.discard(gid)
 

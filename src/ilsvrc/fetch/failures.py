@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import http.client
+import re
 import socket
 import ssl
 from typing import Any
@@ -11,7 +13,7 @@ from ilsvrc.errors import ArchiveError, IlsvrcError, MachineError, NetworkError,
 from ilsvrc.issues import Code
 
 LOGIN_HINT = "log in with a browser and pass its cookies (--cookies FILE), or use --header or --netrc"
-AGAIN = "run the same command again: it goes on where it stopped"
+AGAIN = "run the same command again: it resumes where it stopped"
 
 _UNKNOWN = 1
 _TIMED_OUT, _NOT_FOUND, _CANT_RESUME, _NO_SPACE, _NO_NAME = 2, 3, 8, 9, 19
@@ -29,7 +31,10 @@ class CannotResumeError(NetworkError):
 
 def shown(url: str) -> str:
     """Return a URL as it may be printed: without a user's name, password or signed query."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # no URL, such as http://[::1
+        return re.sub(r"//[^/]*@", "//", url.partition("?")[0])
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
@@ -53,9 +58,8 @@ def http_failure(url: str, status: int) -> IlsvrcError:
 
 def request_failure(url: str, error: Exception) -> IlsvrcError:
     """Return the error for a request that brought no answer."""
-    reason = getattr(error, "reason", error)
     where, host = shown(url), urlsplit(url).hostname
-    match reason:
+    match error:
         case socket.gaierror():
             return NetworkError(f"{where}: no address is known for {host}", hint="check the URL and the network")
         case ConnectionRefusedError():
@@ -63,10 +67,20 @@ def request_failure(url: str, error: Exception) -> IlsvrcError:
                 f"{where}: {host} refuses connections", hint="check the URL's port, or try again later"
             )
         case ssl.SSLCertVerificationError():
-            return MachineError(f"{where}: the certificate of {host} can't be trusted: {reason.verify_message}")
+            return MachineError(f"{where}: the certificate of {host} can't be trusted: {error.verify_message}")
         case TimeoutError():
             return NetworkError(f"{where}: {host} does not answer", hint="try again later")
-    return NetworkError(f"{where}: {reason}", hint="try again later")
+        case ConnectionError():
+            return NetworkError(f"{where}: {host} broke off the connection", hint="try again later")
+        case http.client.HTTPException() | ValueError():
+            return bad_answer(url, str(error))
+    return NetworkError(f"{where}: {error}", hint="try again later")
+
+
+def bad_answer(url: str, what: str) -> NetworkError:
+    """Return the error for an answer that breaks the rules of HTTP; `what` shows the place."""
+    hint = "use another server, or try again later"
+    return NetworkError(f"{shown(url)}: the server's answer can't be understood: {what[:80]!r}", hint=hint)
 
 
 def disk_full(name: str) -> MachineError:

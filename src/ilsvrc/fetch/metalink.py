@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 from ilsvrc.errors import DataError, UsageError
-from ilsvrc.fetch.request import FetchRequest
+from ilsvrc.fetch.request import FetchRequest, url_parts
 
 LARGEST = 1 << 20
 """Bytes of a Metalink file; a larger one is something else."""
@@ -45,11 +46,23 @@ def _servers(path: Path) -> list[tuple[str, str]]:
         if len(text) > LARGEST or b"<!ENTITY" in text:
             raise ElementTree.ParseError("too large, or with entities")
         found = list(_listed(ElementTree.fromstring(text)))  # noqa: S314  -- small, and without entities
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, ValueError, LookupError) as error:  # the latter two for an odd encoding
         raise DataError(f"{path} is no Metalink file: {error}", hint="give a .meta4 or .metalink file") from None
+    for _, name, url in found:
+        _refuse_nonsense(path, name, url)
     if not found:
         raise DataError(f"{path} lists no server with http:// or https://", hint="give another one, or --url")
     return [(name, url) for _, name, url in sorted(found, key=lambda one: one[0])]
+
+
+def _refuse_nonsense(path: Path, name: str, url: str) -> None:
+    """Refuse a name that no archive has, and a URL that can't be fetched."""
+    if not name or not name.isprintable():
+        raise DataError(f"{path}: {name!r} is not a file name", hint="give another Metalink file, or --url")
+    try:
+        url_parts(url)
+    except UsageError as error:
+        raise DataError(f"{path}: {error.message}", hint="give another Metalink file, or --url") from None
 
 
 def _listed(root: ElementTree.Element) -> Iterator[tuple[int, str, str]]:
@@ -58,5 +71,15 @@ def _listed(root: ElementTree.Element) -> Iterator[tuple[int, str, str]]:
         for url in file.iterfind(".//{*}url"):
             text = (url.text or "").strip()
             if text.startswith(("http://", "https://")):
-                rank = int(url.get("priority") or 100 - int(url.get("preference") or 0))
-                yield rank, file.get("name", ""), text
+                yield _rank(url), file.get("name", ""), text
+
+
+def _rank(url: ElementTree.Element) -> int:
+    """Return the rank of a server, the least first."""
+    for name, sign in (("priority", 1), ("preference", -1)):
+        text = url.get(name)
+        if text:
+            if not re.fullmatch(r"\d{1,9}", text.strip(), re.ASCII):
+                raise ElementTree.ParseError(f"{name}={text!r} is no number")
+            return sign * int(text) if sign > 0 else 100 - int(text)
+    return 100

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 from ilsvrc.fetch.aria2 import Options
-from ilsvrc.fetch.request import Credentials, Limits
+from ilsvrc.fetch.relay import HOST
+from ilsvrc.fetch.request import Limits
 
 SMALLEST_PIECE = 1 << 20
 """Bytes: aria2c takes no smaller ones from servers."""
@@ -14,11 +17,10 @@ WHOLE_OPTIONS = {"split": "1", "max-connection-per-server": "1", "enable-http-pi
 """For a server that gives a file whole or not at all."""
 
 
-def engine_settings(credentials: Credentials, limits: Limits) -> dict[str, str]:
+def engine_settings(limits: Limits) -> dict[str, str]:
     """Return what holds for the whole process; the proxy comes from the environment, as aria2c reads it."""
-    paths = {"load-cookies": credentials.cookies, "netrc-path": credentials.netrc}
-    return {name: str(path.resolve()) for name, path in paths.items() if path} | {
-        "no-netrc": "false" if credentials.netrc else "true",
+    return {
+        "no-netrc": "true",
         "max-overall-download-limit": str(limits.max_speed),
         "enable-dht": str(limits.dht).lower(),
         "enable-dht6": "false",
@@ -46,8 +48,9 @@ def file_options(limits: Limits, piece: int) -> dict[str, str]:
         "continue": "true",
         "max-tries": "10",
         "retry-wait": "1",
-        "timeout": str(_seconds(limits.patience, 60)),
-        "connect-timeout": str(_seconds(limits.patience, 30)),
+        "timeout": str(seconds(limits.patience, 60)),
+        "connect-timeout": str(seconds(limits.patience, 30)),
+        "no-proxy": ",".join(filter(None, (os.environ.get("no_proxy"), HOST))),
         "http-accept-gzip": "false",
         "follow-torrent": "false",
         "follow-metalink": "false",
@@ -69,5 +72,6 @@ def piece_length(size: int) -> int:
     return min(max(1 << (size // _PIECES).bit_length(), SMALLEST_PIECE), _LARGEST)
 
 
-def _seconds(patience: float, most: int) -> int:
+def seconds(patience: float, most: int) -> int:
+    """Return the whole seconds to wait for one answer: all the patience there is, but no more than `most`."""
     return max(1, min(int(patience), most))

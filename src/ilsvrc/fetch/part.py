@@ -5,6 +5,7 @@ A file under its final name is whole and verified; until then it is NAME.part.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -12,11 +13,22 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 from ilsvrc.errors import MachineError
-from ilsvrc.files import OWN_FOLDER, sync_path, write_text, written_whole
+from ilsvrc.files import (
+    OWN_FOLDER,
+    make_own_folder,
+    open_own,
+    read_own,
+    rename_new,
+    sync_path,
+    write_text,
+    written_whole,
+)
 
 CONTROL = ".aria2"
 PART = ".part"
@@ -50,6 +62,15 @@ class Origin:
         return bool(both) and all(old != new for old, new in both)
 
 
+def _origin_of(document: Any) -> Origin:
+    """Return the Origin that a JSON document holds; ValueError, TypeError or AttributeError where it holds none."""
+    origin = Origin(**document)
+    numbers = origin.size, origin.prefix, origin.piece
+    if not all(type(n) is int and n >= 0 for n in numbers) or type(origin.infohash) is not str:
+        raise ValueError("not what is known of a part")
+    return replace(origin, versions={url: (str(etag), str(when)) for url, (etag, when) in origin.versions.items()})
+
+
 class Part:
     """The files of one archive under way in a folder."""
 
@@ -60,14 +81,15 @@ class Part:
         self.path = folder / (name + PART)
         self.control = _control(self.path)
         self._origin = state_folder(folder) / f"{name}.origin.json"
+        self._aside: dict[str, Path] = {}
         self._spare = state_folder(folder) / f"{name}.control"
 
     @property
     def origin(self) -> Origin:
         """Where the part came from; an empty Origin where that is not known."""
         try:
-            return Origin(**json.loads(self._origin.read_text("utf-8")))
-        except (OSError, ValueError, TypeError):
+            return _origin_of(json.loads(read_own(self._origin)))
+        except (FileNotFoundError, ValueError, TypeError, AttributeError):
             return Origin()
 
     @origin.setter
@@ -84,6 +106,25 @@ class Part:
         """Bytes that the part takes on disk, holes not counted."""
         return self.path.stat().st_blocks * 512 if self.path.exists() else 0
 
+    def refuse_foreign(self) -> None:
+        """Refuse what is no regular file where this part or what belongs to it is to be written.
+
+        aria2c would write through a link, into a file of somebody else's.
+        """
+        for path in (self.path, self.control, self._temporary, self._origin, self._spare):
+            with contextlib.suppress(FileNotFoundError):
+                os.close(open_own(path, os.O_RDONLY))
+        if os.path.lexists(self.final) and not self.final.is_file():
+            hint = f"see what it is and move it away: ls -ld {self.final}"
+            raise MachineError(
+                f"{self.final}: a folder, or a link that leads nowhere, has the archive's place", hint=hint
+            )
+
+    @property
+    def _temporary(self) -> Path:
+        """What aria2c writes before it takes the name of the control file."""
+        return self.control.with_name(f"{self.control.name}__temp")
+
     def looks_whole(self, size: int) -> bool:
         """Whether a run may have been killed between the last byte and saying so; only a digest can tell."""
         if self.control.exists() or self.origin.prefix >= size or not self.path.exists():
@@ -94,7 +135,11 @@ class Part:
         """Take over a file that lies under the final name but is not whole.
 
         With a control file beside it, it is what `aria2c -c` by hand left; without, the beginning that wget left.
+        MachineError for a link: what it leads to is not to be written.
         """
+        if self.final.is_symlink():
+            hint = "fetch into another folder, or move the link away"
+            raise MachineError(f"{self.final}: a link to a file that is not the whole archive", hint=hint)
         if self.by_hand:
             _control(self.final).replace(self.control)
         else:
@@ -130,17 +175,29 @@ class Part:
         self.path.unlink(missing_ok=True)
         self._origin.unlink(missing_ok=True)
 
-    def set_aside(self, ending: str) -> Path:
-        """Rename the part to NAME plus this ending, over an earlier one; return the new path."""
-        aside = self.folder / (self.name + ending)
+    def set_aside(self, ending: str, *, for_good: bool = False) -> Path:
+        """Rename the part to NAME plus this ending; return the new path.
+
+        Only what this run set aside earlier is replaced, and not if it was to be kept `for_good`, as a file of the
+        user's; other files keep their names, and a number is added.
+        """
+        first = self.folder / (self.name + ending)
+        free = (path for n in count(2) if not os.path.lexists(path := first.with_name(f"{first.name}.{n}")))
+        aside = self._aside.get(ending) or (next(free) if os.path.lexists(first) else first)
+        if not for_good:
+            self._aside[ending] = aside
         self.path.replace(aside)
         self.restart()
         return aside
 
     def publish(self) -> None:
-        """Give the part its final name; it must be whole, verified and closed."""
+        """Give the part its final name; it must be whole, verified and closed. MachineError if the name is taken."""
         sync_path(self.path)
-        self.path.replace(self.final)
+        try:
+            rename_new(self.path, self.final)
+        except FileExistsError:
+            text = f"{self.final}: came to lie there during the fetch; what was fetched stays {self.path.name}"
+            raise MachineError(text, hint="move one of the two away and run the same command again") from None
         sync_path(self.folder)
         self._drop_control()
         self._origin.unlink(missing_ok=True)
@@ -148,7 +205,7 @@ class Part:
     def _drop_control(self) -> None:
         self._spare.unlink(missing_ok=True)
         self.control.unlink(missing_ok=True)
-        self.control.with_name(f"{self.control.name}__temp").unlink(missing_ok=True)
+        self._temporary.unlink(missing_ok=True)
 
 
 def unfinished(folder: Path) -> list[Path]:
@@ -172,8 +229,8 @@ def locked(folder: Path) -> Iterator[int]:
 
     Give the descriptor to aria2c: the lock then lasts until it has closed its files, however its parent died.
     """
-    state_folder(folder).mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(state_folder(folder) / "fetch.lock", os.O_RDWR | os.O_CREAT, 0o644)
+    lock = make_own_folder(state_folder(folder)) / "fetch.lock"
+    descriptor = open_own(lock, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         _acquire(descriptor, folder)
         yield descriptor

@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
 
 from ilsvrc.errors import UsageError
 from ilsvrc.facts import Digest
 
 MOST_CONNECTIONS = 16
 """aria2 opens no more than this to one server."""
+
+
+def url_parts(url: str) -> SplitResult:
+    """Return the parts of a URL that can be fetched; UsageError for any other text."""
+    try:
+        parts = urlsplit(url)
+        right = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # such as http://[::1, or a port that is no number
+        right = False
+    if not right or not url.isprintable() or " " in url:
+        hint = "it begins with http:// or https://, and a space in it is written %20"
+        raise UsageError(f"{_without_login(url)!r}: not a URL that can be fetched", hint=hint)
+    return parts
+
+
+def _without_login(url: str) -> str:
+    """Return what may be printed of a text that should be a URL."""
+    return re.sub(r"//[^/]*@", "//", url.partition("?")[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +99,10 @@ class FetchRequest:
     torrents: tuple[str, ...] = ()
     credentials: Credentials = field(default_factory=Credentials)
     limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        for url in self.urls:
+            url_parts(url)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from ilsvrc import facts
 from ilsvrc.errors import UsageError
+from ilsvrc.fetch.client import origin
 from ilsvrc.fetch.failures import shown
 from ilsvrc.fetch.request import FetchRequest
 from ilsvrc.fetch.torrents import ACADEMIC, Torrent
@@ -98,7 +99,7 @@ def instructions() -> str:
 def _refuse_paths(names: Iterable[str]) -> None:
     """Refuse a name that would lead out of the folder, or hide in it: a URL or a torrent may hold anything."""
     for name in names:
-        if "/" in name or "\0" in name or name.startswith("."):
+        if "/" in name or not name.isprintable() or name.startswith(".") or not name:
             raise UsageError(f"{name!r}: not a file name", hint="name the archive")
 
 
@@ -114,11 +115,11 @@ def _refuse_unused(request: FetchRequest, torrents: list[Torrent], planned: list
 
 
 def _refuse_leaks(request: FetchRequest, planned: list[Sources]) -> None:
-    """Refuse headers that aria2c would show to more than one server: mirrors, or a torrent's trackers."""
-    hosts = {urlsplit(url).hostname for sources in planned for url in sources.urls}
-    if request.credentials.headers and (len(hosts) > 1 or any(s.torrent for s in planned)):
-        hint = "give --header with one server alone; --cookies and --netrc go only to the server they name"
-        raise UsageError("a --header would be sent to every server and tracker", hint=hint)
+    """Refuse headers where nothing says which of several servers they are for."""
+    origins = {origin(url) for sources in planned for url in sources.urls}
+    if request.credentials.headers and len(origins) > 1:
+        hint = "give --header with one server alone; --cookies and --netrc go only to the servers they name"
+        raise UsageError("a --header would be sent to every server", hint=hint)
 
 
 def _basename(url: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from ilsvrc.fetch.failures import AGAIN, engine_failure
 from ilsvrc.fetch.options import seeding_options
 from ilsvrc.fetch.part import state_folder
 from ilsvrc.fetch.request import FetchRequest, Limits
+from ilsvrc.files import open_own
 
 ACADEMIC = "academic"
 _POLL = 0.1  # seconds
@@ -74,6 +76,8 @@ def _describe(engine: Aria2, source: str, data: bytes) -> Torrent:
 def _metadata(engine: Aria2, link: str, request: FetchRequest, listener: Listener) -> bytes:
     """Get the torrent behind a magnet link from its peers; it is kept beside the archives for the next run."""
     folder = state_folder(request.folder)
+    for kept in folder.glob("*.torrent"):  # aria2c would write through a link
+        os.close(open_own(kept, os.O_RDONLY))
     options = {"dir": str(folder), "bt-metadata-only": "true", "bt-save-metadata": "true"}
     gid = engine.add([link], options | {"bt-load-saved-metadata": "true"})
     listener(Started("torrent"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ilsvrc.errors import IlsvrcError, NetworkError
@@ -15,6 +15,7 @@ from ilsvrc.fetch.failures import AGAIN, CannotResumeError, DamagedControlError,
 from ilsvrc.fetch.options import SMALLEST_PIECE, WHOLE_OPTIONS, file_options, piece_length
 from ilsvrc.fetch.part import Origin, Part
 from ilsvrc.fetch.probe import Survey, check_unchanged, survey
+from ilsvrc.fetch.relay import Relay
 from ilsvrc.fetch.request import FetchRequest
 from ilsvrc.fetch.sources import Sources
 
@@ -29,11 +30,17 @@ class Meter:
         self._name = name
         self._size = size
         self._listener = listener
-        self._done = self._checked = 0
+        self._done = self._counted = self._checked = 0
+        self._may_fall = True
         self._base: int | None = 0
         self._moved = time.monotonic()
         self.received = 0
         listener(Started(name, total_bytes=size))
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole archive, 0 where no source says."""
+        return self._size
 
     @property
     def done(self) -> int:
@@ -46,18 +53,23 @@ class Meter:
         return time.monotonic() - self._moved
 
     def resume(self, *, kept: bool) -> None:
-        """Begin another attempt; `kept` says that bytes of an earlier one are on disk."""
+        """Begin another attempt; `kept` says that bytes of an earlier one are on disk, so that none is taken back."""
         self._base = None if kept else 0
+        self._may_fall = not kept
 
     def take(self, status: dict[str, Any]) -> None:
         """Tell the listener what changed since the last status."""
         done, checked = int(status["completedLength"]), int(status.get("verifiedLength", 0))
         if int(status["totalLength"]) and "verifyIntegrityPending" not in status and not checked:
             self._count(done)
-        if done > self._done or checked > self._checked:
+        came = done > self._done or (done > self._counted and int(status["downloadSpeed"]) > 0)
+        if came or checked > self._checked:
             self._moved = time.monotonic()
+        self._counted, self._checked = done, checked
+        if not self._may_fall:  # aria2c says 0 until it has read what it saved, and when it gives up
+            done = max(done, self._done)
         self._listener(Advanced(self._name, bytes=done - self._done, detail=self._describe(status, done, checked)))
-        self._done, self._checked = done, checked
+        self._done = done
 
     def finish(self) -> None:
         """Tell the listener that the archive is there."""
@@ -91,18 +103,34 @@ _SHORTEST = 0.02  # seconds between two looks near the end
 _KEEP = 3.0  # seconds between two copies of the control file
 _LONGEST_WAIT = 30.0  # seconds between two attempts
 _FULL = 1 << 20  # bytes: with fewer free, whatever failed failed for that
+_STALLED = "stalled"
 _RESTARTS = 5  # times that a server which can't resume may break off
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What all archives of a request share.
+
+    engine : the aria2c that fetches them
+    relay : gives aria2c what needs a login
+    request : what to fetch
+    listener : gets progress and notes
+    """
+
+    engine: Aria2
+    relay: Relay
+    request: FetchRequest
+    listener: Listener
 
 
 class Transfer:
     """One archive under way: attempts until its part is whole, or `patience` has passed without a byte."""
 
-    def __init__(self, engine: Aria2, sources: Sources, request: FetchRequest, listener: Listener) -> None:
-        self._engine = engine
+    def __init__(self, session: Session, sources: Sources) -> None:
+        self._session = session
+        self._engine, self._request, self._listener = session.engine, session.request, session.listener
         self._sources = sources
-        self._request = request
-        self._listener = listener
-        self._part = Part(request.folder, sources.name)
+        self._part = Part(session.request.folder, sources.name)
         self._hasher = PrefixHasher(self._part.path)
         self._restarts = 0
 
@@ -144,7 +172,11 @@ class Transfer:
         if self._restarts > _RESTARTS:
             raise NetworkError(f"{error}, {self._restarts} times over", hint="find a better server") from error
         if meter.idle >= patience:
-            raise NetworkError(f"{error}: not a byte came for {patience:,.0f} s", hint=AGAIN) from error
+            name = self._part.name
+            reason = error.message.removeprefix(f"{name}: ").removeprefix(_STALLED).lstrip(": ")
+            there = f"{meter.done:,} of {meter.size:,} bytes are here and are kept"
+            text = f"{name}: {_STALLED}: not a byte came for {patience:,.0f} s" + (f" ({reason})" if reason else "")
+            raise NetworkError(f"{text}; {there}", hint=AGAIN) from error
 
     def _look_again(self, found: Survey) -> Survey:
         """Ask the servers anew, since the file may have changed; out of reach, they are believed unchanged."""
@@ -154,6 +186,7 @@ class Transfer:
             return found
 
     def _attempt(self, found: Survey, meter: Meter) -> None:
+        self._part.refuse_foreign()
         check_unchanged(self._part, found, self._listener)
         if not found.resumes:
             self._start_over()
@@ -162,7 +195,7 @@ class Transfer:
             self._hasher.stop()
             self._hasher = PrefixHasher(self._part.path)
         meter.resume(kept=self._part.path.exists())
-        urls = [p.url for p in found.probes]
+        urls = [self._session.relay.address(p.url) if p.private else p.url for p in found.probes]
         if found.torrent:
             gid = self._engine.add_torrent(found.torrent.data, urls, options)
         else:
@@ -204,9 +237,8 @@ class Transfer:
         options |= {"dir": str(self._part.folder.resolve()), "check-integrity": str(recheck).lower()}
         if not found.resumes:
             options |= WHOLE_OPTIONS
-        headers = list(self._request.credentials.headers) if all(p.private for p in found.probes) else []
         heads = bool(found.probes) and all(p.knows_head for p in found.probes)
-        return options | {"header": headers, "use-head": str(heads).lower()}
+        return options | {"use-head": str(heads).lower()}
 
     def _watch(self, gid: str, meter: Meter) -> None:
         kept = time.monotonic()
@@ -219,7 +251,7 @@ class Transfer:
             if status["status"] != "active" and status["status"] != "waiting":
                 raise self._failure(status)
             if meter.idle >= self._request.limits.patience:
-                raise NetworkError(f"{self._part.name}: stalled")
+                raise NetworkError(f"{self._part.name}: {_STALLED}")
             if time.monotonic() - kept > _KEEP:
                 self._part.keep_control()
                 kept = time.monotonic()

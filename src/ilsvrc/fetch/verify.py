@@ -13,16 +13,6 @@ from ilsvrc.fetch.digest import PrefixHasher, md5
 from ilsvrc.issues import Code
 
 
-def expected(archive: Path, size: int) -> Expected | None:
-    """Return the MD5 that an archive of this name and size should have: the official one, or one listed beside it."""
-    spec = official(archive.name)
-    digest = spec.digest("md5") if spec and spec.size in (None, size) else None
-    if digest:
-        return Expected(digest, "official")
-    listed = listed_digest(archive, "md5")
-    return Expected(listed, SUMS_FILES["md5"]) if listed else None
-
-
 def check_size(archive: Path, size: int) -> None:
     """Refuse a file that can't be the official archive by its size; ArchiveError says what it is, where known.
 

@@ -42,8 +42,8 @@ class ArchiveWriter:
                     self._fill(target, members)
             outer.close()
 
-    def val(self, path: Path, entries: Iterable[Entry]) -> None:
-        """Write a flat tar."""
+    def flat(self, path: Path, entries: Iterable[Entry]) -> None:
+        """Write a flat tar, as those of val and test are."""
         with path.open("wb") as file:
             self._fill(file, self._ahead((None, entry) for entry in entries))
 

@@ -57,5 +57,13 @@ def val_entries(spec: MiniSpec, camera: Camera) -> tuple[Entry, ...]:
     return tuple(Entry(name, _picture(camera, name, label_of[name])) for name in names)
 
 
+def test_entries(spec: MiniSpec, camera: Camera) -> tuple[Entry, ...]:
+    """Return the test images, in a folder as in the official archive and not in order; they have no label."""
+    names = out_of_order(
+        (f"test/ILSVRC2012_test_{k + 1:08}.JPEG" for k in range(spec.test_images)), chance(spec.seed, "test")
+    )
+    return tuple(Entry(name, _picture(camera, name, 0)) for name in names)
+
+
 def _picture(camera: Camera, name: str, label: int) -> Callable[[], bytes]:
     return partial(camera.jpeg, name, label)

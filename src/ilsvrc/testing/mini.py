@@ -13,10 +13,10 @@ from typing import Any
 
 from ilsvrc.errors import UsageError, system_errors
 from ilsvrc.events import Finished, Listener, Started, silent
-from ilsvrc.facts import DEVKIT, TRAIN, VAL, official
+from ilsvrc.facts import DEVKIT, TEST, TRAIN, VAL, official
 from ilsvrc.paths import given_path
 from ilsvrc.testing.archives import STAGE, ArchiveWriter
-from ilsvrc.testing.contents import inner_tar, val_entries
+from ilsvrc.testing.contents import inner_tar, test_entries, val_entries
 from ilsvrc.testing.devkit import devkit_archive
 from ilsvrc.testing.faults import FAULTS
 from ilsvrc.testing.images import Camera
@@ -28,7 +28,7 @@ __all__ = ["MD5SUMS", "MiniReport", "MiniSpec", "Planted", "md5sums", "write_min
 
 MD5SUMS = "MD5SUMS"
 
-_ARCHIVES = (DEVKIT, TRAIN, VAL)
+_ARCHIVES = (DEVKIT, TRAIN, VAL, TEST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,8 @@ def write_mini(
 ) -> MiniReport:
     """Write a miniature: the train, val and devkit archives and MD5SUMS, under their official names.
 
+    The test archive is written too where the spec asks for test images.
+
     The files take their names when all of them are complete. The same spec gives the same bytes with the same
     versions of ilsvrc and the libraries that encode its pictures.
 
@@ -111,9 +113,9 @@ def write_mini(
 def md5sums(folder: Path) -> str:
     """Return the digests of a folder's archives as md5sum writes them."""
     lines = []
-    for name in _ARCHIVES:
-        with (folder / name).open("rb") as file:
-            lines.append(f"{hashlib.file_digest(file, 'md5').hexdigest()}  {name}\n")
+    for path in filter(Path.exists, (folder / name for name in _ARCHIVES)):
+        with path.open("rb") as file:
+            lines.append(f"{hashlib.file_digest(file, 'md5').hexdigest()}  {path.name}\n")
     return "".join(lines)
 
 
@@ -125,7 +127,9 @@ def _write_images(spec: MiniSpec, folder: Path, listener: Listener) -> tuple[int
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         writer = ArchiveWriter(pool, listener)
         writer.train(folder / TRAIN, (damaged.get(s.wnid) or inner_tar(spec, s, camera) for s in spec.synsets))
-        writer.val(folder / VAL, entries)
+        writer.flat(folder / VAL, entries)
+        if spec.test_images:
+            writer.flat(folder / TEST, test_entries(spec, camera))
     listener(Finished(STAGE))
     return writer.images, in_train + in_val
 
@@ -147,6 +151,8 @@ def _publish(staging: Path, target: Path) -> dict[str, int]:
     (target / MD5SUMS).unlink(missing_ok=True)
     sizes = {}
     for name in (*_ARCHIVES, MD5SUMS):
+        if not (staging / name).exists():
+            continue
         sizes[name] = (staging / name).stat().st_size
         (staging / name).replace(target / name)
     return sizes

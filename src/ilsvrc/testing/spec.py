@@ -16,6 +16,7 @@ _RANGES = {
     "val_per_class": (1, 50),
     "seed": (0, 2**32 - 1),
     "mean_bytes": (2_000, 400_000),
+    "test_images": (0, 100_000),
 }
 
 
@@ -29,6 +30,7 @@ class MiniSpec:
     seed : the same seed and numbers give the same archives
     mean_bytes : of an image file, 2,000 to 400,000; smaller pictures where it is less than ImageNet's
     faults : what is wrong with it
+    test_images : images of the test archive, which is left out with 0
     """
 
     classes: int = 1000
@@ -37,6 +39,7 @@ class MiniSpec:
     seed: int = 0
     mean_bytes: int = REAL_MEAN_BYTES
     faults: frozenset[Fault] = field(default_factory=frozenset)
+    test_images: int = 0
 
     def __post_init__(self) -> None:
         for name, (low, high) in _RANGES.items():
@@ -52,4 +55,4 @@ class MiniSpec:
     @property
     def images(self) -> int:
         """How many images it has when it has no faults."""
-        return self.classes * (self.per_class + self.val_per_class)
+        return self.classes * (self.per_class + self.val_per_class) + self.test_images
