@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import http.server
 import json
@@ -123,6 +124,10 @@ def server(archives: Path) -> Iterator[str]:
     """A plain HTTP server of the archives."""
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
+        def handle(self) -> None:
+            with contextlib.suppress(ConnectionError):  # readers are interrupted
+                super().handle()
+
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             pass
 

@@ -184,6 +184,8 @@ def end(status: int) -> NoReturn:
             f"error: standard output: {failed.strerror}\nhint: what was done is done; only the output is lost\n"
         )
         status = status or 3
+    for number in SIGNALS:  # all is done and said; while Python ends, a signal would only change the status
+        signal.signal(number, signal.SIG_IGN)
     if received():
         os._exit(status)  # no library's cleanup may keep waiting
     sys.exit(status)

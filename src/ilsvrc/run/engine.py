@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from functools import partial
-from multiprocessing import connection, context
+from multiprocessing import connection, context, resource_tracker
 from typing import Any, Generic, Protocol, TypeVar
 
 from ilsvrc.errors import IlsvrcError, MachineError, UsageError
@@ -343,6 +343,8 @@ class WorkerProcesses(ProcessPoolExecutor):
 
     def __init__(self, jobs: int) -> None:
         self._context = _Context()
+        with _terminal_signals_blocked():
+            resource_tracker.ensure_running()
         super().__init__(jobs, self._context, initializer=_begin_worker)
 
     def end(self, *, give_up: bool) -> None:
@@ -368,13 +370,19 @@ class _Worker(context.ForkServerProcess):
     """
 
     def start(self) -> None:
-        """Start, with signals of the terminal blocked: the driver alone answers the user."""
-        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
-        try:
-            with _nameless_script():
-                super().start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        """Start, and the fork server before the first one."""
+        with _terminal_signals_blocked(), _nameless_script():
+            super().start()
+
+
+@contextlib.contextmanager
+def _terminal_signals_blocked() -> Iterator[None]:
+    """Let processes that start in this block inherit blocked Ctrl-C and hangup: the driver answers them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Context(context.ForkServerContext):
