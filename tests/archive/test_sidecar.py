@@ -33,7 +33,7 @@ def test_stored_index_equals_the_built_one(archive: Path, index_file: Path) -> N
     built = build_index(FileSource(archive))
     assert stored is not None
     assert stored.table.equals(built.table)
-    assert stored.fingerprint == built.fingerprint
+    assert stored.identity == built.identity
 
 
 @pytest.mark.parametrize("position", range(8, 4000, 97))

@@ -65,6 +65,7 @@ def test_walk_finds_what_tarfile_finds(
     found = walked(bytes(512 * lead) + data, tmp_path_factory.mktemp("walk"), 512 * lead)
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         files = [member for member in archive if member.isreg()]
+    files = [m for m in files if not plain(m.name).rpartition("/")[2].startswith("._")]
     assert found.names == [plain(member.name) for member in files]
     assert found.offsets.tolist() == [member.offset_data + 512 * lead for member in files]
     assert found.sizes.tolist() == [member.size for member in files]

@@ -14,6 +14,7 @@ import xxhash
 
 from ilsvrc import facts
 from ilsvrc.archive.sidecar import Verified
+from ilsvrc.archive.source import FileState
 from ilsvrc.errors import MachineError, UsageError
 from ilsvrc.files import Filesystems
 from ilsvrc.sinks.base import Sink
@@ -23,7 +24,7 @@ from ilsvrc.sinks.null import NullSink
 from ilsvrc.testing.contracts import UNITS, SinkContract, images_of, samples
 from ilsvrc.tree.manifest import metadata_of, read_manifest
 
-PROVED = Verified("a.tar", 1, 2, "md5:00", "official")
+PROVED = Verified("a.tar", FileState(1, 2, 3, 4), "md5:00", "official")
 
 
 def files(folder: Path) -> dict[str, bytes]:

@@ -80,7 +80,7 @@ def build_index(source: ByteSource, listener: Listener = silent) -> Index:
     ArchiveError
         Naming archive, member and byte offset of what is unsafe, damaged or unknown.
     """
-    outer = walk(source, Extent(0, source.fingerprint.size))
+    outer = walk(source, Extent(0, source.state.size))
     split = _split(outer, source)
     parts = _train_rows(source, outer, listener) if split == "train" else [_flat_rows(source, outer, split)]
     columns = [

@@ -1,8 +1,8 @@
-"""Where every image of an archive lies, as memory-mapped columns."""
+"""Where every image of an archive lies, as columns."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import xxhash
+
+from ilsvrc.archive.columns import are_named, lie_apart, text_of
 
 
 def one_chunk(column: pa.ChunkedArray) -> pa.Array:
@@ -32,8 +34,11 @@ def numbers(array: pa.Array) -> npt.NDArray[Any]:
     return np.frombuffer(array.buffers()[1], dtype, len(array), array.offset * dtype.itemsize)
 
 
-FORMAT = "1"
+FORMAT = "2"
 """Version of the file format; a file of another version is built anew."""
+
+_IDENTITY = "1"
+"""Version of the identity. Manifests of prepared trees hold identities, so a new file format keeps it."""
 
 _CHUNK = 1 << 14
 """Rows that are made Python values at a time."""
@@ -127,10 +132,14 @@ class Index(Sequence[Member]):
         return np.argsort(self.offsets, kind="stable").astype(np.int64)
 
     @cached_property
-    def fingerprint(self) -> str:
-        """xxh3_128 over all columns, in hex: equal for equal contents wherever the archive lies."""
-        digest = xxhash.xxh3_128(f"{FORMAT} {self.archive} {self.split} {len(self)}".encode())
-        for column in (*_text_columns(self.names), self.labels, self.offsets, self.sizes):
+    def identity(self) -> str:
+        """xxh3_128 over all columns, in hex: equal for equal contents, in every copy and state of the archive.
+
+        The name of the archive counts too. It may be of any bytes, as the system's file names may.
+        """
+        title = f"{_IDENTITY} {self.archive} {self.split} {len(self)}"
+        digest = xxhash.xxh3_128(title.encode("utf-8", "surrogateescape"))
+        for column in (*text_of(self.names), self.labels, self.offsets, self.sizes):
             digest.update(np.ascontiguousarray(column).data)
         return digest.hexdigest()
 
@@ -138,32 +147,31 @@ class Index(Sequence[Member]):
         return numbers(one_chunk(self.table.column(name)))
 
 
-def save(index: Index, path: Path, metadata: dict[str, str]) -> None:
+def save(index: Index, path: Path, metadata: Mapping[bytes, bytes]) -> None:
     """Write an index as one Arrow IPC file with this metadata in its schema."""
-    table = index.table.replace_schema_metadata(metadata).combine_chunks()
+    table = index.table.replace_schema_metadata(dict(metadata)).combine_chunks()
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
 
 
-def load(path: Path) -> tuple[pa.Table, dict[str, str]]:
-    """Return the memory-mapped table of an index file, and its metadata.
+def load(data: pa.Buffer, schema: pa.Schema) -> tuple[pa.Table, dict[bytes, bytes]]:
+    """Return the table in the bytes of an Arrow IPC file, and its metadata.
 
     Raises
     ------
-    ValueError, OSError
-        If it is not an index file of this format.
+    ValueError, OSError, pyarrow.ArrowException
+        If it is no such file, of another schema, damaged, or has a null.
     """
-    table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-    metadata = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
-    if not table.schema.equals(SCHEMA, check_metadata=False) or metadata.get("format") != FORMAT:
-        raise ValueError(f"{path} is no index of format {FORMAT}")
-    table.validate()
-    return table.replace_schema_metadata(None), metadata
+    with pa.ipc.open_file(data) as file:
+        if not file.schema.equals(schema, check_metadata=False):
+            raise ValueError("the columns are others")
+        table = file.read_all()
+    table.validate(full=True)
+    if any(column.null_count for column in table.columns):
+        raise ValueError("a value is missing")
+    return table.replace_schema_metadata(None), table.schema.metadata or {}
 
 
-def _text_columns(strings: pa.StringArray) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
-    """Return where each string ends, int32, and all their bytes, both counted from the first string."""
-    _, ends, data = strings.buffers()
-    bounds = np.frombuffer(ends, np.int32, len(strings) + 1, strings.offset * 4)
-    text = np.frombuffer(data or b"", np.uint8)[bounds[0] : bounds[-1]]
-    return bounds[1:] - bounds[0], text
+def could_be_built(index: Index, size: int) -> bool:
+    """Whether the walk of an archive of `size` bytes could have built this index; see `ilsvrc.archive.columns`."""
+    return lie_apart(index.offsets, index.sizes, size) and are_named(index.split, index.names, index.labels)

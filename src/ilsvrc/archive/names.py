@@ -13,10 +13,11 @@ from ilsvrc.issues import Code
 NO_LABEL = -1
 """The label of a test image."""
 
-_INNER = re.compile(r"(?:.*/)?(n\d{8})\.tar")
-_TRAIN = re.compile(r"(?:.*/)?((n\d{8})_\d+\.JPEG)")
-_FLAT = re.compile(r"(?:.*/)?(ILSVRC2012_(val|test)_0*(\d{1,8})\.JPEG)")
-_LAST = {"val": 50_000, "test": 100_000}
+_INNER = re.compile(r"(?:.*/)?(n\d{8})\.tar", re.ASCII)
+_TRAIN = re.compile(r"(?:.*/)?((n\d{8})_\d+\.JPEG)", re.ASCII)
+_FLAT = re.compile(r"(?:.*/)?(ILSVRC2012_(val|test)_0*(\d{1,8})\.JPEG)", re.ASCII)
+LAST_NUMBER = {"val": 50_000, "test": 100_000}
+"""The highest number of an image in each flat archive."""
 
 
 class RefusedName(ValueError):  # noqa: N818  -- it is what happened, and never leaves this floor
@@ -93,7 +94,7 @@ def flat_image(name: str, split: str) -> FlatImage:
     match = _FLAT.fullmatch(name)
     if not match or match[2] != split:
         raise RefusedName(Code.UNKNOWN_MEMBER, f"not a {split} image, which is named ILSVRC2012_{split}_NUMBER.JPEG")
-    number, last = int(match[3]), _LAST[split]
+    number, last = int(match[3]), LAST_NUMBER[split]
     if not 1 <= number <= last:
         raise RefusedName(Code.UNKNOWN_MEMBER, f"there is no {split} image {number}, only 1 to {last}")
     label = int(facts.val_labels()[number - 1]) if split == "val" else NO_LABEL

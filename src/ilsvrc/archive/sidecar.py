@@ -1,12 +1,21 @@
-"""Keep an archive's index beside it, and never believe one that does not fit."""
+"""Keep what was found out about an archive beside it, and believe only what still holds.
+
+Three files: the index, the digests of its images, and the record of its verification. Each names the state of the
+archive that it was made from, and holds for that state alone. A file counts if it is a regular one, if the user or
+root owns it, and if all of it could have been written by ilsvrc. Any other is as none: it is left where it lies.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+import stat
+import tempfile
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,91 +23,152 @@ import pyarrow as pa
 
 from ilsvrc.archive.build import build_index
 from ilsvrc.archive.find import find_archives
-from ilsvrc.archive.index import FORMAT, Index, load, save
-from ilsvrc.archive.source import ByteSource, FileSource, Fingerprint
+from ilsvrc.archive.index import FORMAT, SCHEMA, Index, could_be_built, load, save
+from ilsvrc.archive.source import ByteSource, FileSource, FileState
 from ilsvrc.errors import MachineError
 from ilsvrc.events import Listener, silent
 from ilsvrc.facts import Digest
-from ilsvrc.files import OWN_FOLDER, locked, write_text, written_whole
+from ilsvrc.files import OWN_FOLDER, locked, make_own_folder, open_own, write_text, written_whole
+
+_LARGEST = 1 << 29
+"""Bytes of a file beyond which it is not ours: the index of the whole train archive has 52 MB."""
 
 
 def folders(archive: Path) -> tuple[Path, Path]:
     """Return where things about an archive are kept: beside it, or else in the user's cache folder."""
     parent = archive.parent.resolve()
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return parent / OWN_FOLDER, cache / "ilsvrc" / hashlib.sha256(bytes(parent)).hexdigest()[:16]
+    return parent / OWN_FOLDER, _cache() / hashlib.sha256(bytes(parent)).hexdigest()[:16]
 
 
-def writable_folder(archive: Path) -> Path | None:
-    """Return the folder to write to: the user's cache where the archive's own can't be written, or None."""
-    for folder in folders(archive):
+def _cache() -> Path:
+    """Return the user's cache folder, or one for temporary files where the user has no home, as in some containers."""
+    given = os.environ.get("XDG_CACHE_HOME", "")
+    if Path(given).is_absolute():
+        return Path(given, "ilsvrc")
+    try:
+        return Path.home() / ".cache" / "ilsvrc"
+    except RuntimeError:
+        return Path(tempfile.gettempdir(), f"ilsvrc-{os.geteuid()}")
+
+
+def writable_folder(archive: Path, *suffixes: str) -> Path | None:
+    """Return the folder to write to: the user's cache where the archive's own can't be written, or None.
+
+    Parameters
+    ----------
+    archive
+        The archive.
+    suffixes
+        Endings of the files to be written: a folder in which one of them is not the user's own file will not do.
+    """
+    beside, cache = folders(archive)
+    for folder in (beside, cache):
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError:
+            make_own_folder(folder) if folder == beside else folder.mkdir(parents=True, exist_ok=True)
+            if folder == cache and os.geteuid() not in (0, folder.parent.stat().st_uid):
+                continue  # in a folder for temporary files anyone may have made it
+        except (OSError, MachineError):
             continue
-        if os.access(folder, os.W_OK):
+        own = all(_is_own_or_absent(folder / f"{archive.name}{suffix}") for suffix in suffixes)
+        if own and os.access(folder, os.W_OK):
             return folder
     return None
 
 
+def _is_own_or_absent(path: Path) -> bool:
+    """Whether a file may be written here without taking away what is another's."""
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return True
+    return stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid()
+
+
+def _stored(archive: Path, suffix: str) -> Iterator[pa.Buffer]:
+    """Yield what is in the files of this ending that can be trusted so far: beside the archive, then in the cache.
+
+    A file is read into memory whole. One that is mapped could be changed after it was proved, and ends the process
+    with a bus error when it is cut short.
+    """
+    for folder in folders(archive):
+        try:
+            data = _trusted(folder / f"{archive.name}{suffix}")
+        except (OSError, MachineError):
+            continue
+        if data is not None:
+            yield data
+
+
+def _trusted(path: Path) -> pa.Buffer | None:
+    """Return what is in a file of the user's or of root's, None if another's or too large for ours."""
+    fd = open_own(path, os.O_RDONLY)
+    with open(fd, "rb", buffering=0) as file:
+        status = os.fstat(fd)
+        if status.st_uid not in (os.geteuid(), 0) or status.st_size > _LARGEST:
+            return None
+        data = np.empty(status.st_size, np.uint8)  # not filled with zeros first
+        return pa.py_buffer(data[: file.readinto(data.data)])
+
+
 def open_index(source: ByteSource, listener: Listener = silent) -> Index:
-    """Return the memory-mapped index of an archive, building and storing it first where there is none that fits.
+    """Return the index of an archive, building and storing it first where there is none that fits.
 
     Of several processes that open an archive at once, one builds the index and the others wait for it.
     """
     stored = stored_index(source)
     if stored is not None:
         return stored
-    folder = writable_folder(source.path)
+    folder = writable_folder(source.path, _INDEX, _LOCK)
     if folder is None:
         return build_index(source, listener)
-    with locked(folder / f"{source.path.name}.lock"):
+    with locked(folder / f"{source.path.name}{_LOCK}"):
         stored = stored_index(source)
         if stored is not None:
             return stored
         index = build_index(source, listener)
-        path = folder / f"{source.path.name}.arrow"
-        with written_whole(path) as beside:
+        with written_whole(folder / f"{source.path.name}{_INDEX}") as beside:
             save(index, beside, _metadata(source, index))
-        return _read(path, source) or index
+        return index
 
 
 def stored_index(source: ByteSource) -> Index | None:
     """Return the stored index of an archive if it is there, whole, and of the archive's present state."""
-    for folder in folders(source.path):
-        index = _read(folder / f"{source.path.name}.arrow", source)
+    for data in _stored(source.path, _INDEX):
+        index = _index(data, source)
         if index is not None:
             return index
     return None
 
 
-def _read(path: Path, source: ByteSource) -> Index | None:
-    """Return the index in a file, or None where it is missing, damaged, stale or of another archive.
-
-    The digest of its columns is the whole proof, since every opening pays for it: an index that has the digest it was
-    stored with is the one that was built, and the walk that built it proved that it fits the archive.
-    """
+def _index(data: pa.Buffer, source: ByteSource) -> Index | None:
+    """Return the index in a file's bytes, or None if it is damaged, stale, of another archive, or not from a walk."""
     try:
-        table, metadata = load(path)
-        index = Index(source.path.name, metadata.get("split", ""), table)
-        return index if metadata == _metadata(source, index) else None
+        table, metadata = load(data, SCHEMA)
+        index = Index(source.path.name, metadata.get(b"split", b"").decode("ascii"), table)
+        fits = metadata == _metadata(source, index) and could_be_built(index, source.state.size)
     except (OSError, ValueError, pa.ArrowException):
         return None
+    return index if fits else None
 
 
-def _metadata(source: ByteSource, index: Index) -> dict[str, str]:
+def _metadata(source: ByteSource, index: Index) -> dict[bytes, bytes]:
     """Return what an index file says of its archive and of itself."""
-    return {
-        "format": FORMAT,
-        "archive": index.archive,
-        "split": index.split,
-        "size": str(source.fingerprint.size),
-        "mtime_ns": str(source.fingerprint.mtime_ns),
-        "columns": index.fingerprint,
-    }
+    return _encoded(format=FORMAT, archive=index.archive, split=index.split, **_bound(source, index))
 
 
-DIGESTS_FORMAT = "1"
+def _bound(source: ByteSource, index: Index) -> dict[str, object]:
+    """Return what a file holds for: one state of the archive, and the identity of its index."""
+    return {**asdict(source.state), "columns": index.identity}
+
+
+def _encoded(**values: object) -> dict[bytes, bytes]:
+    """Return metadata as Arrow keeps it; file names may be of any bytes."""
+    return {key.encode(): str(value).encode("utf-8", "surrogateescape") for key, value in values.items()}
+
+
+_INDEX, _LOCK, _DIGESTS, _RECORD = ".arrow", ".lock", ".digests.arrow", ".verified.json"
+
+DIGESTS_FORMAT = "2"
 """Version of the file format; a file of another version is as none."""
 
 WIDTH = 16
@@ -111,15 +181,14 @@ Digests = npt.NDArray[np.uint8]
 
 
 def stored_digests(source: ByteSource, index: Index) -> Digests | None:
-    """Return the memory-mapped digests of an archive if they are there, whole, and of its present state."""
+    """Return the digests of an archive's images if they are there, whole, and of its present state."""
     wanted = _digests_metadata(source, index)
-    for folder in folders(source.path):
+    for data in _stored(source.path, _DIGESTS):
         try:
-            table = pa.ipc.open_file(pa.memory_map(str(folder / _digests_name(source.path)))).read_all()
+            table, metadata = load(data, DIGESTS_SCHEMA)
         except (OSError, ValueError, pa.ArrowException):
             continue
-        fits = table.schema.equals(DIGESTS_SCHEMA, check_metadata=False) and table.schema.metadata == wanted
-        if fits and table.num_rows == len(index):
+        if metadata == wanted and table.num_rows == len(index):
             return _rows(table.combine_chunks().column(0))
     return None
 
@@ -130,7 +199,7 @@ def store_digests(source: ByteSource, index: Index, digests: Digests) -> Path:
         pa.binary(WIDTH), len(index), [None, pa.py_buffer(digests.tobytes())]
     )
     table = pa.Table.from_arrays([values], schema=DIGESTS_SCHEMA.with_metadata(_digests_metadata(source, index)))
-    path = digest_folder(source.path) / _digests_name(source.path)
+    path = digest_folder(source.path) / f"{source.path.name}{_DIGESTS}"
     with written_whole(path) as beside, pa.ipc.new_file(str(beside), table.schema) as writer:
         writer.write_table(table)
     return path
@@ -144,7 +213,7 @@ def digest_folder(archive: Path) -> Path:
     MachineError
         If nothing can be written beside the archive, nor in the user's cache.
     """
-    folder = writable_folder(archive)
+    folder = writable_folder(archive, _DIGESTS)
     if folder is None:
         hint = "let its folder be written, or set XDG_CACHE_HOME to one that can be"
         raise MachineError(f"{archive}: there is no folder to keep its digests in", hint=hint)
@@ -161,16 +230,7 @@ def _rows(column: pa.ChunkedArray) -> Digests:
 
 def _digests_metadata(source: ByteSource, index: Index) -> dict[bytes, bytes]:
     """Return what a file of digests says of its archive: another state, or another index, makes it void."""
-    return {
-        b"format": DIGESTS_FORMAT.encode(),
-        b"size": str(source.fingerprint.size).encode(),
-        b"mtime_ns": str(source.fingerprint.mtime_ns).encode(),
-        b"columns": index.fingerprint.encode(),
-    }
-
-
-def _digests_name(archive: Path) -> str:
-    return f"{archive.name}.digests.arrow"
+    return _encoded(format=DIGESTS_FORMAT, **_bound(source, index))
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,42 +238,61 @@ class Verified:
     """An archive whose digest was found to be right.
 
     archive : file name
-    size, mtime_ns : the state it had; another state makes this void
+    state : the state whose bytes were hashed; another state is hashed again
     digest : such as md5:1d675b47d978889d74fa0da5fadfb00e
     against : where the expected digest came from: `official` or `MD5SUMS`
+    identity : of the archive's index, or empty if it had none yet when the archive was hashed
     """
 
     archive: str
-    size: int
-    mtime_ns: int
+    state: FileState
     digest: str
     against: str
+    identity: str = ""
 
 
-def recorded(archive: Path) -> Verified | None:
-    """Return what was recorded of an archive, if it is still in the state that was verified."""
-    state = Fingerprint.of(archive)
-    for folder in folders(archive):
-        try:
-            found = Verified(**json.loads((folder / _record_name(archive)).read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
-            continue
-        if (found.archive, found.size, found.mtime_ns) == (archive.name, state.size, state.mtime_ns):
-            return found
+def recorded(archive: Path, identity: str = "") -> Verified | None:
+    """Return what was recorded of an archive, if it is still in the state that was verified.
+
+    Parameters
+    ----------
+    archive
+        The archive.
+    identity
+        The identity of its index: a record made of another identity does not count. Empty if it is not known.
+    """
+    state = FileState.of(archive)
+    for data in _stored(archive, _RECORD):
+        found = _verified(data)
+        if found and (found.archive, found.state) == (archive.name, state):
+            if not identity or found.identity in ("", identity):
+                return found
     return None
 
 
-def record(archive: Path, digest: Digest, against: str, state: Fingerprint) -> Verified:
+def record(archive: Path, digest: Digest, against: str, state: FileState, identity: str = "") -> Verified:
     """Record that an archive in this state has the digest that it should have, if anything can be written."""
-    verified = Verified(archive.name, state.size, state.mtime_ns, str(digest), against)
-    folder = writable_folder(archive)
+    verified = Verified(archive.name, state, str(digest), against, identity)
+    folder = writable_folder(archive, _RECORD)
     if folder:
-        write_text(folder / _record_name(archive), json.dumps(asdict(verified), indent=2) + "\n")
+        write_text(folder / f"{archive.name}{_RECORD}", json.dumps(asdict(verified), indent=2) + "\n")
     return verified
 
 
-def _record_name(archive: Path) -> str:
-    return f"{archive.name}.verified.json"
+def _verified(data: pa.Buffer) -> Verified | None:
+    """Return the record in a file's bytes; None if they are anything but what `record` writes."""
+    try:
+        found = json.loads(data.to_pybytes())
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(found, dict) or not isinstance(found.get("state"), dict):
+        return None
+    state: dict[str, Any] = found.pop("state")
+    whole = all(type(number) is int for number in state.values()) and all(type(text) is str for text in found.values())
+    try:
+        return Verified(**found, state=FileState(**state)) if whole else None
+    except TypeError:  # a field is missing, or one too many
+        return None
 
 
 def index(source: Path | str, listener: Listener = silent) -> list[Index]:

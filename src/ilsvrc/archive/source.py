@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -17,29 +18,13 @@ _LEAVE_ALONE = "let nothing write to it, then run the same command again"
 
 
 @dataclass(frozen=True, slots=True)
-class Fingerprint:
-    """What tells one state of a file from another without reading it.
-
-    size : bytes
-    mtime_ns : time of the last change, nanoseconds
-    """
-
-    size: int
-    mtime_ns: int
-
-    @classmethod
-    def of(cls, path: Path) -> Fingerprint:
-        """Return the fingerprint that a file has now."""
-        status = path.stat()
-        return cls(status.st_size, status.st_mtime_ns)
-
-
-@dataclass(frozen=True, slots=True)
 class FileState:
-    """A fingerprint that also tells a replaced file from the one before.
+    """One state of one file, told from every other without reading the file.
 
-    A download that keeps the server's time may put other bytes under the same size and mtime: inode and change time
-    tell them apart. They do not survive a copy, so nothing that is kept beside an archive is bound to them.
+    Size and mtime alone do not tell: a download that keeps the server's time, or a program that restores the mtime,
+    puts other bytes under the same two values. The system sets the ctime itself at every write, and the inode tells
+    a file from the one that replaces it. A copy has another state; whether it has the same content is a question for
+    the index's identity.
 
     size : bytes
     mtime_ns, ctime_ns : times of the last change of contents and of anything, nanoseconds
@@ -54,8 +39,16 @@ class FileState:
     @classmethod
     def of(cls, file: Path | int) -> FileState:
         """Return the state of a file, by its path or by the descriptor of an open one."""
-        status = os.stat(file)  # noqa: PTH116  -- takes descriptors too
+        return cls.read(os.stat(file))  # noqa: PTH116  -- takes descriptors too
+
+    @classmethod
+    def read(cls, status: os.stat_result) -> FileState:
+        """Return the state that the answer of a `stat` call tells of."""
         return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+
+
+Fingerprint = FileState
+"""The older name of a file's state."""
 
 
 class ByteSource(Protocol):
@@ -69,8 +62,12 @@ class ByteSource(Protocol):
         """The archive file."""
 
     @property
-    def fingerprint(self) -> Fingerprint:
+    def state(self) -> FileState:
         """The state that the archive had when it was opened first."""
+
+    @property
+    def fingerprint(self) -> FileState:
+        """The state, by its older name."""
 
     def read(self, offset: int, length: int) -> bytes:
         """Return exactly `length` bytes at `offset`.
@@ -95,7 +92,7 @@ class FileSource:
     ----------
     path
         The archive file.
-    fingerprint
+    state
         The state it must have when it is opened; None for the state that it has now.
 
     Raises
@@ -104,24 +101,29 @@ class FileSource:
         If there is no such file.
     """
 
-    def __init__(self, path: Path | str, fingerprint: Fingerprint | None = None) -> None:
+    def __init__(self, path: Path | str, state: FileState | None = None) -> None:
         self.path = Path(path)
         self._fd = -1
         self._opening = threading.Lock()
-        self.fingerprint = fingerprint or self._now()
+        self.state = state or self._now()
         _SOURCES.add(self)
 
-    def _now(self) -> Fingerprint:
+    def _now(self) -> FileState:
         if not self.path.exists():
             raise UsageError(f"{self.path} does not exist")
         if not self.path.is_file():
             raise UsageError(f"{self.path} is not a file")
-        return Fingerprint.of(self.path)
+        return FileState.of(self.path)
+
+    @property
+    def fingerprint(self) -> FileState:
+        """The state, by its older name."""
+        return self.state
 
     @property
     def size(self) -> int:
         """Bytes of the archive when it was opened."""
-        return self.fingerprint.size
+        return self.state.size
 
     def read(self, offset: int, length: int) -> bytes:
         """Return exactly `length` bytes at `offset`."""
@@ -166,6 +168,9 @@ class FileSource:
     def refuse_changed(self) -> None:
         """Refuse an archive that was written to, cut short, replaced or removed since it was opened; one system call.
 
+        A write whose mtime was restored afterwards is found too, by the ctime. New permissions, a new name or a new
+        hard link change the ctime as well: nothing but reading all bytes would tell them from a write.
+
         Raises
         ------
         ArchiveError
@@ -174,8 +179,14 @@ class FileSource:
         status = os.fstat(self._fd if self._fd >= 0 else self.fileno())
         if status.st_nlink == 0:
             raise self._gone()
-        if status.st_mtime_ns != self.fingerprint.mtime_ns or status.st_size != self.fingerprint.size:
-            raise self._changed(status.st_size)
+        state = self.state
+        if (status.st_ctime_ns, status.st_mtime_ns, status.st_size, status.st_ino) != (
+            state.ctime_ns,
+            state.mtime_ns,
+            state.size,
+            state.inode,
+        ):
+            raise self._changed(FileState.read(status))
 
     def fileno(self) -> int:
         """Return the descriptor of the open file, opening it first if need be."""
@@ -189,14 +200,21 @@ class FileSource:
             fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             raise self._gone() from None
-        status = os.fstat(fd)
-        if Fingerprint(status.st_size, status.st_mtime_ns) != self.fingerprint:
+        state = FileState.of(fd)
+        if state != self.state:
             os.close(fd)
-            raise self._changed(status.st_size)
+            raise self._changed(state)
         return fd
 
-    def _changed(self, size: int) -> ArchiveError:
-        how = f"it had {self.size:,} bytes, now {size:,}" if size != self.size else "it was written to"
+    def _changed(self, state: FileState) -> ArchiveError:
+        if state.size != self.size:
+            how = f"it had {self.size:,} bytes, now {state.size:,}"
+        elif state.inode != self.state.inode:
+            how = "another file has its place"
+        elif state.mtime_ns != self.state.mtime_ns:
+            how = "it was written to"
+        else:
+            how = "it was written to, renamed, linked, or given other permissions"
         detail = f"the archive changed while it was in use: {how}"
         return ArchiveError(Code.WRONG_FILE, detail, self.path, hint=_LEAVE_ALONE)
 
@@ -216,12 +234,13 @@ class FileSource:
                 os.close(self._fd)
                 self._fd = -1
 
-    def __del__(self) -> None:
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
+        """Close the file; `close` is bound here, since at the interpreter's end this module's names may be gone."""
         if getattr(self, "_fd", -1) >= 0:
-            os.close(self._fd)
+            close(self._fd)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return FileSource, (self.path, self.fingerprint)
+        return FileSource, (self.path, self.state)
 
 
 _SOURCES: WeakSet[FileSource] = WeakSet()

@@ -27,6 +27,9 @@ from ilsvrc.issues import Code
 
 DIRECTORY = ord("5")
 EXTENSIONS = frozenset(b"LKxXg")
+APPLE_DOUBLE = "._"
+"""Begins the name of what macOS adds to a tar for a file: its Finder's attributes, never an image."""
+
 LONGEST_EXTENSION = 1 << 20
 """Bytes of an extension header's payload beyond which it is taken for damage."""
 
@@ -49,7 +52,7 @@ class Extent:
 
 @dataclass(frozen=True, slots=True)
 class Members:
-    """The regular files of one tar, in archive order.
+    """The regular files of one tar, in archive order, without what macOS adds of its own.
 
     names : member names without leading ./
     offsets : int64, first byte of each one's data in the archive file
@@ -65,7 +68,8 @@ def walk(source: ByteSource, extent: Extent) -> Members:
     """Return the regular files of the tar at `extent`, having proved its structure.
 
     Every header's checksum holds, members tile the extent without gap or overlap up to an end-of-archive marker,
-    nothing follows it, every path is safe, and no member is anything but a file or a folder. Only headers are read.
+    nothing follows it, every path is safe, and no member is anything but a file or a folder. Folders, and the files
+    whose names begin with `._` that macOS adds, are skipped. Only headers are read.
 
     Raises
     ------
@@ -127,13 +131,16 @@ class _Walk:
             return
         name = self.pending.get("path") or self.shared.get("path") or member_name(header)
         self.pending = {}
-        fault = kind_fault(header, kind) or path_fault(name)
+        folder = kind == DIRECTORY or (kind == 0 and name.endswith("/"))
+        fault = kind_fault(header, kind) or path_fault(name.lstrip("/") if folder else name)
         if fault:
             raise self._error(*fault, position, name)
-        if kind == DIRECTORY or (kind == 0 and name.endswith("/")):
+        if folder:  # wherever it says that it lies: no folder of an archive is ever made
             self.spans.append(BLOCK)
             return
         self._span(position, size, name)
+        if name.rpartition("/")[2].startswith(APPLE_DOUBLE):
+            return
         self.names.append(_plain(name))
         self.offsets.append(position + BLOCK)
         self.sizes.append(size)

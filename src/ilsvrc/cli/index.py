@@ -48,7 +48,7 @@ def _document(one: Index) -> dict[str, object]:
         "images": len(one),
         "classes": len(set(one.labels[one.labels >= 0].tolist())),
         "bytes": int(one.sizes.sum()),
-        "fingerprint": one.fingerprint,
+        "fingerprint": one.identity,
     }
 
 

@@ -165,7 +165,7 @@ def provenance(plan: Plan) -> tuple[tuple[str, str], ...]:
     """Return what the manifest of a split says of its making, by which a later run knows it again."""
     return (
         ("archive", plan.source.path.name),
-        ("index", plan.index.fingerprint),
+        ("index", plan.index.identity),
         ("settings", json.dumps(plan.settings, sort_keys=True)),
     )
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ilsvrc.archive.index import Index
 from ilsvrc.archive.sidecar import open_index
-from ilsvrc.archive.source import ByteSource, FileSource, FileState, Fingerprint
+from ilsvrc.archive.source import ByteSource, FileSource, FileState
 from ilsvrc.readers.units import Catalog, Unit, Wanted
 
 
@@ -58,20 +58,33 @@ class Plan:
             "val_labels": hashlib.sha256(given).hexdigest() if given and self.split == "val" else None,
         }
 
-    @cached_property
+    @property
     def state(self) -> FileState:
-        """The state that the archive was in when the plan was made, and must be in to the end."""
-        return FileState.of(self.source.path)
+        """The state that the archive was in when it was opened, and must be in to the end of a run."""
+        return self.source.state
+
+    @property
+    def header(self) -> dict[str, object]:
+        """What the journal says of a run: the settings, and the state of the archive that its units come from.
+
+        The state is no part of the digest: work goes on after the archive was touched, copied or freed of what was
+        done. But units that came from another state are no proof, whatever is proved of the archive now.
+        """
+        return {**self.settings, "state": asdict(self.state)}
 
     @cached_property
     def digest(self) -> str:
-        """sha256 of settings and archive, in hex: two plans of one digest do the same work on the same bytes."""
-        text = json.dumps([self.settings, self.index.fingerprint, asdict(self.state)], sort_keys=True)
+        """sha256 of settings and identity, in hex: two plans of one digest write the same images to the same places.
+
+        The bytes of the images count by where they lie, not by what they are: whoever takes over what an earlier run
+        wrote compares the states too.
+        """
+        text = json.dumps([self.settings, self.index.identity], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
 
 @lru_cache(maxsize=4)
-def catalog_of(path: Path, fingerprint: Fingerprint, wanted: Wanted) -> Catalog:
-    """Return a plan's catalog in a worker: the index is mapped into memory, never sent."""
-    source: ByteSource = FileSource(path, fingerprint)
+def catalog_of(path: Path, state: FileState, wanted: Wanted) -> Catalog:
+    """Return a plan's catalog in a worker: the index is read from its file, never sent."""
+    source: ByteSource = FileSource(path, state)
     return Catalog(open_index(source), wanted)

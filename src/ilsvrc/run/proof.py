@@ -10,8 +10,8 @@ from typing import Protocol
 
 from ilsvrc import facts
 from ilsvrc.archive.expected import Expected
-from ilsvrc.archive.sidecar import Verified, record
-from ilsvrc.archive.source import FileSource, FileState
+from ilsvrc.archive.sidecar import Verified, record, stored_index
+from ilsvrc.archive.source import FileSource
 from ilsvrc.errors import ArchiveError
 from ilsvrc.events import Advanced, Finished, Listener, Started, silent
 from ilsvrc.facts import Digest
@@ -75,7 +75,6 @@ class HashingProof:
         self._hash = hashlib.new(expected.digest.algorithm)
         self._hashed = 0
         self._stop = threading.Event()
-        self._state = FileState.of(source.fileno())
 
     def release(self, units: Iterable[Unit]) -> Generator[Unit, None, None]:
         """Yield each unit once it has been hashed; go on to the archive's end after the last."""
@@ -99,8 +98,12 @@ class HashingProof:
         found = Digest(self._expected.digest.algorithm, self._hash.hexdigest())
         if found != self._expected.digest:
             raise wrong_digest(self._source, found, self._expected)
-        self._source.refuse_replaced(self._state)
-        return record(self._source.path, found, self._expected.against, self._source.fingerprint)
+        source = self._source
+        source.refuse_replaced(source.state)
+        index = stored_index(source)
+        return record(
+            source.path, found, self._expected.against, source.state, identity=index.identity if index else ""
+        )
 
     @property
     def _stage(self) -> str:
@@ -127,7 +130,8 @@ class HashingProof:
             return
 
     def _hash_to(self, end: int) -> None:
-        while self._hashed < end and not self._stop.is_set():
+        """Hash up to this byte of the archive, or to its end."""
+        while self._hashed < min(end, self._source.size) and not self._stop.is_set():
             self._source.will_need(self._hashed + READ_AHEAD, CHUNK)
             data = self._source.read(self._hashed, min(CHUNK, self._source.size - self._hashed))
             self._hash.update(data)
