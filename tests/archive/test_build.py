@@ -98,6 +98,36 @@ def test_other_digit_counts_and_folders_are_accepted(tmp_path: Path) -> None:
     }
 
 
+def with_extras(path: Path, name: str, data: bytes) -> bytes:
+    """A tar as macOS's archiver writes it: a global pax header, folders, and a `._` file before the file itself."""
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT, pax_headers={"comment": "extra"}) as archive:
+        for extra in ("/", "./", "val/"):
+            folder = tarfile.TarInfo(extra)
+            folder.type = tarfile.DIRTYPE
+            archive.addfile(folder)
+        for member, content in ((f"./._{name}", b"Mac OS X"), (f"./{name}", data)):
+            info = tarfile.TarInfo(member)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return path.read_bytes()
+
+
+def test_folders_and_what_macos_adds_are_skipped_in_outer_and_inner_tars(tmp_path: Path) -> None:
+    inner = with_extras(tmp_path / "inner.tar", "n01440764_1.JPEG", b"image")
+    with_extras(tmp_path / "outer.tar", "n01440764.tar", inner)
+    source = FileSource(tmp_path / "outer.tar")
+    index = build_index(source)
+    assert [(m.name, source.read(m.offset, m.size)) for m in index] == [("n01440764_1.JPEG", b"image")]
+    with_extras(tmp_path / "v.tar", "ILSVRC2012_val_00000001.JPEG", b"image")
+    assert [m.name for m in built(tmp_path / "v.tar")] == ["ILSVRC2012_val_00000001.JPEG"]
+
+
+def test_digits_of_other_scripts_are_no_numbers(tmp_path: Path) -> None:
+    with pytest.raises(ArchiveError) as caught:
+        built(flat(tmp_path / "v.tar", ["ILSVRC2012_val_1.JPEG", "ILSVRC2012_val_\u0662.JPEG"]))
+    assert caught.value.code is Code.UNKNOWN_MEMBER
+
+
 def test_test_images_have_no_label(tmp_path: Path) -> None:
     index = built(flat(tmp_path / "t.tar", ["ILSVRC2012_test_00000002.JPEG", "ILSVRC2012_test_00000001.JPEG"]))
     assert index.split == "test"

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import pickle
+import subprocess
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -63,3 +66,51 @@ def test_closed_source_opens_again(source: FileSource) -> None:
 def test_no_archive_is_the_callers_fault(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError):
         FileSource(tmp_path / name)
+
+
+def test_bytes_written_in_place_are_noticed_though_the_time_is_restored(source: FileSource) -> None:
+    source.read(0, 1)
+    before = source.path.stat()
+    while source.path.stat().st_ctime_ns == before.st_ctime_ns:  # the system's clock goes by ticks
+        with source.path.open("r+b") as file:
+            file.write(b"other")
+        os.utime(source.path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(ArchiveError, match="changed while it was in use") as caught:
+        source.refuse_changed()
+    assert caught.value.code is Code.WRONG_FILE
+    with pytest.raises(ArchiveError):
+        pickle.loads(pickle.dumps(source)).read(0, 1)
+
+
+def test_a_file_of_the_same_size_and_time_is_refused_on_reopening(source: FileSource) -> None:
+    before = source.path.stat()
+    other = source.path.with_name("other")
+    other.write_bytes(bytes(before.st_size))
+    os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
+    other.replace(source.path)
+    with pytest.raises(ArchiveError, match="another file has its place"):
+        source.read(0, 1)
+
+
+_OUTLIVES = """
+import builtins, sys
+from ilsvrc.archive.source import FileSource
+builtins.kept = FileSource(sys.argv[1])  # goes away after every module's names
+builtins.kept.read(0, 1)
+"""
+
+_WITH_TORCH = """
+import sys
+from ilsvrc.archive.source import FileSource
+source = FileSource(sys.argv[1])
+source.read(0, 1)
+import torch
+"""
+
+
+@pytest.mark.parametrize("script", [_OUTLIVES, _WITH_TORCH], ids=["outlives", "torch"])
+def test_the_end_of_the_interpreter_is_silent(source: FileSource, script: str) -> None:
+    if "torch" in script and find_spec("torch") is None:
+        pytest.skip("torch is not installed")
+    done = subprocess.run([sys.executable, "-c", script, source.path], capture_output=True, text=True, check=True)
+    assert done.stderr == ""

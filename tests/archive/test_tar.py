@@ -151,6 +151,48 @@ def test_paths_that_leave_their_folder_are_refused(tmp_path: Path, name: str, co
     assert caught.value.code is code
 
 
+@pytest.mark.parametrize("name", ["/", "./", "val/", "/val/", "val/train/"])
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_folder_is_skipped_wherever_it_says_that_it_lies(tmp_path: Path, name: str, form: Literal[0, 1, 2]) -> None:
+    info = tarfile.TarInfo(name)
+    info.type = tarfile.DIRTYPE
+    old = tarfile.TarInfo(name)
+    old.type = tarfile.AREGTYPE  # a writer before POSIX: the slash alone says that it is a folder
+    for header in (info.tobuf(form), old.tobuf(form)):
+        found = walked(header + tar_bytes([("a.JPEG", b"x", "file")], form), tmp_path)
+        assert (found.names, found.sizes.tolist()) == (["a.JPEG"], [1])
+
+
+def test_a_folder_that_leads_out_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ArchiveError) as caught:
+        walked(tar_bytes([("../evil", b"", "folder"), ("a.JPEG", b"x", "file")]), tmp_path)
+    assert caught.value.code is Code.PATH_TRAVERSAL
+
+
+@pytest.mark.parametrize("name", ["._a.JPEG", "./._a.JPEG", "val/._a.JPEG", "._"])
+def test_what_macos_adds_of_its_own_is_skipped(tmp_path: Path, name: str) -> None:
+    found = walked(tar_bytes([(name, b"Mac OS X", "file"), ("a.JPEG", b"x", "file")]), tmp_path)
+    assert (found.names, found.offsets.tolist()) == (["a.JPEG"], [3 * 512])
+
+
+def test_a_link_is_refused_under_a_name_of_macos_too(tmp_path: Path) -> None:
+    info = tarfile.TarInfo("._a.JPEG")
+    info.type, info.linkname = tarfile.SYMTYPE, "/etc/passwd"
+    with pytest.raises(ArchiveError) as caught:
+        walked(info.tobuf() + tar_bytes([("a.JPEG", b"x", "file")]), tmp_path)
+    assert caught.value.code is Code.SYMLINK
+
+
+def test_a_global_pax_header_is_skipped(tmp_path: Path) -> None:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT, pax_headers={"comment": "by git"}) as archive:
+        info = tarfile.TarInfo("a.JPEG")
+        info.size = 1
+        archive.addfile(info, io.BytesIO(b"x"))
+    assert out.getvalue()[156:157] == tarfile.XGLTYPE
+    assert walked(out.getvalue(), tmp_path).names == ["a.JPEG"]
+
+
 def test_two_dots_within_a_name_are_no_way_out(tmp_path: Path) -> None:
     assert walked(tar_bytes([("a..b", b"x", "file")]), tmp_path).names == ["a..b"]
 

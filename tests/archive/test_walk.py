@@ -69,6 +69,30 @@ def test_any_tar_gives_what_the_careful_walk_gives(
     assert outcome(walk, path) == outcome(walk_with_care, path)
 
 
+extra_entries = st.lists(
+    st.one_of(
+        st.tuples(st.sampled_from(["/", "./", "val/", "/val/", "../x/"]), st.just(b""), st.just("folder")),
+        st.tuples(
+            st.sampled_from(["._a", "./._b", "val/._c", ".d", "n1_1.JPEG"]), st.binary(max_size=600), st.just("file")
+        ),
+    ),
+    max_size=6,
+)
+
+
+@given(extra_entries, st.sampled_from(FORMATS))
+def test_folders_and_what_macos_adds_are_the_same_to_both_walks(
+    tmp_path_factory: pytest.TempPathFactory, entries: list[tuple[str, bytes, str]], form: Literal[0, 1, 2]
+) -> None:
+    path = tmp_path_factory.mktemp("extra") / "a.tar"
+    path.write_bytes(tar_bytes(entries, form))
+    found = outcome(walk, path)
+    assert found == outcome(walk_with_care, path)
+    wanted = [name for name, _, kind in entries if kind == "file" and "._" not in name]
+    leads_out = any(name.startswith("..") for name, _, _ in entries)
+    assert isinstance(found, str) if leads_out else found[0] == wanted
+
+
 @given(plain_entries, st.data())
 def test_changed_bytes_give_what_the_careful_walk_gives(
     tmp_path_factory: pytest.TempPathFactory, entries: list[tuple[str, bytes, str]], data: st.DataObject

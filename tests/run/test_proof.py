@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from pathlib import Path
 
 import pytest
 
 from ilsvrc import facts
 from ilsvrc.archive.expected import Expected
-from ilsvrc.archive.sidecar import recorded
+from ilsvrc.archive.sidecar import open_index, recorded
 from ilsvrc.archive.source import FileSource
 from ilsvrc.errors import ArchiveError
 from ilsvrc.events import Advanced, Event
@@ -85,6 +86,25 @@ def test_an_error_of_reading_comes_out_where_units_are_taken(source: FileSource)
     with pytest.raises(ArchiveError) as caught:
         list(HashingProof(source, right()).release(beyond))
     assert caught.value.code is Code.TRUNCATED_ARCHIVE
+
+
+def test_a_unit_that_ends_beyond_the_archive_ends_the_hashing(source: FileSource) -> None:
+    beyond = [Unit("a", 0, 1, len(DATA) + 1000, 1, 1)]
+    proof = HashingProof(source, right())
+    assert list(proof.release(beyond)) == beyond
+    assert proof.confirm() is not None
+
+
+def test_what_is_proved_names_state_and_identity(mini: Path, tmp_path: Path) -> None:
+    source = FileSource(shutil.copy(mini / facts.VAL, tmp_path / "val.tar"))
+    digest = Digest("md5", hashlib.md5(source.path.read_bytes()).hexdigest())
+    identity = open_index(source).identity
+    proof = HashingProof(source, Expected(digest, "MD5SUMS"))
+    list(proof.release(UNITS))
+    proved = proof.confirm()
+    assert proved is not None
+    assert (proved.state, proved.identity) == (source.state, identity)
+    assert recorded(source.path, identity) == proved
 
 
 def test_another_official_archive_is_called_by_its_name(source: FileSource) -> None:

@@ -147,10 +147,10 @@ class Index(Sequence[Member]):
         return numbers(one_chunk(self.table.column(name)))
 
 
-def save(index: Index, path: Path, metadata: Mapping[bytes, bytes]) -> None:
-    """Write an index as one Arrow IPC file with this metadata in its schema."""
-    table = index.table.replace_schema_metadata(dict(metadata)).combine_chunks()
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+def save(table: pa.Table, path: Path, metadata: Mapping[bytes, bytes]) -> None:
+    """Write a table as one Arrow IPC file with this metadata in its schema."""
+    table = table.replace_schema_metadata(dict(metadata)).combine_chunks()
+    with path.open("wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:  # Arrow itself opens no \udce4
         writer.write_table(table)
 
 

@@ -41,7 +41,7 @@ def folders(archive: Path) -> tuple[Path, Path]:
 
 
 def _cache() -> Path:
-    """Return the user's cache folder, or one for temporary files where the user has no home, as in some containers."""
+    """Return the user's cache folder; below the folder for temporary files if the user has no home."""
     given = os.environ.get("XDG_CACHE_HOME", "")
     if Path(given).is_absolute():
         return Path(given, "ilsvrc")
@@ -127,7 +127,7 @@ def open_index(source: ByteSource, listener: Listener = silent) -> Index:
             return stored
         index = build_index(source, listener)
         with written_whole(folder / f"{source.path.name}{_INDEX}") as beside:
-            save(index, beside, _metadata(source, index))
+            save(index.table, beside, _metadata(source, index))
         return index
 
 
@@ -198,10 +198,10 @@ def store_digests(source: ByteSource, index: Index, digests: Digests) -> Path:
     values = pa.FixedSizeBinaryArray.from_buffers(
         pa.binary(WIDTH), len(index), [None, pa.py_buffer(digests.tobytes())]
     )
-    table = pa.Table.from_arrays([values], schema=DIGESTS_SCHEMA.with_metadata(_digests_metadata(source, index)))
+    table = pa.Table.from_arrays([values], schema=DIGESTS_SCHEMA)
     path = digest_folder(source.path) / f"{source.path.name}{_DIGESTS}"
-    with written_whole(path) as beside, pa.ipc.new_file(str(beside), table.schema) as writer:
-        writer.write_table(table)
+    with written_whole(path) as beside:
+        save(table, beside, _digests_metadata(source, index))
     return path
 
 
@@ -264,9 +264,12 @@ def recorded(archive: Path, identity: str = "") -> Verified | None:
     state = FileState.of(archive)
     for data in _stored(archive, _RECORD):
         found = _verified(data)
-        if found and (found.archive, found.state) == (archive.name, state):
-            if not identity or found.identity in ("", identity):
-                return found
+        if (
+            found
+            and (found.archive, found.state) == (archive.name, state)
+            and (not identity or found.identity in ("", identity))
+        ):
+            return found
     return None
 
 
@@ -288,7 +291,9 @@ def _verified(data: pa.Buffer) -> Verified | None:
     if not isinstance(found, dict) or not isinstance(found.get("state"), dict):
         return None
     state: dict[str, Any] = found.pop("state")
-    whole = all(type(number) is int for number in state.values()) and all(type(text) is str for text in found.values())
+    whole = all(type(number) is int for number in state.values()) and all(
+        type(text) is str for text in found.values()
+    )
     try:
         return Verified(**found, state=FileState(**state)) if whole else None
     except TypeError:  # a field is missing, or one too many
