@@ -234,28 +234,44 @@ def test_eight_processes_build_the_index_once(own: Path) -> None:
 
 
 def test_verified_reads_find_one_changed_bit(own: Path) -> None:
+    from ilsvrc.archive.sidecar import open_index, store_digests, stored_digests
+    from ilsvrc.archive.source import FileSource
     from ilsvrc.digests import record_digests
 
     record_digests(own, jobs=1)
-    archive = own / facts.TRAIN
-    before = archive.stat()
+    source = FileSource(own / facts.TRAIN)
+    index = open_index(source)
+    digests = stored_digests(source, index)
+    assert digests is not None
+    clean = [ImageNet(own, verify=True).bytes(i) for i in range(24)]
+    changed = digests.copy()
+    changed[9, 0] ^= 4  # as if the disk returned another bit, of which no time tells
+    store_digests(source, index, changed)
     dataset = ImageNet(own, verify=True)
-    clean = [dataset.bytes(i) for i in range(len(dataset))]
-    place = archive.read_bytes().index(clean[9]) + len(clean[9]) // 2
-    with archive.open("r+b") as file:
-        file.seek(place)
-        file.write(bytes([clean[9][len(clean[9]) // 2] ^ 4]))
-    os.utime(archive, ns=(before.st_atime_ns, before.st_mtime_ns))  # silent damage: no time tells of it
-    assert [ImageNet(own).bytes(i) == clean[i] for i in range(24)].count(False) == 1
-    for index in set(range(24)) - {9}:
-        assert dataset.bytes(index) == clean[index]
+    assert [ImageNet(own).bytes(i) for i in range(24)] == clean
+    for row in set(range(24)) - {9}:
+        assert dataset.bytes(row) == clean[row]
     with pytest.raises(ArchiveError, match="digest") as caught:
         dataset[9]
     assert caught.value.code is Code.CHANGED_IMAGE
     assert Path(dataset.path(9)).name in caught.value.member
-    assert caught.value.offset == place - len(clean[9]) // 2
+    assert caught.value.offset == source.path.read_bytes().index(clean[9])
     with pytest.raises(ArchiveError, match="digest"):
         pickle.loads(pickle.dumps(dataset)).bytes(9)
+
+
+def test_an_archive_rewritten_under_its_old_time_gives_no_image(own: Path) -> None:
+    archive = own / facts.TRAIN
+    dataset = ImageNet(own)
+    place = archive.read_bytes().index(dataset.bytes(9)) + 100
+    before = archive.stat()
+    while archive.stat().st_ctime_ns == before.st_ctime_ns:  # the system's clock goes by ticks
+        with archive.open("r+b") as file:
+            file.seek(place)
+            file.write(b"other bytes")
+        os.utime(archive, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(ArchiveError, match="changed while it was in use"):
+        dataset.bytes(9)
 
 
 def test_wrong_calls_are_refused(mini: Path, tmp_path: Path) -> None:

@@ -1,9 +1,9 @@
 """Prove the columns of a stored index: what anyone may have written becomes what a walk could have found.
 
-An index file may have come with the archive from anywhere. Its own digest finds damage, but not a forger, who computes
-the digest too. So every opening proves of all rows at once what the walk of an archive proves when it builds an index:
-names are official ones, which cannot lead out of a folder; labels are those of the names; rows are in catalog order;
-images lie within the archive and do not overlap.
+An index file may have come with the archive from anywhere. Its own digest finds damage, but not a forger, who
+computes the digest too. So every opening proves of all rows at once what the walk of an archive proves when it builds
+an index: names are official ones, which cannot lead out of a folder; labels are those of the names; rows are in catalog
+order; images lie within the archive and do not overlap.
 """
 
 from __future__ import annotations
@@ -100,8 +100,8 @@ def _are_built(names: pa.StringArray, prefixes: Sequence[bytes], which: npt.NDAr
 
     Notes
     -----
-    Beginnings and endings are compared eight bytes at a time. All bytes between them are digits if the text of all names
-    has as many digits as it must have then. This takes half the time of a regular expression.
+    Beginnings and endings are compared eight bytes at a time. All bytes between them are digits if the text of all
+    names has as many digits as it must have then. This takes half the time of a regular expression.
     """
     length, fixed = len(prefixes[0]), sum(byte in b"0123456789" for byte in prefixes[0])
     stated = np.frombuffer(b"".join(p[at : at + _WORD] for at in (0, length - _WORD) for p in prefixes), "<u8")
