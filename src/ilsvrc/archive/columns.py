@@ -2,8 +2,8 @@
 
 An index file may have come with the archive from anywhere. Its own digest finds damage, but not a forger, who
 computes the digest too. So every opening proves of all rows at once what the walk of an archive proves when it builds
-an index: names are official ones, which cannot lead out of a folder; labels are those of the names; rows are in catalog
-order; images lie within the archive and do not overlap.
+an index: names are official ones, which cannot lead out of a folder; labels are those of the names; rows are in
+catalog order; images lie within the archive and do not overlap.
 """
 
 from __future__ import annotations
