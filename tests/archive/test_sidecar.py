@@ -319,6 +319,14 @@ def test_what_is_no_file_is_neither_read_nor_replaced(
         assert place.read_text() == "left alone"
 
 
+def test_a_link_in_place_of_our_folder_is_not_followed(archive: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (archive.parent / ".ilsvrc").symlink_to(tmp_path / "elsewhere")
+    assert len(open_index(FileSource(archive))) == 24
+    assert stored_index(FileSource(archive)) is not None
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
 _CUT_SHORT = """
 import os, sys
 from ilsvrc.archive.sidecar import open_index

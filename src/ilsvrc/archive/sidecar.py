@@ -7,8 +7,10 @@ root owns it, and if all of it could have been written by ilsvrc. Any other is a
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import mmap
 import os
 import stat
 import tempfile
@@ -100,14 +102,17 @@ def _stored(archive: Path, suffix: str) -> Iterator[pa.Buffer]:
 
 
 def _trusted(path: Path) -> pa.Buffer | None:
-    """Return what is in a file of the user's or of root's, None if another's or too large for ours."""
+    """Return what is in a file of the user's or of root's; None if it is another's, empty, or too large for ours."""
     fd = open_own(path, os.O_RDONLY)
     with open(fd, "rb", buffering=0) as file:
         status = os.fstat(fd)
-        if status.st_uid not in (os.geteuid(), 0) or status.st_size > _LARGEST:
+        if status.st_uid not in (os.geteuid(), 0) or not 0 < status.st_size <= _LARGEST:
             return None
-        data = np.empty(status.st_size, np.uint8)  # not filled with zeros first
-        return pa.py_buffer(data[: file.readinto(data.data)])
+        memory = mmap.mmap(-1, status.st_size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        if hasattr(mmap, "MADV_HUGEPAGE"):
+            with contextlib.suppress(OSError):  # a kernel may be built without
+                memory.madvise(mmap.MADV_HUGEPAGE)  # a fifth of the time that small pages take at full scale
+        return pa.py_buffer(memory).slice(0, file.readinto(memory))
 
 
 def open_index(source: ByteSource, listener: Listener = silent) -> Index:
