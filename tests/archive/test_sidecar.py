@@ -319,6 +319,28 @@ def test_what_is_no_file_is_neither_read_nor_replaced(
         assert place.read_text() == "left alone"
 
 
+def test_a_file_that_is_too_large_to_be_ours_is_not_read(archive: Path, index_file: Path) -> None:
+    os.truncate(index_file, 1 << 40)
+    assert stored_index(FileSource(archive)) is None
+
+
+def test_digests_that_are_not_one_per_image_or_of_another_user_are_not_believed(
+    archive: Path, index_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = FileSource(archive)
+    index = open_index(source)
+    path = store_digests(source, index, np.zeros((24, 16), np.uint8))
+    table = pa.ipc.open_file(path.read_bytes()).read_all()
+    values = table.column(0).to_pylist()
+    for forged in (values[:-1], [*values, bytes(16)], [None, *values[1:]]):
+        save(pa.table([pa.array(forged, pa.binary(16))], schema=table.schema), path, table.schema.metadata)
+        assert stored_digests(source, index) is None
+    save(table, path, table.schema.metadata)
+    assert stored_digests(source, index) is not None
+    disown(path, monkeypatch)
+    assert stored_digests(source, index) is None
+
+
 def test_a_link_in_place_of_our_folder_is_not_followed(archive: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (archive.parent / ".ilsvrc").symlink_to(tmp_path / "elsewhere")

@@ -63,18 +63,31 @@ def writable_folder(archive: Path, *suffixes: str) -> Path | None:
     suffixes
         Endings of the files to be written: a folder in which one of them is not the user's own file will not do.
     """
-    beside, cache = folders(archive)
-    for folder in (beside, cache):
+    for folder in folders(archive):
         try:
-            make_own_folder(folder) if folder == beside else folder.mkdir(parents=True, exist_ok=True)
-            if folder == cache and os.geteuid() not in (0, folder.parent.stat().st_uid):
-                continue  # in a folder for temporary files anyone may have made it
+            _make(folder)
+            own = all(_is_own_or_absent(folder / f"{archive.name}{suffix}") for suffix in suffixes)
         except (OSError, MachineError):
             continue
-        own = all(_is_own_or_absent(folder / f"{archive.name}{suffix}") for suffix in suffixes)
         if own and os.access(folder, os.W_OK):
             return folder
     return None
+
+
+def _make(folder: Path) -> None:
+    """Create a folder of ours.
+
+    Raises
+    ------
+    OSError, MachineError
+        If it can't be, or another user made the cache, as anyone may below the folder for temporary files.
+    """
+    if folder.name == OWN_FOLDER:
+        make_own_folder(folder)
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    if os.geteuid() not in (0, folder.parent.stat().st_uid):
+        raise MachineError(f"{folder.parent} belongs to another user")
 
 
 def _is_own_or_absent(path: Path) -> bool:
@@ -218,7 +231,7 @@ def digest_folder(archive: Path) -> Path:
     MachineError
         If nothing can be written beside the archive, nor in the user's cache.
     """
-    folder = writable_folder(archive, _DIGESTS)
+    folder = writable_folder(archive, _DIGESTS, ".digests.lock")
     if folder is None:
         hint = "let its folder be written, or set XDG_CACHE_HOME to one that can be"
         raise MachineError(f"{archive}: there is no folder to keep its digests in", hint=hint)
