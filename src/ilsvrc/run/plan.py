@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
@@ -63,21 +63,12 @@ class Plan:
         """The state that the archive was in when it was opened, and must be in to the end of a run."""
         return self.source.state
 
-    @property
-    def header(self) -> dict[str, object]:
-        """What the journal says of a run: the settings, and the state of the archive that its units come from.
-
-        The state is no part of the digest: work goes on after the archive was touched, copied or freed of what was
-        done. But units that came from another state are no proof, whatever is proved of the archive now.
-        """
-        return {**self.settings, "state": asdict(self.state)}
-
     @cached_property
     def digest(self) -> str:
         """sha256 of settings and identity, in hex: two plans of one digest write the same images to the same places.
 
-        The bytes of the images count by where they lie, not by what they are: whoever takes over what an earlier run
-        wrote compares the states too.
+        The bytes of the images count by where they lie, not by what they are: what an earlier run wrote is compared
+        with the archive before it is taken over.
         """
         text = json.dumps([self.settings, self.index.identity], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
