@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ilsvrc import CheckOptions, ImageNet, PrepareOptions, check, facts, prepare
+from ilsvrc import CheckOptions, ImageNet, check, facts, prepare
 from ilsvrc.archive.expected import Expected, expected, expected_digest, is_official, listed_digest
 from ilsvrc.archive.source import FileSource
 from ilsvrc.errors import ArchiveError

@@ -108,6 +108,8 @@ def test_image_that_goes_away_meanwhile_is_an_issue(train: Path) -> None:
 class FailingEngine:
     """Keeps the units, and says of each that its worker was lost; notes that it was closed."""
 
+    local = True
+
     def __init__(self) -> None:
         self.units: list[str] = []
         self.closed = False

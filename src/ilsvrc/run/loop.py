@@ -109,7 +109,8 @@ def _receipts(plan: Plan, sink: Sink, machinery: Machinery, todo: list[Piece]) -
     listener(Started(stage, sum(piece.unit.bytes for piece in todo), sum(piece.unit.images for piece in todo)))
     released = machinery.proof.release([piece.unit for piece in todo])
     pieces = {piece.id: piece for piece in todo}
-    with closing(machinery.engine.run(task, (pieces[unit.id] for unit in released))) as receipts, closing(released):
+    ahead = (pieces[unit.id] for unit in released)
+    with closing(released), closing(machinery.engine.run(task, ahead)) as receipts:  # the engine stops asking first
         for receipt in receipts:
             listener(Advanced(stage, receipt.bytes, receipt.samples))
             yield receipt
