@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ilsvrc import CheckOptions, ImageNet, check, facts, prepare
+from ilsvrc import ImageNet, check, facts, prepare
 from ilsvrc.archive.expected import Expected, expected, expected_digest, is_official, listed_digest
 from ilsvrc.archive.source import FileSource
 from ilsvrc.errors import ArchiveError
@@ -127,7 +127,7 @@ def test_the_test_split_is_prepared_checked_and_read(
 
     report = prepare(with_test, tmp_path / "tree", splits=("test",), jobs=1)
     assert [(s.split, s.images, s.against) for s in report.splits] == [("test", 5, "official")]
-    checked = check(with_test / facts.TEST, CheckOptions(deep=True))
+    checked = check(with_test / facts.TEST, deep=True, jobs=1)
     assert checked.ok
     for place in (with_test, tmp_path / "tree"):
         dataset = ImageNet(place, "test")

@@ -13,6 +13,7 @@ import xxhash
 
 from ilsvrc.archive.sidecar import WIDTH, Verified, open_index, store_digests
 from ilsvrc.archive.source import FileSource
+from ilsvrc.files import open_own
 from ilsvrc.readers.units import Sample, Unit
 from ilsvrc.sinks.base import Receipt
 
@@ -38,7 +39,7 @@ class DigestSink:
         for sample in samples:
             digests.append(xxhash.xxh3_128_digest(sample.data))
             sizes.append(len(sample.data))
-        fd = os.open(self.part, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        fd = open_own(self.part, os.O_WRONLY | os.O_CREAT)
         try:
             os.pwrite(fd, b"".join(digests), unit.start * WIDTH)
         finally:
