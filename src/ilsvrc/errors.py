@@ -134,6 +134,7 @@ _HINTS = {
     errno.EDQUOT: "free some of your quota and run the same command again: it resumes where it stopped",
     errno.EACCES: "change the permissions, or choose another folder",
     errno.EPERM: "change the permissions, or choose another folder",
+    errno.EMFILE: "raise the limit on open files (ulimit -n), or try fewer --jobs",
     errno.EROFS: "choose a folder that can be written",
     errno.EIO: "the disk reports an error: look at the system's log before you trust it with anything",
 }

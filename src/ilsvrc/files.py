@@ -134,7 +134,7 @@ class OwnFolder:
         The folder; `.ilsvrc` is in its path, and no link at or below that is followed.
     """
 
-    _MOST = 64  # descriptors kept open: a unit of val has images of up to 1000 classes
+    _MOST = 16  # descriptors kept open: a unit of val has images of up to 1000 classes
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -247,8 +247,7 @@ def remove_leftovers(*folders: Path) -> None:
     for folder in folders:
         for leftover in folder.glob(".*.part"):
             match = _LEFTOVER.fullmatch(leftover.name)
-            of_a_tree = match and match["stem"] in _STEMS
-            if match and (of_a_tree or folder.name == OWN_FOLDER) and not _lives(int(match["pid"])):
+            if match and (folder.name == OWN_FOLDER or match["name"] in _IN_A_TREE) and not _lives(int(match["pid"])):
                 with contextlib.suppress(OSError):
                     leftover.unlink()
 
@@ -264,8 +263,9 @@ def named(error: OSError, path: Path) -> OSError:
 
 
 _TAKES_HINTS = hasattr(os, "posix_fadvise")  # macOS takes none
-_LEFTOVER = re.compile(r"\.(?P<stem>[^.]+)\..*?(?P<pid>\d+)(?:\.[0-9a-f]{8})?\.part")
-_STEMS = ("train", "val", "test", "classes", "report", "journal")
+_LEFTOVER = re.compile(r"\.(?P<name>.+?)\.(?P<pid>\d+)(?:\.[0-9a-f]{8})?\.part")
+_IN_A_TREE = ("train.txt", "val.txt", "test.txt", "classes.json")
+"""What the first edition wrote whole beside a user's own files."""
 _NO_EXCLUSIVE_RENAME = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 

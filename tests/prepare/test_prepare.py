@@ -742,3 +742,99 @@ def test_the_library_raises_its_own_errors(source: Path, tmp_path: Path) -> None
     (tmp_path / "file").write_text("")
     with pytest.raises(MachineError, match="file"):
         prepare(source, tmp_path / "file/tree", **options())
+
+
+@pytest.mark.parametrize("which", ["split", "class"])
+def test_repair_writes_through_no_link(mini: Path, tmp_path: Path, which: str) -> None:
+    tree, other = tmp_path / "tree", tmp_path / "other"
+    prepare(mini, tree, **options())
+    linked = tree / "train" / ("n01440764" if which == "class" else "")
+    shutil.move(linked, other)
+    for image in other.rglob("*.JPEG"):
+        image.write_text("mine")
+    Path(str(linked).rstrip("/")).symlink_to(other)
+    with pytest.raises(UsageError, match="is a link, and --repair writes through none"):
+        prepare(mini, tree, **options(repair=True))
+    assert {image.read_text() for image in other.rglob("*.JPEG")} == {"mine"}
+
+
+@pytest.mark.parametrize("place", ["image", "class"])
+def test_repair_names_what_is_in_the_way(mini: Path, tmp_path: Path, place: str) -> None:
+    tree = tmp_path / "tree"
+    prepare(mini, tree, **options())
+    if place == "image":
+        way = next((tree / "train/n01440764").iterdir())
+        way.unlink()
+        way.mkdir()
+    else:
+        way = tree / "train/n01440764"
+        shutil.rmtree(way)
+        way.write_text("mine")
+    before = {path: path.stat().st_mtime_ns for path in tree.rglob("*.JPEG")}
+    with pytest.raises(UsageError, match=r"is no (file|folder)") as caught:
+        prepare(mini, tree, **options(repair=True))
+    assert str(way) in caught.value.message
+    assert {path: path.stat().st_mtime_ns for path in tree.rglob("*.JPEG")} == before
+
+
+def test_repair_looks_at_the_lists_before_it_moves_an_image(mini: Path, tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    prepare(mini, tree, **options())
+    gut(tree, "class")
+    (tree / "train.txt").write_text("mine")
+    with pytest.raises(UsageError, match="ilsvrc did not write it"):
+        prepare(mini, tree, **options(repair=True))
+    assert not (tree / "train/n01440764").exists()
+    assert (tree / "train.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("stray", ["train/AAA/", "train/n01440764/mine.JPEG"])
+def test_stray_in_staging_is_not_published(
+    source: Path, tmp_path: Path, stray: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = tmp_path / "tree"
+    interrupted_after(3, monkeypatch, lambda: prepare(source, tree, **options()))
+    path = tree / ".ilsvrc/staging" / stray
+    path.mkdir() if stray.endswith("/") else path.write_text("mine")
+    with pytest.raises(MachineError, match="not what was planned") as caught:
+        prepare(source, tree, **options())
+    assert "--restart" in caught.value.hint
+    assert not (tree / "train").exists()
+    prepare(source, tree, **options(restart=True))
+    assert images(tree) == unpacked(source)
+
+
+def test_files_of_the_user_that_look_like_leftovers_are_kept(mini: Path, tmp_path: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    mine = [tmp_path / "tree" / name for name in (".train.tar.99999999.part", ".val.results.of.4194305.part")]
+    for path in mine:
+        path.write_text("precious")
+    prepare(mini, tmp_path / "tree", **options())
+    assert [path.read_text() for path in mine] == ["precious"] * 2
+
+
+def test_target_whose_name_is_no_text(mini: Path, tmp_path: Path) -> None:
+    tree = tmp_path / os.fsdecode(b"x\xff")
+    prepare(mini, tree, **options())
+    assert images(tree) == unpacked(mini)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder"])
+def test_what_is_no_file_in_the_place_of_a_list_is_left_alone(mini: Path, tmp_path: Path, kind: str) -> None:
+    (tmp_path / "tree").mkdir()
+    place = tmp_path / "tree/classes.json"
+    os.mkfifo(place) if kind == "pipe" else place.mkdir()
+    with pytest.raises(UsageError, match="did not write"):
+        prepare(mini, tmp_path / "tree", **options())
+
+
+def test_manifest_of_a_split_that_is_gone_does_not_vouch_for_the_new_one(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = tmp_path / "tree"
+    prepare(source, tree, **options(splits=("train",)))
+    shutil.rmtree(tree / "train")
+    interrupted_after(1, monkeypatch, lambda: prepare(source, tree, **options(splits=("train",))))
+    assert not (tree / ".ilsvrc/train.arrow").exists()
+    prepare(source, tree, **options(splits=("train",)))
+    assert (tree / ".ilsvrc/train.arrow").exists()

@@ -17,7 +17,7 @@ from ilsvrc.archive.expected import SUMS_FILES, Expected, expected
 from ilsvrc.archive.sidecar import Verified, recorded
 from ilsvrc.errors import ArchiveError, DamageError, MachineError, UsageError
 from ilsvrc.events import Listener, Note
-from ilsvrc.files import OWN_FOLDER, make_own_folder, refuse_foreign_folder, sync_filesystem
+from ilsvrc.files import OWN_FOLDER, make_own_folder, printable, refuse_foreign_folder, sync_filesystem
 from ilsvrc.issues import Code, Issue
 from ilsvrc.prepare.report import SplitReport, published_report, split_report
 from ilsvrc.readers.units import Unit
@@ -164,7 +164,7 @@ class State(Enum):
 def provenance(plan: Plan) -> tuple[tuple[str, str], ...]:
     """Return what the manifest of a split says of its making, by which a later run knows it again."""
     return (
-        ("archive", plan.source.path.name),
+        ("archive", printable(plan.source.path.name)),
         ("index", plan.index.identity),
         ("settings", json.dumps(plan.settings, sort_keys=True)),
     )
@@ -225,10 +225,8 @@ def _was_staged(plan: Plan, sink: FolderSink) -> bool:
 
 def _lists_are_ours(plan: Plan, sink: FolderSink) -> bool:
     """Whether the lists beside the split are not there, or an interrupted run of this plan wrote them."""
-    if (
-        os.path.lexists(sink.classes)
-        and sink.classes.read_text(encoding="utf-8", errors="replace") != class_index_json()
-    ):
+    classes = sink.classes
+    if os.path.lexists(classes) and not (classes.is_file() and classes.read_bytes() == class_index_json().encode()):
         return False
     return not os.path.lexists(sink.labels) or _made_by(plan, sink)
 
@@ -371,6 +369,7 @@ class SplitWork:
 
     def _mend(self) -> None:
         """Write the images that are gone again, from the archive, proved as for a first run."""
+        self.sink.refuse_to_mend(self.gone)
         machinery = replace(self._machinery(), journal=None)
         result = work(self.plan, self._units_to_mend(), self.sink, machinery)
         self.sink.mend(result.receipts, self.gone, read_manifest(self.sink.manifest))
@@ -445,5 +444,6 @@ class SplitWork:
     def _start_over(self) -> None:
         """Throw away what staging holds of the split: it is ours, unfinished, and not to be gone on with."""
         self.sink.clear()
+        self.sink.manifest.unlink(missing_ok=True)  # of a split that is gone: it must not vouch for the new one
         self.journal.forget(self.plan.split)
         make_own_folder(self.sink.staging / self.plan.split)

@@ -7,6 +7,7 @@ import filecmp
 import json
 import os
 import shutil
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ from ilsvrc.files import (
     Filesystems,
     OwnFolder,
     make_own_folder,
+    printable,
     refuse_foreign_folder,
     rename_new,
     sync_filesystem,
@@ -129,6 +131,7 @@ class FolderSink:
         proof = {"digest": proved.digest, "against": proved.against} if proved else {}
         table = merged(self._part(output) for receipt in receipts for output in receipt.outputs)
         _refuse_unplanned(table, images, self.root)
+        _refuse_unplanned(table, self._staged_files(), self.root)
         with written_whole(self._staged_manifest) as beside:
             write_manifest(table, beside, dict(self.provenance) | proof)
         self._publish(table)
@@ -160,12 +163,35 @@ class FolderSink:
         if known != dict(_digests_of(written, paths)):
             detail = f"{self.root}: the archive's images are not those that the manifest records"
             raise MachineError(detail, hint="prepare into another folder; the tree was not changed")
+        self.refuse_to_mend(gone)
+        for staged, target in self._staged_lists(manifest):
+            _refuse_other(staged, target)
         for path in sorted(known):
             (self.root / path).parent.mkdir(parents=True, exist_ok=True)
             (self.staging / path).replace(self.root / path)
         sync_filesystem(self.root / self.split)
         self.restore_lists(manifest)
         self.clear()
+
+    def refuse_to_mend(self, gone: Sequence[Issue]) -> None:
+        """Refuse to write images where something of the user's is in the way.
+
+        Raises
+        ------
+        UsageError
+            If a folder on the way to an image is a link, whose target may be anybody's, or is no folder; or if
+            something else than a file or a link has an image's place.
+        """
+        parents = {self.root / parent for issue in gone for parent in Path(issue.key).parents}
+        for folder in sorted(parents - {self.root}):
+            if folder.is_symlink() or (os.path.lexists(folder) and not folder.is_dir()):
+                kind = "a link, and --repair writes through none" if folder.is_symlink() else "no folder"
+                hint = "put the folder itself in its place, or move it away; nothing was changed"
+                raise UsageError(f"{folder} is {kind}", hint=hint)
+        for issue in gone:
+            path = self.root / issue.key
+            if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode) and not path.is_symlink():
+                raise UsageError(f"{path} is no file", hint="move it away, then run the same command again")
 
     def restore_lists(self, manifest: pa.Table) -> None:
         """Write the lists beside the split that are not there.
@@ -186,7 +212,8 @@ class FolderSink:
         for leftover in (self.staging / self.split, self._parts):
             if leftover.is_symlink():
                 leftover.unlink()
-            shutil.rmtree(leftover, ignore_errors=True)
+            elif leftover.exists():
+                shutil.rmtree(leftover)  # what can't be removed must end the run: it would be published
         for leftover in (self._staged_manifest, self.staging / self.labels.name, self.staging / self.classes.name):
             leftover.unlink(missing_ok=True)
         if self.staging.is_dir() and not any(self.staging.iterdir()):
@@ -215,6 +242,17 @@ class FolderSink:
             raise ValueError(f"{output.path} is not the part that was written")
         return pa.ipc.open_file(pa.py_buffer(data)).read_all()
 
+    def _staged_files(self) -> Iterator[tuple[str, int]]:
+        """Yield path and bytes of all that the folder to be published holds; an empty folder and a link have -1."""
+        top = self.staging / self.split
+        for folder, folders, names in os.walk(top, onerror=_raise):
+            key = f"{self.split}{folder[len(str(top)) :]}"
+            if not folders and not names:
+                yield f"{printable(key)}/", -1
+            for name in (*names, *(name for name in folders if Path(folder, name).is_symlink())):
+                found = os.lstat(f"{folder}/{name}")
+                yield printable(f"{key}/{name}"), found.st_size if stat.S_ISREG(found.st_mode) else -1
+
     def _publish(self, table: pa.Table) -> None:
         """Give the folder its name, then the lists theirs, the manifest last; nothing of anybody's is replaced."""
         lists = self._staged_lists(table)
@@ -239,6 +277,10 @@ class FolderSink:
         write_labels(table, pairs[0][0])
         write_text(pairs[1][0], class_index_json())
         return pairs
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def class_index_json() -> str:

@@ -49,7 +49,7 @@ def table_of(rows: Sequence[Row]) -> pa.Table:
 def write_manifest(table: pa.Table, path: Path, metadata: dict[str, str] | None = None) -> None:
     """Write a manifest as one Arrow IPC file."""
     table = table.replace_schema_metadata(metadata or {})
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+    with path.open("wb") as file, pa.PythonFile(file) as sink, pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
 
 
