@@ -46,7 +46,7 @@ def expected(source: ByteSource, algorithm: str) -> Expected | None:
     ArchiveError
         If the list beside it speaks of another archive, or of one of another size.
     """
-    found = expected_digest(source.path, source.fingerprint.size, algorithm)
+    found = expected_digest(source.path, source.state.size, algorithm)
     if found and found.against != OFFICIAL:
         _refuse_contradiction(source, found.digest)
     return found
@@ -71,7 +71,7 @@ def expected_digest(archive: Path, size: int, algorithm: str) -> Expected | None
 def is_official(source: ByteSource) -> bool:
     """Whether an archive has the name and size of an official one."""
     spec = facts.official(source.path.name)
-    return spec is not None and spec.size == source.fingerprint.size
+    return spec is not None and spec.size == source.state.size
 
 
 def listed_digest(archive: Path, algorithm: str) -> Digest | None:
@@ -93,7 +93,7 @@ def _refuse_contradiction(source: ByteSource, listed: Digest) -> None:
     other = facts.archive_with_digest(listed)
     if other is None:
         return
-    sums, size = SUMS_FILES[listed.algorithm], source.fingerprint.size
+    sums, size = SUMS_FILES[listed.algorithm], source.state.size
     if other.name != source.path.name:
         spec = facts.official(source.path.name)
         right = spec.digest(listed.algorithm) if spec else None

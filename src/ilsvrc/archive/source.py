@@ -47,10 +47,6 @@ class FileState:
         return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
-Fingerprint = FileState
-"""The older name of a file's state."""
-
-
 class ByteSource(Protocol):
     """Random access to the bytes of one archive.
 
@@ -64,10 +60,6 @@ class ByteSource(Protocol):
     @property
     def state(self) -> FileState:
         """The state that the archive had when it was opened first."""
-
-    @property
-    def fingerprint(self) -> FileState:
-        """The state, by its older name."""
 
     def read(self, offset: int, length: int) -> bytes:
         """Return exactly `length` bytes at `offset`.
@@ -114,11 +106,6 @@ class FileSource:
         if not self.path.is_file():
             raise UsageError(f"{self.path} is not a file")
         return FileState.of(self.path)
-
-    @property
-    def fingerprint(self) -> FileState:
-        """The state, by its older name."""
-        return self.state
 
     @property
     def size(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ilsvrc.archive.expected import SUMS_FILES, Expected, listed_digest
-from ilsvrc.archive.source import Fingerprint
+from ilsvrc.archive.source import FileState
 from ilsvrc.errors import ArchiveError
 from ilsvrc.events import Advanced, Finished, Listener, Started
 from ilsvrc.facts import Digest, known_by_size, official
@@ -32,7 +32,7 @@ def confirm(archive: Path, digest: Digest, against: str) -> None:
     """Record that an archive is right, so that nobody hashes it again."""
     from ilsvrc.archive.sidecar import record  # brings pyarrow, which the start of a fetch can do without
 
-    record(archive, digest, against, Fingerprint.of(archive))
+    record(archive, digest, against, FileState.of(archive))
 
 
 def hash_file(path: Path, listener: Listener, hasher: PrefixHasher | None = None) -> Digest:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from ilsvrc.archive.sidecar import Verified
-from ilsvrc.archive.source import FileSource, FileState, Fingerprint
+from ilsvrc.archive.source import FileSource, FileState
 from ilsvrc.errors import IlsvrcError, MachineError
 from ilsvrc.events import Advanced, Finished, Listener, Started, silent
 from ilsvrc.images.inspect import examine, glance
@@ -104,7 +104,7 @@ def _counted(unit: Unit, receipt: Receipt | None) -> Receipt:
 def _receipts(plan: Plan, sink: Sink, machinery: Machinery, todo: list[Piece]) -> Iterator[Receipt]:
     """Yield the receipts of what is to do, with progress."""
     listener, stage = machinery.listener, machinery.stage or plan.split
-    archive = Archive(plan.source.path, plan.source.fingerprint, plan.state)
+    archive = Archive(plan.source.path, plan.state)
     task = Task(archive, plan.wanted, sink, machinery.decode)
     listener(Started(stage, sum(piece.unit.bytes for piece in todo), sum(piece.unit.images for piece in todo)))
     released = machinery.proof.release([piece.unit for piece in todo])
@@ -135,7 +135,6 @@ class Archive:
     """An archive as a worker opens it: at its path, in the state that the plan was made for and in no other."""
 
     path: Path
-    fingerprint: Fingerprint
     state: FileState
 
     def open(self) -> FileSource:
@@ -146,7 +145,7 @@ class Archive:
         ArchiveError
             If it was replaced or changed.
         """
-        source = FileSource(self.path, self.fingerprint)
+        source = FileSource(self.path, self.state)
         source.refuse_replaced(self.state)
         return source
 
@@ -174,7 +173,7 @@ class Task:
             if piece.earlier and piece.earlier.samples == unit.images and self.sink.holds(piece.earlier):
                 return piece.earlier
             source = self.archive.open()
-            catalog = catalog_of(source.path, source.fingerprint, self.wanted)
+            catalog = catalog_of(source.path, source.state, self.wanted)
             receipt = self.sink.write(unit, self._inspected(catalog.samples(source, unit), issues))
         except IlsvrcError as error:
             return Receipt(unit.id, error=error)
