@@ -140,15 +140,15 @@ class FileSource:
         """Say that bytes will hardly be read again, so that their memory serves others; a hint and no more."""
         files.let_go(self._fd if self._fd >= 0 else self.fileno(), offset, length)
 
-    def refuse_replaced(self, state: FileState) -> None:
-        """Refuse an archive whose open file, or whose path by now, is not in this state.
+    def refuse_replaced(self) -> None:
+        """Refuse an archive whose open file, or whose path by now, is not in the state in which it was opened first.
 
         Raises
         ------
         ArchiveError
             If it was replaced or changed.
         """
-        if FileState.of(self.fileno()) != state or FileState.of(self.path) != state:
+        if FileState.of(self.fileno()) != self.state or FileState.of(self.path) != self.state:
             detail = "the archive was replaced or changed while it was in use"
             raise ArchiveError(Code.WRONG_FILE, detail, self.path, hint=_LEAVE_ALONE)
 

@@ -399,7 +399,7 @@ class SplitWork:
             raise DamageError(detail, wrong[:MOST_LISTED], hint=hint)
         sync_filesystem(self.target)
         sync_filesystem(self.target / self.plan.split)
-        self.plan.source.refuse_replaced(self.plan.state)
+        self.plan.source.refuse_replaced()
         path.unlink()
         compared = f"its {algorithm} is right, and every image in {self.target / self.plan.split} is the one in it"
         self.listener(Note(f"deleted {path}: {compared}"))

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import json
 import shlex
 from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -12,9 +15,11 @@ import xxhash
 
 from ilsvrc import facts
 from ilsvrc.archive.expected import SUMS_FILES, expected
+from ilsvrc.archive.index import Index
 from ilsvrc.archive.sidecar import Digests, open_index, stored_digests
-from ilsvrc.archive.source import FileSource, FileState
+from ilsvrc.archive.source import FileSource
 from ilsvrc.errors import ArchiveError, UsageError
+from ilsvrc.events import Listener, silent
 from ilsvrc.issues import Code
 from ilsvrc.readers.reader import Container, Int, Place, Rows
 
@@ -29,33 +34,64 @@ _HEADERS = 4 << 10
 
 
 class ArchiveReader:
-    """The images of one archive: each is one `pread` at its place in the index, which all processes share.
+    """Images of one archive: each is one `pread` at its place in the index.
 
     Parameters
     ----------
     source
         The archive.
-    verify
-        Compare every image that is read with its digest.
-
-    Raises
-    ------
-    UsageError
-        If `verify` is asked for and the archive has no digests.
+    index
+        The images to read; all of the archive's index, or some rows of it.
+    digests
+        What every image that is read is compared with, shape (N, 16), uint8; None to compare nothing.
+    complete
+        Whether `index` is the archive's whole index, which a copy in another process opens again.
     """
 
-    def __init__(self, source: FileSource, *, verify: bool = False) -> None:
+    form = "archive"
+
+    def __init__(
+        self, source: FileSource, index: Index, digests: Digests | None = None, *, complete: bool = False
+    ) -> None:
         self.source = source
-        self._state = FileState.of(source.fileno())
-        self.index = open_index(source)
-        self.split = self.index.split
-        self.labels = self.index.labels
-        self.sizes = self.index.sizes
-        self._offsets = self.index.offsets
-        self._digests = _digests(self) if verify else None
+        self.index = index
+        self.split = index.split
+        self.labels = index.labels
+        self.sizes = index.sizes
+        self._offsets = index.offsets
+        self._digests = digests
+        self._complete = complete
+
+    @classmethod
+    def open(cls, source: FileSource, *, verify: bool = False, listener: Listener = silent) -> ArchiveReader:
+        """Return the reader of all images of an archive, which is indexed first where no index of it is stored.
+
+        Parameters
+        ----------
+        source
+            The archive.
+        verify
+            Compare every image that is read with its digest.
+        listener
+            Gets the progress of indexing.
+
+        Raises
+        ------
+        UsageError
+            If `verify` is asked for and the archive has no digests.
+        ArchiveError
+            If the archive can't be trusted.
+        """
+        index = open_index(source, listener)
+        return cls(source, index, _recorded_digests(source, index) if verify else None, complete=True)
 
     def __len__(self) -> int:
         return len(self.index)
+
+    @property
+    def path(self) -> Path:
+        """The archive file."""
+        return self.source.path
 
     @property
     def names(self) -> pa.StringArray:
@@ -64,8 +100,13 @@ class ArchiveReader:
 
     @property
     def identity(self) -> str:
-        """The fingerprint of the index, which holds all names, labels, offsets and sizes."""
+        """The identity of the index, which holds all names, labels, offsets and sizes."""
         return self.index.identity
+
+    @property
+    def state(self) -> str:
+        """Inode, times and size of the archive file, in JSON."""
+        return json.dumps(asdict(self.source.state), sort_keys=True)
 
     def name(self, row: int) -> str:
         """Return the file name of an image."""
@@ -76,6 +117,10 @@ class ArchiveReader:
         name, path = self.name(row), str(self.source.path)
         inner = f"{facts.classes()[self.labels.item(row)].wnid}.tar/" if self.split == "train" else ""
         return Place(self.split, path, inner + name, self._offsets.item(row), path)
+
+    def digest(self, row: int) -> bytes | None:
+        """Return the digest that an image is compared with when it is read, if there is one."""
+        return None if self._digests is None else self._digests[row].tobytes()
 
     def read(self, row: int) -> bytes:
         """Return an image's file, byte for byte."""
@@ -112,28 +157,35 @@ class ArchiveReader:
         return np.stack([starts, starts + self.sizes[rows]], axis=1)
 
     def containers(self) -> tuple[Container, ...]:
-        """Return the archive, with the digest that is known of it: md5 before sha256."""
+        """Return the archive, with every digest that it should have."""
         found = (expected(self.source, algorithm) for algorithm in SUMS_FILES)
-        return (Container(self.source.path, self.source.size, next(filter(None, found), None)),)
+        return (Container(self.path, self.source.size, self.source.state, tuple(filter(None, found))),)
 
     def require_unchanged(self) -> None:
         """Refuse an archive whose open file, or whose path by now, is not in the state in which it was opened."""
         self.source.refuse_changed()
         try:
-            self.source.refuse_replaced(self._state)
+            self.source.refuse_replaced()
         except FileNotFoundError:
             detail = "the archive was moved or removed while it was in use"
             hint = "put it back, then run the same command again"
-            raise ArchiveError(Code.MISSING_FILE, detail, self.source.path, hint=hint) from None
+            raise ArchiveError(Code.MISSING_FILE, detail, self.path, hint=hint) from None
+
+    def part(self, rows: Rows) -> ArchiveReader:
+        """Return a reader of these rows alone, in this order."""
+        digests = None if self._digests is None else self._digests[rows]
+        return ArchiveReader(self.source, self.index.part(rows), digests)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _reopened, (self.source, self._state, self._digests is not None)
+        if self._complete:
+            return _reopened, (self.source, self._digests is not None)
+        return ArchiveReader, (self.source, self.index, self._digests)
 
 
-def _reopened(source: FileSource, state: FileState, verify: bool) -> ArchiveReader:
+def _reopened(source: FileSource, verify: bool) -> ArchiveReader:
     """Return the reader in another process, if the archive is still in the state in which this process opened it."""
-    source.refuse_replaced(state)
-    return ArchiveReader(source, verify=verify)
+    source.refuse_replaced()
+    return ArchiveReader.open(source, verify=verify)
 
 
 def _batches(rows: Rows, sizes: Int) -> list[Rows]:
@@ -157,10 +209,9 @@ def _pieces(offsets: Int, sizes: Int, near: int = NEAR) -> list[tuple[int, int]]
     return list(zip(*(column.tolist() for column in found), strict=True))
 
 
-def _digests(reader: ArchiveReader) -> Digests:
-    found = stored_digests(reader.source, reader.index)
+def _recorded_digests(source: FileSource, index: Index) -> Digests:
+    found = stored_digests(source, index)
     if found is None:
-        path = reader.source.path
-        hint = f"ilsvrc index --digests {shlex.quote(str(path))}"
-        raise UsageError(f"{path}: there are no digests to verify images by", hint=hint)
+        hint = f"ilsvrc index --digests {shlex.quote(str(source.path))}"
+        raise UsageError(f"{source.path}: there are no digests to verify images by", hint=hint)
     return found

@@ -46,7 +46,7 @@ def open_reader(root: Path | str, split: str, *, verify: bool = False) -> Reader
             message = f"no {split} split: {error.message}, nor a folder {split}"
             raise UsageError(message, hint=hint if others else error.hint) from None
         return TreeReader.open(folder, split, verify=verify)
-    reader = ArchiveReader(FileSource(archive), verify=verify)
+    reader = ArchiveReader.open(FileSource(archive), verify=verify)
     if reader.split != split:
         raise UsageError(f"{archive} holds the {reader.split} split, not {split}", hint=f"use split={reader.split!r}")
     return reader

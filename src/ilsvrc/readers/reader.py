@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ilsvrc.archive.expected import Expected
+from ilsvrc.archive.source import FileState
 from ilsvrc.errors import ArchiveError, DamageError, DataError
 from ilsvrc.issues import Code, Issue
 
@@ -53,24 +54,35 @@ class Container:
 
     path : the file
     size : bytes
-    expected : the digest that it should have and who says so, or None if no digest is known
+    state : the state in which the reader opened it
+    expected : every digest that the file should have, with its origin: md5 before sha256; none if none is known
     """
 
     path: Path
     size: int
-    expected: Expected | None
+    state: FileState
+    expected: tuple[Expected, ...] = ()
 
 
 class Reader(Protocol):
     """Random access to the images of a split, by rows in catalog order: by label, then by name.
 
     Safe to use from many threads at once. Pickles by reopening; a copy refuses an archive or a manifest that changed.
-    Columns and orders are the same in every process.
+    Columns and orders are the same in every process. A reader that `part` returned has the rows it was asked for, in
+    their order, and pickles with them; nothing is opened or indexed again where it arrives.
     """
 
     @property
     def split(self) -> str:
         """Train, val or test."""
+
+    @property
+    def form(self) -> str:
+        """The form of the data set that was recognised, in words: `archive`, `class folders`, `zip`."""
+
+    @property
+    def path(self) -> Path:
+        """The file or folder that holds the split; for messages."""
 
     @property
     def labels(self) -> npt.NDArray[np.int16]:
@@ -88,6 +100,10 @@ class Reader(Protocol):
     def identity(self) -> str:
         """Equal for equal content, in hex: the same after a copy, another one if a name, label or size differs."""
 
+    @property
+    def state(self) -> str:
+        """Equal for as long as nothing is written to what is read; another text after a write, a copy or a touch."""
+
     def __len__(self) -> int:
         """Return the number of images."""
 
@@ -96,6 +112,9 @@ class Reader(Protocol):
 
     def where(self, row: int) -> Place:
         """Return where an image lies."""
+
+    def digest(self, row: int) -> bytes | None:
+        """Return the xxh3_128 that was recorded of an image, 16 bytes; None if none was."""
 
     def read(self, row: int) -> bytes:
         """Return an image's file, byte for byte.
@@ -122,9 +141,10 @@ class Reader(Protocol):
         """Return the rows in the order in which they lie on the disk, shape (N,), int64."""
 
     def spans(self, rows: Rows) -> Int | None:
-        """Return the first byte of each row in its container and the byte after its last, shape (N, 2), int64.
+        """Return the first byte of each row and the byte after its last, shape (N, 2), int64.
 
-        None if images are files of their own.
+        Bytes are counted through all containers, laid end to end in their order. None if images are files of their
+        own, or if no range of a container can be read without all before it.
         """
 
     def containers(self) -> tuple[Container, ...]:
@@ -133,14 +153,17 @@ class Reader(Protocol):
         Raises
         ------
         ArchiveError
-            If the list of digests beside an archive speaks of another one.
+            If the list of digests beside an archive contradicts its name or size.
         """
 
     def require_unchanged(self) -> None:
-        """Refuse to go on if what is read is no longer in the state in which it was opened; a few system calls.
+        """Refuse a data set that is not in the state in which it was opened; a few system calls.
 
         Raises
         ------
         DataError
             If it was written to, replaced or removed.
         """
+
+    def part(self, rows: Rows) -> Reader:
+        """Return a reader of these rows alone, in this order: what a worker is sent."""

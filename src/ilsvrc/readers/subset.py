@@ -168,13 +168,16 @@ class SubsetReader:
     reader
         Reads the images.
     rows
-        Its rows that are left, ascending, so that they stay in catalog order.
+        Its rows that are left, in the order of the catalog.
+    labels
+        Labels that replace the reader's own, one for each of `rows`, int16; None to keep them.
     """
 
-    def __init__(self, reader: Reader, rows: Rows) -> None:
+    def __init__(self, reader: Reader, rows: Rows, labels: npt.NDArray[np.int16] | None = None) -> None:
         self.split = reader.split
         self._reader = reader
         self._rows = rows
+        self._labels = labels
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -182,7 +185,7 @@ class SubsetReader:
     @cached_property
     def labels(self) -> npt.NDArray[np.int16]:
         """Indices of sorted wnids, shape (N,), int16."""
-        return self._reader.labels[self._rows]
+        return self._reader.labels[self._rows] if self._labels is None else self._labels
 
     @cached_property
     def names(self) -> pa.StringArray:
@@ -196,10 +199,27 @@ class SubsetReader:
 
     @cached_property
     def identity(self) -> str:
-        """xxh3_128 over the identity of all images, and which of them are left."""
+        """xxh3_128 over the identity of all images, the rows that are left, and the labels that were replaced."""
         digest = xxhash.xxh3_128(f"subset of {self._reader.identity}".encode())
         digest.update(self._rows.astype(np.int64).data)
+        if self._labels is not None:
+            digest.update(np.ascontiguousarray(self._labels).data)
         return digest.hexdigest()
+
+    @property
+    def form(self) -> str:
+        """The form that all images have."""
+        return self._reader.form
+
+    @property
+    def path(self) -> Path:
+        """The file or folder that holds the split."""
+        return self._reader.path
+
+    @property
+    def state(self) -> str:
+        """The state of the reader of all images."""
+        return self._reader.state
 
     def name(self, row: int) -> str:
         """Return the file name of an image."""
@@ -208,6 +228,10 @@ class SubsetReader:
     def where(self, row: int) -> Place:
         """Return where an image lies."""
         return self._reader.where(self._rows.item(row))
+
+    def digest(self, row: int) -> bytes | None:
+        """Return the xxh3_128 that was recorded of an image; None if none was."""
+        return self._reader.digest(self._rows.item(row))
 
     def read(self, row: int) -> bytes:
         """Return an image's file, byte for byte."""
@@ -241,8 +265,28 @@ class SubsetReader:
         """Refuse to go on if what is read is no longer in the state in which it was opened."""
         self._reader.require_unchanged()
 
+    def part(self, rows: Rows) -> Reader:
+        """Return a reader of these rows alone, in this order."""
+        part = self._reader.part(self._rows[rows])
+        return part if self._labels is None else SubsetReader(part, np.arange(len(rows)), self._labels[rows])
+
     def __reduce__(self) -> tuple[object, ...]:
-        return SubsetReader, (self._reader, self._rows)
+        return SubsetReader, (self._reader, self._rows, self._labels)
+
+
+def relabelled(reader: Reader, labels: npt.NDArray[np.int16]) -> SubsetReader:
+    """Return a reader of the same images under other labels, in the catalog order that these give.
+
+    Parameters
+    ----------
+    reader
+        The images.
+    labels
+        The label of each of its rows, shape (N,), int16.
+    """
+    columns = pa.table({"label": pa.array(labels), "name": reader.names})
+    rows = numbers(pc.sort_indices(columns, [("label", "ascending"), ("name", "ascending")])).astype(np.int64)
+    return SubsetReader(reader, rows, labels[rows])
 
 
 def wanted_labels(classes: Classes | None) -> frozenset[int] | None:

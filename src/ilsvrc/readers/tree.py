@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import warnings
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -39,16 +40,18 @@ class Contents:
     table : Arrow table of `path`, `label`, `size` and, from a manifest, `xxh3_128`, in catalog order
     from_manifest : whether the tree's manifest says so; otherwise the folder was scanned
     states : state of the manifest, or of every scanned folder, by path
+    complete : whether the table has all images of the folder
     """
 
     base: Path
     table: pa.Table
     from_manifest: bool
     states: dict[str, FileState]
+    complete: bool = True
 
 
 class TreeReader:
-    """The images of one split's folder. Labels come from the images' own names, never from the order of folders.
+    """Images of one split's folder. Labels come from the images' own names, never from the order of folders.
 
     Parameters
     ----------
@@ -67,8 +70,10 @@ class TreeReader:
         If `verify` is asked for and there are no digests.
     """
 
+    form = "class folders"
+
     def __init__(self, folder: Path, split: str, contents: Contents, *, verify: bool = False) -> None:
-        if verify and not contents.from_manifest:
+        if verify and _DIGEST not in contents.table.column_names:
             hint = "digests are in trees that `ilsvrc prepare` made"
             raise UsageError(f"{folder}: there are no digests to verify images by", hint=hint)
         self.folder = folder
@@ -78,7 +83,9 @@ class TreeReader:
         self._paths = one_chunk(contents.table.column("path"))
         self.labels: npt.NDArray[np.int16] = numbers(one_chunk(contents.table.column("label")))
         self.sizes: Int = numbers(one_chunk(contents.table.column("size")))
-        self._digests = one_chunk(contents.table.column(_DIGEST)) if verify else None
+        recorded = _DIGEST in contents.table.column_names
+        self._digests = one_chunk(contents.table.column(_DIGEST)) if recorded else None
+        self._verify = verify
 
     @classmethod
     def open(cls, folder: Path, split: str, *, verify: bool = False) -> TreeReader:
@@ -100,6 +107,11 @@ class TreeReader:
     def __len__(self) -> int:
         return len(self._paths)
 
+    @property
+    def path(self) -> Path:
+        """The split's folder."""
+        return self.folder
+
     @cached_property
     def names(self) -> pa.StringArray:
         """File names, N strings."""
@@ -118,6 +130,12 @@ class TreeReader:
             digest.update(b"".join(one_chunk(self._contents.table.column(_DIGEST)).to_pylist()))
         return digest.hexdigest()
 
+    @property
+    def state(self) -> str:
+        """xxh3_128 over the states of the manifest, or of the scanned folders."""
+        states = {path: asdict(state) for path, state in self._contents.states.items()}
+        return xxhash.xxh3_128_hexdigest(json.dumps(states, sort_keys=True).encode())
+
     def name(self, row: int) -> str:
         """Return the file name of an image."""
         return str(self._paths[row].as_py()).rpartition("/")[2]
@@ -125,6 +143,11 @@ class TreeReader:
     def where(self, row: int) -> Place:
         """Return where an image lies: in a file of its own."""
         return Place(self.split, self._path(row), "", 0, str(self.folder))
+
+    def digest(self, row: int) -> bytes | None:
+        """Return the digest of an image in the manifest, if there is one."""
+        found: bytes | None = None if self._digests is None else self._digests[row].as_py()
+        return found
 
     def read(self, row: int) -> bytes:
         """Return an image's file, byte for byte."""
@@ -137,7 +160,7 @@ class TreeReader:
         if len(data) != self.sizes.item(row):
             detail = f"it has {len(data):,} bytes, and had {self.sizes.item(row):,} when it was recorded"
             raise self.where(row).fault(Code.CHANGED_IMAGE, detail)
-        if self._digests is not None and xxhash.xxh3_128_digest(data) != self._digests[row].as_py():
+        if self._verify and xxhash.xxh3_128_digest(data) != self.digest(row):
             detail = "its bytes do not have the digest that was recorded of them"
             raise self.where(row).fault(Code.CHANGED_IMAGE, detail)
         return data
@@ -166,22 +189,38 @@ class TreeReader:
 
         A folder's state tells that files came, went or were renamed. That one file was written to, `read` tells.
         """
+        contents = self._contents
+        scanned = contents.complete and not contents.from_manifest
         try:
-            contents = self._contents
-            now = _states(contents.states) if contents.from_manifest else _states(_folders(self.folder))
+            now = _states(_folders(self.folder) if scanned else list(contents.states))
         except OSError:
             now = {}
-        changed = [path for path, state in self._contents.states.items() if now.get(path) != state]
-        if changed or len(now) != len(self._contents.states):
+        changed = [path for path, state in contents.states.items() if now.get(path) != state]
+        if changed or len(now) != len(contents.states):
             raise _changed(self.folder, changed)
 
     def _path(self, row: int) -> str:
         return f"{self._base}/{self._paths[row].as_py()}"
 
+    def part(self, rows: Rows) -> TreeReader:
+        """Return a reader of these rows alone, in this order."""
+        contents = self._contents
+        table, states = contents.table.take(pa.array(rows)), contents.states
+        if not contents.from_manifest:
+            folders = {f"{self._base}/{path}".rpartition("/")[0] for path in table.column("path").to_pylist()}
+            states = {path: state for path, state in states.items() if path in folders}
+        contents = replace(contents, table=table, states=states, complete=False)
+        return TreeReader(self.folder, self.split, contents, verify=self._verify)
+
     def __reduce__(self) -> tuple[object, ...]:
-        if self._contents.from_manifest:
-            return _reopened, (self.folder, self.split, self._contents.states, self._digests is not None)
-        return TreeReader, (self.folder, self.split, self._contents)
+        if self._contents.from_manifest and self._contents.complete:
+            return _reopened, (self.folder, self.split, self._contents.states, self._verify)
+        return _remade, (self.folder, self.split, self._contents, self._verify)
+
+
+def _remade(folder: Path, split: str, contents: Contents, verify: bool) -> TreeReader:
+    """Return the reader in another process, which knows what it holds."""
+    return TreeReader(folder, split, contents, verify=verify)
 
 
 def _reopened(folder: Path, split: str, states: dict[str, FileState], verify: bool) -> TreeReader:
@@ -235,5 +274,5 @@ def _folders(folder: Path) -> list[str]:
     return [str(folder), *(f"{folder}/{name}" for name in folders_in(folder))]
 
 
-def _states(paths: list[str] | dict[str, FileState]) -> dict[str, FileState]:
+def _states(paths: list[str]) -> dict[str, FileState]:
     return {path: FileState.of(Path(path)) for path in paths}

@@ -118,7 +118,7 @@ class Catalog:
     def refs(self, start: int = 0, stop: int | None = None) -> Iterator[SampleRef]:
         """Yield the images of a range in archive order."""
         rows = self.rows[start:stop]
-        for member, label in zip(self.index.members(rows), self.labels[rows].tolist(), strict=True):
+        for member, label in zip(self.index.part(rows), self.labels[rows].tolist(), strict=True):
             key = self.wanted.layout.path(self.index.split, label, member.name)
             yield SampleRef(key, member, label if label >= 0 else None)
 

@@ -88,7 +88,7 @@ def work(plan: Plan, units: Sequence[Unit], sink: Sink, machinery: Machinery) ->
                     committer.add(receipt)
                 done[receipt.unit] = receipt
     proved = machinery.proof.confirm()
-    plan.source.refuse_replaced(plan.state)
+    plan.source.refuse_replaced()
     return Result([_counted(unit, done.get(unit.id)) for unit in units], proved)
 
 
@@ -146,7 +146,7 @@ class Archive:
             If it was replaced or changed.
         """
         source = FileSource(self.path, self.state)
-        source.refuse_replaced(self.state)
+        source.refuse_replaced()
         return source
 
 

@@ -99,7 +99,7 @@ class HashingProof:
         if found != self._expected.digest:
             raise wrong_digest(self._source, found, self._expected)
         source = self._source
-        source.refuse_replaced(source.state)
+        source.refuse_replaced()
         index = stored_index(source)
         return record(
             source.path, found, self._expected.against, source.state, identity=index.identity if index else ""

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xxhash
 
 from ilsvrc.archive.index import Member
-from ilsvrc.archive.source import ByteSource
+from ilsvrc.archive.source import ByteSource, FileState
 from ilsvrc.errors import DataError, IlsvrcError, MachineError
 from ilsvrc.issues import Code
 from ilsvrc.readers.reader import Reader
@@ -102,26 +103,63 @@ class ReaderContract:
         next(given_up)
         assert next(reader.take(np.array([1]))) == (1, truth[keys[1]])
 
-    def test_places_and_spans_are_where_the_bytes_lie(self, reader: Reader, truth: Truth) -> None:
-        """The file of a place has the image's bytes at its offset, and a span is as long as the image."""
-        rows = np.arange(len(truth))
-        spans = reader.spans(rows)
-        assert (spans is None) == (not reader.containers())
+    def test_places_name_the_image(self, reader: Reader, truth: Truth) -> None:
+        """A place has the split, the official name, and a file that exists."""
         for row, key in enumerate(sorted(truth)):
             place = reader.where(row)
             assert place.split == reader.split
             assert (place.member or place.file).rpartition("/")[2] == key[1]
-            with open(place.file, "rb") as file:
-                file.seek(place.offset)
-                assert file.read(len(truth[key])) == truth[key]
-            assert spans is None or spans[row].tolist() == [place.offset, place.offset + len(truth[key])]
-        assert spans is None or spans.shape == (len(truth), 2)
+            assert Path(place.file).is_file()
+
+    def test_spans_lie_within_the_containers(self, reader: Reader, truth: Truth) -> None:
+        """Spans do not overlap; where one is as long as the image, the container holds the image there as it is."""
+        spans = reader.spans(np.arange(len(truth)))
+        if spans is None:
+            return
+        containers = reader.containers()
+        starts = np.cumsum([0] + [container.size for container in containers])
+        assert spans.shape == (len(truth), 2)
+        assert spans.min() >= 0
+        assert spans.max() <= starts[-1]
+        ascending = spans[np.argsort(spans[:, 0])]
+        assert (ascending[1:, 0] >= ascending[:-1, 1]).all()
+        for (start, stop), key in zip(spans.tolist(), sorted(truth), strict=True):
+            at = int(np.searchsorted(starts, start, "right")) - 1
+            with open(containers[at].path, "rb") as file:
+                file.seek(start - int(starts[at]))
+                assert stop - start != len(truth[key]) or file.read(stop - start) == truth[key]
 
     def test_containers_are_files_of_their_size(self, reader: Reader) -> None:
         """Every image lies within one of them."""
         sizes = {str(container.path): container.size for container in reader.containers()}
         assert sizes == {path: Path(path).stat().st_size for path in sizes}
         assert not sizes or reader.where(0).file in sizes
+        assert all(FileState.of(container.path) == container.state for container in reader.containers())
+
+    def test_says_what_it_is(self, reader: Reader) -> None:
+        """Form, path and state are there for messages and journals."""
+        assert reader.form
+        assert reader.path.exists()
+        assert reader.state == pickle.loads(pickle.dumps(reader)).state  # noqa: S301  -- our own bytes
+
+    def test_a_part_has_the_rows_asked_for(self, reader: Reader, truth: Truth) -> None:
+        """Any rows in any order; it reads the same after a journey to another process, and knows where images lie."""
+        keys = sorted(truth)
+        for given in ([2, 0, 1], [len(keys) - 1], reader.storage_order()[: len(keys) // 2].tolist()):
+            data = pickle.dumps(reader.part(np.array(given, np.int64)))
+            part: Reader = pickle.loads(data)  # noqa: S301  -- our own bytes
+            assert part.split == reader.split
+            assert list(zip(part.labels.tolist(), part.names.to_pylist(), strict=True)) == [keys[i] for i in given]
+            assert part.sizes.tolist() == reader.sizes[given].tolist()
+            assert [part.where(i) for i in range(len(part))] == [reader.where(row) for row in given]
+            assert [part.digest(i) for i in range(len(part))] == [reader.digest(row) for row in given]
+            assert [found for _, found in part.take(np.arange(len(part)))] == [truth[keys[i]] for i in given]
+            part.require_unchanged()
+
+    def test_recorded_digests_are_right(self, reader: Reader, truth: Truth) -> None:
+        """A digest is xxh3_128 of the image's bytes, or there is none."""
+        for row, key in enumerate(sorted(truth)):
+            assert reader.digest(row) in (None, xxhash.xxh3_128_digest(truth[key]))
 
     def test_identity_is_the_same_in_copies(self, reader: Reader) -> None:
         """It is text that a copy has too."""
