@@ -14,10 +14,10 @@ import mmap
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,10 @@ from ilsvrc.events import Listener, silent
 from ilsvrc.facts import Digest
 from ilsvrc.files import OWN_FOLDER, locked, make_own_folder, open_own, write_text, written_whole
 from ilsvrc.paths import given_path
+
+_INDEX, _LOCK, _DIGESTS, _RECORD = ".arrow", ".lock", ".digests.arrow", ".verified.json"
+
+T = TypeVar("T")
 
 _LARGEST = 1 << 29
 """Bytes of a file beyond which it is not ours: the index of the whole train archive has 52 MB."""
@@ -129,34 +133,69 @@ def _trusted(path: Path) -> pa.Buffer | None:
         return pa.py_buffer(memory).slice(0, file.readinto(memory))
 
 
-def open_index(source: ByteSource, listener: Listener = silent) -> Index:
-    """Return the index of an archive, building and storing it first where there is none that fits.
+def kept(
+    file: Path,
+    *,
+    read: Callable[[pa.Buffer], T | None],
+    build: Callable[[], T],
+    write: Callable[[T, Path], None],
+    suffix: str = _INDEX,
+) -> T:
+    """Return a value that is kept in a file beside an archive; build it and keep it where no file that fits is there.
 
-    Of several processes that open an archive at once, one builds the index and the others wait for it.
+    Of several processes that ask at once, one builds and the others wait for it.
+
+    Parameters
+    ----------
+    file
+        The archive; for a form of many files, a path in their folder that names the split.
+    read
+        Returns the value in a file's bytes, or None if they are damaged, stale, or not what `write` would write.
+    build
+        Makes the value.
+    write
+        Writes it to a path.
+    suffix
+        What follows the archive's name in the name of the kept file.
     """
-    stored = stored_index(source)
+    stored = _first(file, suffix, read)
     if stored is not None:
         return stored
-    folder = writable_folder(source.path, _INDEX, _LOCK)
+    folder = writable_folder(file, suffix, _LOCK)
     if folder is None:
-        return build_index(source, listener)
-    with locked(folder / f"{source.path.name}{_LOCK}"):
-        stored = stored_index(source)
+        return build()
+    with locked(folder / f"{file.name}{_LOCK}"):
+        stored = _first(file, suffix, read)
         if stored is not None:
             return stored
-        index = build_index(source, listener)
-        with written_whole(folder / f"{source.path.name}{_INDEX}") as beside:
-            save(index.table, beside, _metadata(source, index))
-        return index
+        value = build()
+        with written_whole(folder / f"{file.name}{suffix}") as beside:
+            write(value, beside)
+        return value
+
+
+def _first(file: Path, suffix: str, read: Callable[[pa.Buffer], T | None]) -> T | None:
+    """Return the first value that fits: beside the archive, then in the user's cache."""
+    return next((value for data in _stored(file, suffix) if (value := read(data)) is not None), None)
+
+
+def open_index(source: ByteSource, listener: Listener = silent) -> Index:
+    """Return the index of an archive, building and keeping it first where no index that fits is there."""
+
+    def write(index: Index, path: Path) -> None:
+        save(index.table, path, _metadata(source, index))
+
+    return kept(
+        source.path,
+        read=lambda data: _index(data, source),
+        build=lambda: build_index(source, listener),
+        write=write,
+    )
 
 
 def stored_index(source: ByteSource) -> Index | None:
     """Return the stored index of an archive if it is there, whole, and of the archive's present state."""
-    for data in _stored(source.path, _INDEX):
-        index = _index(data, source)
-        if index is not None:
-            return index
-    return None
+    return _first(source.path, _INDEX, lambda data: _index(data, source))
 
 
 def _index(data: pa.Buffer, source: ByteSource) -> Index | None:
@@ -184,8 +223,6 @@ def _encoded(**values: object) -> dict[bytes, bytes]:
     """Return metadata as Arrow keeps it; file names may be of any bytes."""
     return {key.encode(): str(value).encode("utf-8", "surrogateescape") for key, value in values.items()}
 
-
-_INDEX, _LOCK, _DIGESTS, _RECORD = ".arrow", ".lock", ".digests.arrow", ".verified.json"
 
 DIGESTS_FORMAT = "2"
 """Version of the file format; a file of another version is as none."""

@@ -15,6 +15,7 @@ import pyarrow as pa
 from ilsvrc.archive.expected import Expected
 from ilsvrc.archive.source import FileState
 from ilsvrc.errors import ArchiveError, DamageError, DataError
+from ilsvrc.events import Listener, silent
 from ilsvrc.issues import Code, Issue
 
 Int = npt.NDArray[np.int64]
@@ -167,3 +168,39 @@ class Reader(Protocol):
 
     def part(self, rows: Rows) -> Reader:
         """Return a reader of these rows alone, in this order: what a worker is sent."""
+
+
+class Opener(Protocol):
+    """Opens a split that was recognised."""
+
+    def __call__(self, *, verify: bool = False, listener: Listener = silent) -> Reader:
+        """Return its reader; index it first, if that is needed.
+
+        Parameters
+        ----------
+        verify
+            Compare every image that is read with its recorded digest.
+        listener
+            Gets the progress of indexing.
+
+        Raises
+        ------
+        IlsvrcError
+            UsageError if `verify` is asked for and no digests are recorded; DataError if it can't be trusted.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A split of the data set that was recognised at a path, by names and a few bytes; nothing was indexed.
+
+    split : train, val or test
+    form : the form, in words
+    path : the file or folder that holds it
+    open : opens it
+    """
+
+    split: str
+    form: str
+    path: Path
+    open: Opener
