@@ -9,19 +9,21 @@ from pathlib import Path
 
 from ilsvrc.archive.sidecar import open_index
 from ilsvrc.archive.source import FileSource
-from ilsvrc.prepare.decision import Room, needed, refuse_twins
-from ilsvrc.readers.units import Wanted
+from ilsvrc.prepare.room import Room, need_of
+from ilsvrc.readers.archive import ArchiveReader
 from ilsvrc.run.plan import Plan
-from ilsvrc.tree.layout import Layout
+from ilsvrc.tree.layout import Layout, refuse_collisions
 
 
 def plan(archive: Path) -> None:
     """Decide all that `prepare` decides before it writes."""
-    source = FileSource(archive)
-    planned = Plan(source, open_index(source), Wanted(Layout.parse("wnid")))
-    refuse_twins(planned)
-    size, inodes = needed(planned, (), Room.of(archive.parent).block)
-    print(f"{len(planned.units):,} units, {planned.catalog.images:,} images, {size:,} bytes, {inodes:,} inodes")
+    layout = Layout.parse("wnid")
+    planned = Plan(ArchiveReader.open(FileSource(archive)), layout)
+    refuse_collisions(layout, (path for path, _ in planned.images()))
+    need = need_of(planned, planned.units, Room.of(archive.parent).block)
+    print(
+        f"{len(planned.units):,} units, {len(planned.reader):,} images, {need.bytes:,} bytes, {need.inodes:,} inodes"
+    )
 
 
 def main(what: str, archive: Path) -> None:

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ilsvrc.archive.expected import expected
 from ilsvrc.archive.find import find_archives
 from ilsvrc.archive.index import Index
-from ilsvrc.archive.sidecar import digest_folder, open_index, recorded, stored_digests
+from ilsvrc.archive.sidecar import digest_folder, recorded, stored_digests
 from ilsvrc.archive.source import FileSource
 from ilsvrc.errors import system_errors
 from ilsvrc.events import Listener, Note, silent
 from ilsvrc.files import locked
 from ilsvrc.paths import given_path
-from ilsvrc.readers.units import Wanted
-from ilsvrc.run.engine import default_jobs, process_engine, refuse_jobs
+from ilsvrc.readers.archive import ArchiveReader
+from ilsvrc.run.engine import Engine, default_jobs, process_engine, refuse_jobs
 from ilsvrc.run.loop import Machinery, run
 from ilsvrc.run.plan import Plan
-from ilsvrc.run.proof import HashingProof, NoProof
+from ilsvrc.run.proof import HashingProof, NoProof, claims_of
 from ilsvrc.sinks.digests import DigestSink
-from ilsvrc.tree.layout import TEMPLATES, Layout
 
 
 @system_errors()
@@ -46,21 +44,21 @@ def record_digests(source: Path | str, *, jobs: int | None = None, listener: Lis
     """
     refuse_jobs(jobs)
     archives = find_archives(given_path(source), ("train", "val", "test"))
-    return [_record(FileSource(archive), jobs or default_jobs(), listener) for archive in archives]
+    engine = process_engine(jobs or default_jobs())
+    return [_record(FileSource(archive), engine, listener) for archive in archives]
 
 
-def _record(source: FileSource, jobs: int, listener: Listener) -> Index:
+def _record(source: FileSource, engine: Engine, listener: Listener) -> Index:
     """Record the digests of one archive, unless they are there."""
-    index = open_index(source, listener)
+    reader = ArchiveReader.open(source, listener=listener)
     name = source.path.name
     folder = digest_folder(source.path)
     with locked(folder / f"{name}.digests.lock", what=f"the digests of {name}", wait=False):
-        if stored_digests(source, index) is not None:
+        if stored_digests(source, reader.index) is not None:
             listener(Note(f"{name}: has digests already"))
-            return index
-        should = None if recorded(source.path) else expected(source, "md5")
-        proof = HashingProof(source, should, listener) if should else NoProof()
-        plan = Plan(source, index, Wanted(Layout(TEMPLATES["flat"])))
+            return reader.index
+        claims = None if recorded(source.path) else claims_of(reader, "md5")
+        proof = HashingProof(claims, listener) if claims else NoProof()
         sink = DigestSink(source, folder / f".{name}.digests.part")
-        run(plan, sink, Machinery(process_engine(jobs), None, proof, listener))
-    return index
+        run(Plan(reader), sink, Machinery(engine, None, proof, listener))
+    return reader.index

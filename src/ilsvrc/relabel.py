@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from itertools import zip_longest
@@ -34,9 +34,11 @@ from ilsvrc.files import (
     written_whole,
 )
 from ilsvrc.paths import given_path
+from ilsvrc.sinks.lists import label_lines, write_labels
+from ilsvrc.tree import paths as tree_paths
 from ilsvrc.tree.layout import Layout, refuse_collisions
-from ilsvrc.tree.manifest import layout_in, metadata_of, read_manifest, write_labels, write_manifest
-from ilsvrc.tree.scan import SPLIT_FOLDERS, Tree, find_splits, survey
+from ilsvrc.tree.manifest import layout_in, metadata_of, read_manifest, write_manifest
+from ilsvrc.tree.scan import SPLIT_FOLDERS, Tree, split_folders, survey
 
 ASIDE = ".relabel-"
 """Begins the name of a folder that made way for another one; a wnid follows."""
@@ -147,7 +149,7 @@ def _real_parent(path: Path) -> Path:
 
 def _splits(root: Path) -> dict[str, Path]:
     """Return the folders of train and val by split; a folder of such a name counts as one, whatever is in it."""
-    splits = {split: folder for split, folder in find_splits(root).items() if split != "test"}
+    splits = {split: folder for split, folder in split_folders(root).items() if split != "test"}
     if not splits and root.is_dir():
         splits = {split: root for split in ("train", "val") if root.name in SPLIT_FOLDERS[split]}
     if not splits:
@@ -268,7 +270,7 @@ def _is_behind(folder: Path, split: str, layout: Layout) -> bool:
 
 def _manifest(root: Path, split: str) -> pa.Table | None:
     """Return the manifest of a split, None if it has none."""
-    path = root / OWN_FOLDER / f"{split}.arrow"
+    path = tree_paths.manifest(root, split)
     try:
         os.close(open_own(path, os.O_RDONLY))
         return read_manifest(path)
@@ -294,7 +296,7 @@ def _bring_up_to_date(root: Path, split: str, layout: Layout, listener: Listener
         listener(Note(text, warning=True))
     metadata = metadata_of(table)
     metadata["settings"] = json.dumps(_settings(metadata) | {"layout": layout.template}, sort_keys=True)
-    with written_whole(root / OWN_FOLDER / f"{split}.arrow") as beside:
+    with written_whole(tree_paths.manifest(root, split)) as beside:
         write_manifest(table, beside, metadata)
 
 
@@ -338,7 +340,8 @@ def _state_of_list(path: Path, table: pa.Table) -> _List:
     state = _List.SAME
     try:
         with open(open_own(path, os.O_RDONLY), encoding="utf-8", errors="replace") as file:
-            for line, wanted in zip_longest(file, _lines(table), fillvalue=""):
+            lines = (line for piece in label_lines(table) for line in piece.decode().splitlines(keepends=True))
+            for line, wanted in zip_longest(file, lines, fillvalue=""):
                 if line.rpartition("/")[2] != wanted.rpartition("/")[2]:
                     return _List.FOREIGN
                 state = state if line == wanted else _List.OLD
@@ -347,10 +350,3 @@ def _state_of_list(path: Path, table: pa.Table) -> _List:
     except MachineError:  # a link, a folder
         return _List.FOREIGN
     return state
-
-
-def _lines(table: pa.Table) -> Iterator[str]:
-    """Yield the lines of the list of a manifest, as `write_labels` writes them."""
-    for batch in table.select(["path", "label"]).to_batches(max_chunksize=_BATCH):
-        rows = zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True)
-        yield from (f"{path.partition('/')[2]} {label}\n" for path, label in rows)

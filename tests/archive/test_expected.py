@@ -64,7 +64,7 @@ def test_official_size_asks_for_the_official_digest(tmp_path: Path) -> None:
     with path.open("wb") as file:
         file.truncate(6_744_924_160)
     source = sums(path, f"{'0' * 32}  {path.name}\n")
-    assert is_official(source)
+    assert is_official(source.path, source.size)
     assert expected(source, "md5") == Expected(Digest("md5", "29b22e2961454d5413ddabcf34fc5622"), "official")
     assert expected(source, "sha256") is not None
 

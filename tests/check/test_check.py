@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -126,14 +127,14 @@ def test_deep_check_decodes_what_has_no_manifest(tree: Path, mini: Path) -> None
 
 def test_unreadable_image_is_an_issue(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     image = next((tree / "train/n01440764").iterdir())
-    read = Path.read_bytes
+    real = open
 
-    def refuse(path: Path) -> bytes:
-        if path.name == image.name:
+    def refuse(path: Any, *arguments: Any, **options: Any) -> Any:
+        if str(path) == str(image):
             raise PermissionError(13, "Permission denied", str(path))
-        return read(path)
+        return real(path, *arguments, **options)
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr("builtins.open", refuse)
     assert codes(tree, deep=True) == {f"n01440764/{image.name}": Code.UNREADABLE}
 
 

@@ -13,12 +13,13 @@ import xxhash
 from PIL import Image
 
 from ilsvrc.check.reference import Reference, reference_issues
-from ilsvrc.check.tree import BATCH, Batch, Examine, check_tree, decode
+from ilsvrc.check.tree import check_tree
 from ilsvrc.errors import MachineError
-from ilsvrc.issues import Code
+from ilsvrc.issues import Code, Issue
 from ilsvrc.run.engine import Piece, SerialEngine
 from ilsvrc.sinks.base import Receipt
-from ilsvrc.tree.scan import Tree, survey
+from ilsvrc.tree.manifest import Row, table_of, write_manifest
+from ilsvrc.tree.scan import survey
 
 P = TypeVar("P", bound=Piece)
 NAMES = ("n01440764_1.JPEG", "n01440764_2.JPEG")
@@ -40,13 +41,23 @@ def train(tmp_path: Path) -> Path:
     return folder
 
 
-def manifest_of(tree: Tree, *, official: bool = False, digest: bytes | None = None) -> Reference:
-    """What a manifest would say of a tree as it is, with another digest for all images if one is given."""
-    data = [(tree.folder / path).read_bytes() for path in tree.paths()]
-    digests = [digest or xxhash.xxh3_128_digest(one) for one in data]
-    columns = {"path": tree.table.column("path"), "size": tree.table.column("size")}
-    table = pa.table({**columns, "xxh3_128": pa.array(digests, pa.binary(16))})
-    return Reference(table, "the manifest", official=official)
+def write_manifest_of(folder: Path, *, official: bool = False, digest: bytes | None = None) -> None:
+    """Write the manifest of a tree as it is, with another digest for all images if one is given."""
+    found = survey(folder, "train")
+    data = [(folder / path).read_bytes() for path in found.paths()]
+    rows = [
+        Row(f"train/{path}", label, len(one), digest or xxhash.xxh3_128_digest(one))
+        for path, label, one in zip(found.paths(), found.labels.tolist(), data, strict=True)
+    ]
+    (folder.parent / ".ilsvrc").mkdir()
+    metadata = {"against": "official"} if official else {}
+    write_manifest(table_of(rows), folder.parent / ".ilsvrc/train.arrow", metadata)
+
+
+def found_in(folder: Path) -> list[Issue]:
+    """The issues of images that a deep check of a train folder finds."""
+    report = check_tree(folder, "train", engine=SerialEngine())
+    return [issue for issue in report.issues if issue.key.endswith(".JPEG")]
 
 
 def test_reference_tells_missing_surplus_and_resized_images(train: Path) -> None:
@@ -78,31 +89,41 @@ def test_empty_tree_lacks_all_that_is_listed(tmp_path: Path) -> None:
     assert check_tree(tmp_path / "train", "train", engine=SerialEngine()).images == 0
 
 
-def test_images_without_known_digest_are_decoded_only(train: Path) -> None:
+def test_images_without_recorded_digest_are_decoded_only(train: Path) -> None:
     (train / "n01440764" / NAMES[0]).write_bytes(picture("CMYK"))
-    (found,) = decode(survey(train, "train"), None, SerialEngine())
+    (found,) = found_in(train)
     assert (found.key, found.code) == (f"n01440764/{NAMES[0]}", Code.CMYK)
 
 
 @pytest.mark.parametrize("official", [False, True])
 def test_odd_image_with_its_digest_was_so_in_the_archive(train: Path, official: bool) -> None:
     (train / "n01440764" / NAMES[0]).write_bytes(picture("CMYK"))
-    tree = survey(train, "train")
-    (found,) = decode(tree, manifest_of(tree, official=official), SerialEngine())
+    write_manifest_of(train, official=official)
+    (found,) = found_in(train)
     assert found.known is official
     assert found.detail.endswith("it was so in the archive")
 
 
-def test_other_bytes_are_told(train: Path) -> None:
-    tree = survey(train, "train")
-    found = decode(tree, manifest_of(tree, digest=bytes(16)), SerialEngine())
-    assert [issue.code for issue in found] == [Code.CHANGED_IMAGE] * 2
+def test_other_bytes_are_named(train: Path) -> None:
+    write_manifest_of(train, digest=bytes(16))
+    assert [issue.code for issue in found_in(train)] == [Code.CHANGED_IMAGE] * 2
+
+
+class RemovingEngine(SerialEngine):
+    """Removes an image before the first unit is done."""
+
+    def __init__(self, image: Path) -> None:
+        self.image = image
+
+    def run(self, task: Callable[[P], Receipt], units: Iterable[P]) -> Generator[Receipt, None, None]:
+        self.image.unlink()
+        yield from super().run(task, units)
 
 
 def test_image_that_goes_away_meanwhile_is_an_issue(train: Path) -> None:
-    receipt = Examine(train)(Batch("b", ("n01440764/gone.JPEG", f"n01440764/{NAMES[0]}"), (None, None)))
-    assert [(issue.key, issue.code) for issue in receipt.issues] == [("n01440764/gone.JPEG", Code.UNREADABLE)]
-    assert (receipt.samples, receipt.bytes) == (2, len(picture()))
+    report = check_tree(train, "train", engine=RemovingEngine(train / "n01440764" / NAMES[0]))
+    gone = [issue for issue in report.issues if issue.key.endswith(".JPEG")]
+    assert [(issue.key, issue.code) for issue in gone] == [(f"n01440764/{NAMES[0]}", Code.MISSING_IMAGE)]
 
 
 class FailingEngine:
@@ -126,22 +147,6 @@ class FailingEngine:
 def test_lost_worker_ends_the_check_and_its_engine(train: Path) -> None:
     engine = FailingEngine()
     with pytest.raises(MachineError, match="a worker was lost"):
-        decode(survey(train, "train"), None, engine)
+        check_tree(train, "train", engine=engine)
     assert engine.closed
-    assert engine.units == [f"train/n01440764/{NAMES[0]}"]
-
-
-def test_work_is_cut_into_batches(train: Path) -> None:
-    for number in range(3, BATCH + 3):
-        (train / "n01440764" / f"n01440764_{number}.JPEG").write_bytes(b"")
-    seen: list[int] = []
-
-    class Counting(SerialEngine):
-        def run(self, task: Callable[[P], Receipt], units: Iterable[P]) -> Generator[Receipt, None, None]:
-            for receipt in super().run(task, units):
-                seen.append(receipt.samples)
-                yield receipt
-
-    found = decode(survey(train, "train"), None, Counting())
-    assert seen == [BATCH, 2]
-    assert [issue.code for issue in found] == [Code.ZERO_BYTES] * BATCH
+    assert engine.units == ["n01440764"]

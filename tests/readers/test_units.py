@@ -1,65 +1,76 @@
-"""Units tile the catalog, and samples are the archive's bytes."""
+"""Units tile a split in storage order."""
 
 from __future__ import annotations
 
-import tarfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ilsvrc import facts
-from ilsvrc.archive.build import build_index
-from ilsvrc.archive.source import FileSource
 from ilsvrc.readers import units as module
-from ilsvrc.readers.units import Catalog, Wanted
-from ilsvrc.tree.layout import Layout
+from ilsvrc.readers.locate import open_reader
+from ilsvrc.readers.reader import Reader
+from ilsvrc.readers.subset import Subset, SubsetReader
+from ilsvrc.readers.units import units_of
 
 
-def catalog_of(path: Path, labels: frozenset[int] | None = None) -> Catalog:
-    return Catalog(build_index(FileSource(path)), Wanted(Layout.parse("wnid"), labels))
-
-
-@pytest.mark.parametrize("name", [facts.TRAIN, facts.VAL])
-def test_units_tile_the_catalog_in_archive_order(mini: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "VAL_UNIT", 9_000)
-    catalog = catalog_of(mini / name)
-    units = catalog.units()
-    assert len(units) > 3
+def assert_tiled(reader: Reader) -> None:
+    units = units_of(reader)
     assert [u.start for u in units] == [0, *(u.stop for u in units[:-1])]
-    assert units[-1].stop == catalog.images == sum(u.images for u in units)
-    assert catalog.bytes == sum(u.bytes for u in units)
-    ends = [max(ref.member.offset + ref.member.size for ref in catalog.refs(u.start, u.stop)) for u in units]
-    assert [u.end for u in units] == ends == sorted(ends)
+    assert units[-1].stop == len(reader) == sum(u.images for u in units)
+    assert all(u.images == u.stop - u.start > 0 for u in units)
+    assert sum(u.bytes for u in units) == reader.sizes.sum()
     assert len({u.id for u in units}) == len(units)
 
 
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_units_tile_an_archive_in_its_order(mini: Path, split: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "UNIT", 9_000)
+    reader = open_reader(mini, split)
+    assert_tiled(reader)
+    units = units_of(reader)
+    assert len(units) > 3
+    spans = reader.spans(reader.storage_order())
+    assert spans is not None
+    ends = [spans[u.start : u.stop, 1].max() for u in units]
+    assert [u.end for u in units] == ends == sorted(ends)
+
+
 def test_train_units_are_classes(mini: Path) -> None:
-    catalog = catalog_of(mini / facts.TRAIN)
-    for unit in catalog.units():
-        wnids = {ref.member.name[:9] for ref in catalog.refs(unit.start, unit.stop)}
-        assert wnids == {unit.id}
+    reader = open_reader(mini, "train")
+    rows = reader.storage_order()
+    for unit in units_of(reader):
+        assert {reader.name(row)[:9] for row in rows[unit.start : unit.stop].tolist()} == {unit.id}
 
 
-@given(st.frozensets(st.integers(0, 7), min_size=1))
-def test_selection_keeps_the_classes_asked_for(mini: Path, labels: frozenset[int]) -> None:
-    for name, per_class in ((facts.TRAIN, 4), (facts.VAL, 2)):
-        catalog = catalog_of(mini / name, labels)
-        found = [ref.label for ref in catalog.refs()]
-        assert {label for label in found if label is not None} == {label for label in labels if label < 6}
-        assert len(found) == per_class * len({label for label in labels if label < 6})
-        assert sum(u.images for u in catalog.units()) == len(found)
+class Shuffled(SubsetReader):
+    """A train split that lies in a random order, as in shards."""
+
+    def storage_order(self) -> np.ndarray:
+        return np.random.default_rng(0).permutation(len(self))
 
 
-def test_samples_are_the_bytes_that_tarfile_reads(mini: Path) -> None:
-    source = FileSource(mini / facts.VAL)
-    catalog = Catalog(build_index(source), Wanted(Layout.parse("wnid")))
-    with tarfile.open(mini / facts.VAL) as archive:
-        for unit in catalog.units():
-            for sample in catalog.samples(source, unit):
-                file = archive.extractfile(sample.ref.member.name)
-                assert file is not None
-                assert sample.data == file.read()
-                number = int(sample.ref.member.name[15:23])
-                assert sample.ref.label == facts.val_labels()[number - 1]
+def test_train_that_lies_shuffled_is_cut_by_size(mini: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "UNIT", 9_000)
+    reader = open_reader(mini, "train")
+    shuffled = Shuffled(reader, np.arange(len(reader)))
+    assert_tiled(shuffled)
+    assert all(unit.id.startswith("train-") for unit in units_of(shuffled))
+    assert all(unit.bytes < 20_000 for unit in units_of(shuffled))
+
+
+def test_images_in_files_of_their_own_end_nowhere(tree: Path) -> None:
+    reader = open_reader(tree, "train")
+    assert_tiled(reader)
+    assert {unit.end for unit in units_of(reader)} == {0}
+
+
+@given(st.frozensets(st.integers(0, 5), min_size=1))
+def test_units_of_some_classes(mini: Path, labels: frozenset[int]) -> None:
+    for split, per_class in (("train", 4), ("val", 2)):
+        reader = Subset(labels=labels).of(open_reader(mini, split))
+        assert set(reader.labels.tolist()) == labels
+        assert_tiled(reader)
+        assert sum(u.images for u in units_of(reader)) == per_class * len(labels)

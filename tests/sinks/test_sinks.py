@@ -19,7 +19,8 @@ from ilsvrc.errors import MachineError, UsageError
 from ilsvrc.files import Filesystems
 from ilsvrc.sinks.base import Sink
 from ilsvrc.sinks.comparing import ComparingSink
-from ilsvrc.sinks.folder import FolderSink, class_index_json
+from ilsvrc.sinks.folder import FolderSink
+from ilsvrc.sinks.lists import class_index
 from ilsvrc.sinks.null import NullSink
 from ilsvrc.testing.contracts import UNITS, SinkContract, images_of, samples
 from ilsvrc.tree.manifest import metadata_of, read_manifest
@@ -57,12 +58,12 @@ class TestFolderSink(SinkContract):
     def test_nothing_has_the_splits_name_before_it_is_finished(self, sink: FolderSink) -> None:
         receipts = [sink.write(unit, samples(unit)) for unit in UNITS]
         assert [p.name for p in sink.root.iterdir()] == [".ilsvrc"]
-        sink.finish(receipts, None, images_of(UNITS))
+        sink.finish(receipts, (), images_of(UNITS))
         assert sorted(p.name for p in sink.root.iterdir()) == [".ilsvrc", "classes.json", "train", "train.txt"]
         assert [p.name for p in (sink.root / ".ilsvrc").iterdir()] == ["train.arrow"]
 
     def test_manifest_tells_every_image(self, sink: FolderSink) -> None:
-        sink.finish([sink.write(unit, samples(unit)) for unit in reversed(UNITS)], PROVED, images_of(UNITS))
+        sink.finish([sink.write(unit, samples(unit)) for unit in reversed(UNITS)], [PROVED], images_of(UNITS))
         table = read_manifest(sink.manifest)
         assert metadata_of(table) == {"archive": "a.tar", "digest": "md5:00", "against": "official"}
         for row in table.to_pylist():
@@ -144,18 +145,18 @@ class TestFolderSink(SinkContract):
         receipts = [sink.write(unit, samples(unit)) for unit in UNITS]
         (sink.root / "train").mkdir()  # somebody, while the run works
         with pytest.raises(UsageError, match="appeared while this run worked"):
-            sink.finish(receipts, None, images_of(UNITS))
+            sink.finish(receipts, (), images_of(UNITS))
         assert not list((sink.root / "train").iterdir())
         assert not sink.manifest.exists()
         (sink.root / "train").rmdir()
-        sink.finish(receipts, None, images_of(UNITS))
+        sink.finish(receipts, (), images_of(UNITS))
         assert sink.manifest.exists()
 
     def test_foreign_list_is_not_replaced_and_the_manifest_comes_last(self, sink: FolderSink) -> None:
         receipts = [sink.write(unit, samples(unit)) for unit in UNITS]
         (sink.root / "train.txt").write_text("mine")
         with pytest.raises(UsageError, match="ilsvrc did not write it"):
-            sink.finish(receipts, None, images_of(UNITS))
+            sink.finish(receipts, (), images_of(UNITS))
         assert (sink.root / "train.txt").read_text() == "mine"
         assert not sink.manifest.exists()
         assert not (sink.root / "train").exists()
@@ -185,7 +186,7 @@ class TestFolderSink(SinkContract):
 
 def test_comparing_tells_what_differs(tmp_path: Path) -> None:
     for sample in samples(UNITS[0]):
-        path = tmp_path / sample.ref.key
+        path = tmp_path / sample.key
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(sample.data)
     (tmp_path / "train/n01440764/n01440764_1.JPEG").write_bytes(b"zz")
@@ -196,7 +197,7 @@ def test_comparing_tells_what_differs(tmp_path: Path) -> None:
 
 
 def test_classes_have_the_form_of_class_index_json() -> None:
-    found = json.loads(class_index_json())
+    found = json.loads(b"".join(class_index()))
     assert list(found) == [str(i) for i in range(1000)]
     assert found["0"] == ["n01440764", "tench"]
     assert found["2"] == ["n01484850", "great_white_shark"]

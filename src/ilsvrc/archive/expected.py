@@ -68,10 +68,10 @@ def expected_digest(archive: Path, size: int, algorithm: str) -> Expected | None
     return Expected(official, OFFICIAL) if official else None
 
 
-def is_official(source: ByteSource) -> bool:
-    """Whether an archive has the name and size of an official one."""
-    spec = facts.official(source.path.name)
-    return spec is not None and spec.size == source.state.size
+def is_official(archive: Path, size: int) -> bool:
+    """Whether an archive of this size in bytes has the name and size of an official one."""
+    spec = facts.official(archive.name)
+    return spec is not None and spec.size == size
 
 
 def listed_digest(archive: Path, algorithm: str) -> Digest | None:

@@ -11,6 +11,8 @@ from ilsvrc.errors import UsageError
 DOWNLOADING = (".aria2", ".part", ".crdownload", ".download")
 """Endings of the files that programs keep beside an archive while they fetch it."""
 
+SPLITS = ("train", "val", "test")
+
 _NAMES = {"train": (facts.TRAIN,), "val": (facts.VAL,), "test": (facts.TEST, "ILSVRC2012_img_test.tar")}
 
 

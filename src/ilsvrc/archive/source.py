@@ -206,7 +206,10 @@ class FileSource:
         return ArchiveError(Code.WRONG_FILE, detail, self.path, hint=_LEAVE_ALONE)
 
     def _gone(self) -> ArchiveError:
-        detail = "the archive was removed or replaced while it was in use"
+        if self.path.exists():
+            detail = "the archive changed while it was in use: another file has replaced it"
+            return ArchiveError(Code.WRONG_FILE, detail, self.path, hint=_LEAVE_ALONE)
+        detail = "the archive was removed while it was in use"
         return ArchiveError(Code.MISSING_FILE, detail, self.path, hint="put it back, then run the same command again")
 
     def _reopen_after_fork(self) -> None:

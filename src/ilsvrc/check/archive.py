@@ -2,36 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from ilsvrc.archive.expected import SUMS_FILES, Expected, expected
-from ilsvrc.archive.sidecar import Verified, open_index, recorded
-from ilsvrc.archive.source import FileSource
+import numpy as np
+
+from ilsvrc.archive.expected import OFFICIAL, SUMS_FILES
+from ilsvrc.archive.sidecar import Verified, recorded
 from ilsvrc.check.report import ARCHIVE, Compared, NotCompared, PartReport
 from ilsvrc.errors import ArchiveError, MissingExtraError
 from ilsvrc.events import Listener, silent
 from ilsvrc.files import printable
 from ilsvrc.issues import Issue
-from ilsvrc.readers.units import Unit, Wanted
+from ilsvrc.readers.reader import Found, Reader
 from ilsvrc.run.engine import Engine
-from ilsvrc.run.loop import Machinery, run
+from ilsvrc.run.loop import Machinery, confirm, work
 from ilsvrc.run.plan import Plan
-from ilsvrc.run.proof import HashingProof, NoProof, Proof
+from ilsvrc.run.proof import Claim, HashingProof, NoProof, claims_of
 from ilsvrc.sinks.null import NullSink
 from ilsvrc.tree.counts import NEEDS_SCIPY, count_issues, counts_of, expectation
-from ilsvrc.tree.layout import Layout
 
 COUNTS = "image counts per class"
 
 
-def check_archive(path: Path, *, engine: Engine | None = None, listener: Listener = silent) -> PartReport:
+def check_archive(found: Found, *, engine: Engine | None = None, listener: Listener = silent) -> PartReport:
     """Return what an archive holds and what is wrong with it; a fault of its structure is an issue too.
 
     Parameters
     ----------
-    path
+    found
         The archive.
     engine
         Decodes every image; None for a check that is not deep.
@@ -39,100 +38,84 @@ def check_archive(path: Path, *, engine: Engine | None = None, listener: Listene
         Gets progress.
     """
     try:
-        return _check(FileSource(path), engine, listener)
+        return _check(found.open(listener=listener), engine, listener)
     except ArchiveError as error:
-        return PartReport(printable(str(path)), "", ARCHIVE, bytes=path.stat().st_size, issues=(_issue(error),))
+        size = found.path.stat().st_size
+        return PartReport(printable(str(found.path)), "", ARCHIVE, bytes=size, issues=(_issue(error),))
 
 
-def _check(source: FileSource, engine: Engine | None, listener: Listener) -> PartReport:
-    should = expected(source, "md5") or expected(source, "sha256")
-    index = open_index(source, listener)
-    plan = Plan(source, index, Wanted(Layout.parse("flat")))
-    issues, counted = _count(plan)
-    proved = None
+def _check(reader: Reader, engine: Engine | None, listener: Listener) -> PartReport:
+    claims = claims_of(reader)
+    issues, counted = _count(reader)
+    proved: tuple[Verified, ...] = ()
     if engine:
-        found, proved = _decode(plan, should, engine, listener)
+        found, proved = _decode(reader, claims, engine, listener)
         issues += found
-    if proved and proved.against == "official":
+    if any(one.against == OFFICIAL for one in proved):
         issues = [replace(issue, known=True) for issue in issues]
-    comparisons = [counted, *_digest_comparisons(source, should, deep=engine is not None)]
+    comparisons = [counted, *_digest_comparisons(claims, deep=engine is not None)]
     return PartReport(
-        where=printable(str(source.path)),
-        split=index.split,
+        where=printable(str(reader.path)),
+        split=reader.split,
         layout=ARCHIVE,
-        images=len(index),
-        classes=len(set(index.labels[index.labels >= 0].tolist())),
-        bytes=source.size,
+        images=len(reader),
+        classes=len(np.unique(reader.labels[reader.labels >= 0])),
+        bytes=sum(container.size for container in reader.containers()),
         issues=tuple(issues),
         compared=tuple(made for made in comparisons if isinstance(made, Compared)),
         not_compared=tuple(lack for lack in comparisons if isinstance(lack, NotCompared)),
-        digest=proved.digest if proved else None,
+        digest=", ".join(one.digest for one in proved) or None,
     )
 
 
-def _count(plan: Plan) -> tuple[list[Issue], Compared | NotCompared]:
-    """Compare the images of each class with what should be there, if something says."""
+def _count(reader: Reader) -> tuple[list[Issue], Compared | NotCompared]:
+    """Compare the images of each class with the count that the facts or a devkit tell."""
+    [container] = reader.containers()
     try:
-        wanted = expectation(plan.source, plan.index)
+        wanted = expectation(container.path, container.size, reader.split, reader.labels)
     except MissingExtraError:
         return [], NotCompared(COUNTS, f"the devkit beside the archive lists them, but {NEEDS_SCIPY}")
     except ArchiveError as error:  # of the devkit: the archive beside it may be sound
         return [_issue(error)], NotCompared(COUNTS, "the devkit beside the archive can't be read")
-    if wanted is None and plan.split == "test":
+    if wanted is None and reader.split == "test":
         return [], NotCompared("image count", "no list says how many images the test split should have")
     if wanted is None:
-        classes = len(set(plan.index.labels[plan.index.labels >= 0].tolist()))
+        classes = len(np.unique(reader.labels[reader.labels >= 0]))
         return [], NotCompared(COUNTS, f"nothing says how many images its {classes:,} classes should have")
-    return count_issues(counts_of(plan.index.labels), wanted), Compared(COUNTS, wanted.origin)
+    return count_issues(counts_of(reader.labels), wanted), Compared(COUNTS, wanted.origin)
 
 
-def _digest_comparisons(source: FileSource, should: Expected | None, *, deep: bool) -> list[Compared | NotCompared]:
-    """Return what a check compares of an archive's bytes, and what it does not.
+def _digest_comparisons(claims: tuple[Claim, ...] | None, *, deep: bool) -> list[Compared | NotCompared]:
+    """Return the comparisons of an archive's bytes that a check makes, and those it does not.
 
-    A record of an earlier proof is told, but proves nothing today.
+    The record of an earlier proof is mentioned, but proves nothing today.
     """
     pixels = [] if deep else [NotCompared("pixels", "add --deep")]
-    if should is None:
+    if not claims:
         sums = " or ".join(SUMS_FILES.values())
         return [NotCompared("digest", f"none is known: put {sums} beside the archive"), *pixels]
     if deep:
-        algorithm = should.digest.algorithm
-        against = (
-            f"the official {algorithm}" if should.against == "official" else f"the {algorithm} in {should.against}"
-        )
-        return [Compared("digest", against)]
-    before = recorded(source.path)
+        expected = claims[0].expected
+        algorithm = expected.digest.algorithm
+        listed = f"the {algorithm} in {expected.against}"
+        return [Compared("digest", f"the official {algorithm}" if expected.against == OFFICIAL else listed)]
+    before = all(recorded(claim.source.path) for claim in claims)
     earlier = " to hash it again; an earlier run found it right" if before else ""
     return [NotCompared("digest", f"add --deep{earlier}"), *pixels]
 
 
 def _decode(
-    plan: Plan, should: Expected | None, engine: Engine, listener: Listener
-) -> tuple[list[Issue], Verified | None]:
-    """Hash the archive and decode every image, in one pass: prepare it into a sink that keeps nothing."""
-    proof = _NotedProof(HashingProof(plan.source, should, listener) if should else NoProof())
-    result = run(plan, NullSink(), Machinery(engine, None, proof, listener, decode=True))
-    return proof.issues + [issue for receipt in result.receipts for issue in receipt.issues], result.proved
-
-
-class _NotedProof:
-    """A proof whose failure is noted, so that the damaged images are named beside it."""
-
-    def __init__(self, proof: Proof) -> None:
-        self._proof = proof
-        self.issues: list[Issue] = []
-
-    def release(self, units: Iterable[Unit]) -> Generator[Unit, None, None]:
-        """Yield each unit when the proof does."""
-        return self._proof.release(units)
-
-    def confirm(self) -> Verified | None:
-        """Note what the proof finds wrong."""
-        try:
-            return self._proof.confirm()
-        except ArchiveError as error:
-            self.issues.append(_issue(error))
-            return None
+    reader: Reader, claims: tuple[Claim, ...] | None, engine: Engine, listener: Listener
+) -> tuple[list[Issue], tuple[Verified, ...]]:
+    """Hash the archive and decode every image, in one pass; a wrong digest is an issue beside those of the images."""
+    plan = Plan(reader)
+    machinery = Machinery(engine, None, HashingProof(claims, listener) if claims else NoProof(), listener, deep=True)
+    receipts = work(plan, plan.units, NullSink(), machinery)
+    issues = [issue for receipt in receipts for issue in receipt.issues]
+    try:
+        return issues, confirm(plan, machinery)
+    except ArchiveError as error:
+        return [_issue(error), *issues], ()
 
 
 def _issue(error: ArchiveError) -> Issue:

@@ -15,10 +15,12 @@ from ilsvrc.errors import UsageError
 from ilsvrc.events import Listener, silent
 from ilsvrc.files import printable
 from ilsvrc.issues import Code, Issue
+from ilsvrc.readers.archive import recognise
+from ilsvrc.readers.reader import Found
 from ilsvrc.run.engine import default_jobs, process_engine, refuse_jobs
 from ilsvrc.tree import paths
 from ilsvrc.tree.recognise import UNKNOWN
-from ilsvrc.tree.scan import SPLIT_FOLDERS, find_splits
+from ilsvrc.tree.scan import SPLIT_FOLDERS, split_folders
 
 
 def check(
@@ -57,14 +59,14 @@ def check(
     path = Path(path).absolute()
     engine = process_engine(jobs or default_jobs()) if deep else None
     references = _references(against, listener)
-    splits = find_splits(path)
+    splits = split_folders(path)
     parts = [
         check_tree(folder, split, against=references.get(split), engine=engine, listener=listener)
         for split, folder in splits.items()
     ]
     parts += [_lost(path, split) for split in SPLIT_FOLDERS if split not in splits and _was_there(path, split)]
     archives = _archives(path, needed=not parts)
-    parts += [check_archive(archive, engine=engine, listener=listener) for archive in archives]
+    parts += [check_archive(found, engine=engine, listener=listener) for found in archives]
     return CheckReport(printable(str(path)), deep, tuple(parts))
 
 
@@ -92,12 +94,13 @@ def _lost(root: Path, split: str) -> PartReport:
     return PartReport(printable(str(root / split)), split, UNKNOWN, issues=(issue,))
 
 
-def _archives(path: Path, *, needed: bool) -> list[Path]:
+def _archives(path: Path, *, needed: bool) -> list[Found]:
     """Return the archives at a path; none is no fault where there is a tree."""
     try:
-        return find_archives(path, ("train", "val", "test"))
+        find_archives(path, ("train", "val", "test"))
     except UsageError as error:
         if not needed:
             return []
         hint = f"{error.hint}; a tree has folders train, val or test" if path.is_dir() else error.hint
         raise UsageError(f"nothing to check: {error.message}", hint=hint) from None
+    return recognise(path)

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.compute as pc
-import xxhash
 
 from ilsvrc.check.reference import Reference, manifest_reference, reference_issues
 from ilsvrc.check.report import Compared, NotCompared, PartReport
 from ilsvrc.events import Advanced, Finished, Listener, Started, silent
 from ilsvrc.files import printable
-from ilsvrc.images.inspect import examine
 from ilsvrc.issues import Code, Issue
+from ilsvrc.readers.tree import Contents, TreeReader, scanned
 from ilsvrc.run.engine import Engine
-from ilsvrc.sinks.base import Receipt
+from ilsvrc.run.loop import Machinery, work
+from ilsvrc.run.plan import Plan
+from ilsvrc.run.proof import NoProof
+from ilsvrc.sinks.null import NullSink
 from ilsvrc.tree.counts import Expectation, count_issues, counts_of, official_counts
 from ilsvrc.tree.recognise import UNKNOWN, duplicate_issues, folder_order, label_issues, layout_of
 from ilsvrc.tree.scan import Tree, survey
-
-BATCH = 500
-"""Images that a worker examines at a time."""
 
 
 def check_tree(
@@ -60,7 +56,7 @@ def check_tree(
     layout = (manifest and split != "test" and manifest.layout) or layout_of(tree)
     issues = [recorded] if isinstance(recorded, Issue) else []  # first, since it explains what follows
     issues += [*tree.strays, *label_issues(tree, layout), *duplicate_issues(tree), *_absent(tree, reference)]
-    issues += decode(tree, manifest, engine, listener) if engine else []
+    issues += _decode(tree, manifest, engine, listener) if engine else []
     compared, not_compared = _comparisons(tree, layout, reference, manifest, deep=engine is not None)
     order, warnings = _order(tree)
     return PartReport(
@@ -69,7 +65,7 @@ def check_tree(
         layout=layout,
         images=tree.table.num_rows,
         classes=len(set(tree.labels[tree.labels >= 0].tolist())),
-        bytes=_bytes(tree),
+        bytes=int(pc.sum(tree.table.column("size")).as_py() or 0),
         issues=tuple(issues),
         compared=compared,
         not_compared=not_compared,
@@ -136,83 +132,32 @@ def _order(tree: Tree) -> tuple[str, tuple[str, ...]]:
     return told, (told,)
 
 
-def _bytes(tree: Tree) -> int:
-    return int(pc.sum(tree.table.column("size")).as_py() or 0)
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Images for a worker to examine.
-
-    id : for messages
-    paths : below the split's folder
-    digests : the xxh3_128 that each should have, or None where nothing says
-    """
-
-    id: str
-    paths: tuple[str, ...]
-    digests: tuple[bytes | None, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Examine:
-    """What a worker does with a batch: read every image, compare its digest, decode it.
-
-    folder : the split's folder
-    official : images with their right digest are as they were published, whatever the decoder says
-    """
-
-    folder: Path
-    official: bool = False
-
-    def __call__(self, batch: Batch) -> Receipt:
-        """Return the issues of a batch."""
-        issues: list[Issue] = []
-        size = 0
-        for path, digest in zip(batch.paths, batch.digests, strict=True):
-            try:
-                data = (self.folder / path).read_bytes()
-            except OSError as error:
-                issues.append(Issue(path, Code.UNREADABLE, f"{error.strerror or error}"))
-                continue
-            issues += self._issues(path, data, digest)
-            size += len(data)
-        return Receipt(batch.id, (), len(batch.paths), size, tuple(issues))
-
-    def _issues(self, path: str, data: bytes, digest: bytes | None) -> list[Issue]:
-        found = examine(path, data)
-        issues = [found] if found else []
-        if digest is None:
-            return issues
-        if xxhash.xxh3_128_digest(data) != digest:
-            return [*issues, Issue(path, Code.CHANGED_IMAGE, "its bytes are not those that were unpacked")]
-        if found and found.is_damage:
-            return [replace(found, detail=f"{found.detail}; it was so in the archive", known=self.official)]
-        return issues
-
-
-def decode(tree: Tree, manifest: Reference | None, engine: Engine, listener: Listener = silent) -> list[Issue]:
+def _decode(tree: Tree, manifest: Reference | None, engine: Engine, listener: Listener) -> list[Issue]:
     """Read and decode every image of a tree, and compare its digest where the manifest lists one."""
-    stage = f"decode {tree.split}"
-    task = Examine(tree.folder, official=bool(manifest and manifest.official))
-    issues: list[Issue] = []
-    listener(Started(stage, _bytes(tree), tree.table.num_rows))
-    with closing(engine.run(task, _batches(tree, manifest))) as receipts:
-        for receipt in receipts:
-            if receipt.error:
-                raise receipt.error
-            issues += receipt.issues
-            listener(Advanced(stage, receipt.bytes, receipt.samples))
-    listener(Finished(stage))
-    return sorted(issues, key=lambda issue: issue.key)
+    plan = Plan(TreeReader(tree.folder, tree.split, _contents(tree, manifest)))
+    machinery = Machinery(engine, None, NoProof(), listener, deep=True, stage=f"decode {tree.split}")
+    receipts = work(plan, plan.units, NullSink(), machinery)
+    issues = sorted((issue for receipt in receipts for issue in receipt.issues), key=lambda issue: issue.key)
+    return _as_published(issues, manifest) if manifest else issues
 
 
-def _batches(tree: Tree, manifest: Reference | None) -> Iterator[Batch]:
-    paths = tree.table.column("path")
-    digests = pa.chunked_array([pa.nulls(len(paths), pa.binary(16))])
-    if manifest:
-        at = pc.index_in(paths, value_set=manifest.table.column("path"))
-        digests = manifest.table.column("xxh3_128").take(at)
-    for start in range(0, len(paths), BATCH):
-        some = tuple(paths.slice(start, BATCH).to_pylist())
-        yield Batch(f"{tree.split}/{some[0]}", some, tuple(digests.slice(start, BATCH).to_pylist()))
+def _contents(tree: Tree, manifest: Reference | None) -> Contents:
+    """Return what lies in a tree for its reader, with the digests that the manifest lists."""
+    contents = scanned(tree)
+    if manifest is None:
+        return contents
+    at = pc.index_in(contents.table.column("path"), value_set=manifest.table.column("path"))
+    digests = manifest.table.column("xxh3_128").take(at)
+    return replace(contents, table=contents.table.append_column("xxh3_128", digests))
+
+
+def _as_published(issues: list[Issue], manifest: Reference) -> list[Issue]:
+    """Mark the faults of images whose bytes are those that the manifest lists: they were so in the archive."""
+    listed = set(manifest.table.column("path").to_pylist()) if issues else set()
+    other = {issue.key for issue in issues if issue.code in (Code.CHANGED_IMAGE, Code.UNREADABLE)}
+    return [
+        replace(issue, detail=f"{issue.detail}; it was so in the archive", known=manifest.official)
+        if issue.is_damage and issue.key in listed and issue.key not in other
+        else issue
+        for issue in issues
+    ]

@@ -83,7 +83,7 @@ def fetch(
             listener=listener,
         )
         prepared = ilsvrc.prepare(to, then[1], listener=listener) if then else None
-    document = report.to_json() | ({"prepared": prepared.to_json()} if prepared else {})
+    document = report.to_json() | ({"prepared": prepared.to_dict()} if prepared else {})
     show(document, lambda console: _print(console, report, prepared), ok=prepared is None or prepared.ok)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -11,7 +12,7 @@ from rich.filesize import decimal
 
 from ilsvrc.cli.app import app
 from ilsvrc.cli.output import print_issues, progress, show
-from ilsvrc.prepare.decision import SOURCE, VERIFY
+from ilsvrc.prepare.options import SOURCE, VERIFY
 from ilsvrc.prepare.prepare import prepare as prepare_tree
 from ilsvrc.prepare.report import PrepareReport, SplitReport
 from ilsvrc.readers.subset import read_selection
@@ -57,6 +58,9 @@ def prepare(
     repair: Annotated[
         bool, typer.Option("--repair", help="Write images again that a finished tree lacks or has at another size.")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what is there, what would be written, room and time; do nothing.")
+    ] = False,
 ) -> None:
     """Turn the official archives into verified class folders.
 
@@ -78,9 +82,48 @@ def prepare(
             repair=repair,
             val_labels=val_labels,
             trust_val_labels=trust,
+            dry_run=dry_run,
             listener=listener,
         )
-    show(report.to_json(), lambda console: print_prepared(console, report), ok=report.ok)
+    if report.dry_run:
+        show(report.to_dict(), lambda console: print_decided(console, report))
+        return
+    show(report.to_dict(), lambda console: print_prepared(console, report), ok=report.ok)
+
+
+def print_decided(console: Console, report: PrepareReport) -> None:
+    """Print what was decided about a tree."""
+    for decided in report.decisions:
+        for line in _decided(decided):
+            console.print(line, markup=False)
+    if report.estimate:
+        room, seconds = report.estimate, report.estimate.seconds
+        inodes = "" if room.free_inodes is None else f", {room.needs_inodes:,} of {room.free_inodes:,} free inodes"
+        console.print(f"room: {decimal(room.needs_bytes)} of {decimal(room.free_bytes)} free{inodes}", markup=False)
+        time = "unknown: nothing could be written there" if seconds is None else f"about {_duration(seconds)}"
+        console.print(f"time: {time}", markup=False)
+    console.print("nothing was written", markup=False)
+
+
+def _decided(decided: dict[str, Any]) -> Iterator[str]:
+    """Yield the lines about one split."""
+    missing = f", {decided['missing']:,} images missing or changed" if decided["missing"] else ""
+    proof = [f"hash {name}" for name in decided["hashes"]]
+    proof += [f"{digest}, proved before" for digest in decided["proved_before"]]
+    yield f"{decided['split']}: from {decided['source']} ({decided['form']})"
+    yield f"  there: {decided['there']}{missing}"
+    yield f"  to do: {decided['action']}"
+    yield f"  to write: {decided['images']:,} of {decided['of_images']:,} images, {decimal(decided['bytes'])}"
+    yield f"  proof: {', '.join(proof) or 'none'}"
+    yield from (f"  to delete, once it is proved and compared: {path}" for path in decided["deletes"])
+
+
+def _duration(seconds: float) -> str:
+    """Return a time in words."""
+    minutes = round(seconds / 60)
+    if minutes < 2:
+        return f"{seconds:.0f} s"
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
 
 
 def print_prepared(console: Console, report: PrepareReport) -> None:

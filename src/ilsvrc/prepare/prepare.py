@@ -3,30 +3,40 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from ilsvrc import facts
-from ilsvrc.archive.expected import SUMS_FILES, expected
 from ilsvrc.archive.find import expected_names, find_archives, look_alikes
-from ilsvrc.archive.sidecar import open_index
-from ilsvrc.archive.source import FileSource
+from ilsvrc.archive.names import NO_LABEL
 from ilsvrc.errors import DamageError, IlsvrcError, MissingExtraError, UsageError, system_errors
 from ilsvrc.events import Listener, Note, silent
+from ilsvrc.facts.names import val_number
 from ilsvrc.fetch.part import unfinished
-from ilsvrc.files import OWN_FOLDER, locked, read_own, remove_leftovers, write_text
+from ilsvrc.files import locked, printable, read_own, remove_leftovers, write_text
 from ilsvrc.labels.verify import read_val_labels
 from ilsvrc.paths import given_path
-from ilsvrc.prepare.decision import PrepareOptions, Room, SplitWork, State, refuse_full, refuse_twins
-from ilsvrc.prepare.report import PrepareReport
-from ilsvrc.readers.subset import select_classes
-from ilsvrc.readers.units import Wanted
+from ilsvrc.prepare.carryout import carry_out, delete_source, make_way
+from ilsvrc.prepare.decision import Decision, Destination, decide
+from ilsvrc.prepare.options import Options
+from ilsvrc.prepare.report import Estimate, PrepareReport, SplitReport
+from ilsvrc.prepare.room import Need, Room, hashing_rate, refuse_full, writing_rate
+from ilsvrc.readers.locate import find_splits
+from ilsvrc.readers.reader import Found, Reader
+from ilsvrc.readers.subset import SubsetReader, relabelled, select_classes
+from ilsvrc.run.engine import Engine, PoolEngine, default_jobs, process_engine, refuse_rerun_script
 from ilsvrc.run.plan import Plan
-from ilsvrc.tree.counts import count_issues, counts_of, expectation
-from ilsvrc.tree.layout import TEMPLATES, Layout
+from ilsvrc.tree import paths
+from ilsvrc.tree.counts import NEEDS_SCIPY, count_issues, counts_of, expectation
+from ilsvrc.tree.layout import TEMPLATES, Layout, refuse_collisions
 
 
 @system_errors()
@@ -44,6 +54,8 @@ def prepare(  # noqa: PLR0913  -- a public verb: each is named where it is used
     repair: bool = False,
     val_labels: Path | str | None = None,
     trust_val_labels: bool = False,
+    dry_run: bool = False,
+    engine: Engine | Executor | None = None,
     listener: Listener = silent,
 ) -> PrepareReport:
     """Turn the archives in `src` into class folders below `dst`: verified, whole, each split by one rename.
@@ -77,6 +89,10 @@ def prepare(  # noqa: PLR0913  -- a public verb: each is named where it is used
         File with the labels of validation images, in any form; None for the packaged truth.
     trust_val_labels
         Use that file even where it disagrees with the truth.
+    dry_run
+        Decide what would be done, with room and time, and do nothing.
+    engine
+        Does the work in place of `jobs` processes: any `concurrent.futures.Executor`, which stays its owner's.
     listener
         Gets progress and notes.
 
@@ -86,72 +102,187 @@ def prepare(  # noqa: PLR0913  -- a public verb: each is named where it is used
         DataError for archives that are not what they should be, UsageError for a call that makes no sense,
         MachineError for lack of space, of permission, or another run on the same target.
     """
-    options = PrepareOptions(
-        None if splits is None else tuple(splits),
-        layout,
-        None if classes is None else tuple(classes),
-        verify,
-        source,
-        jobs,
-        restart,
-        repair,
-        val_labels,
-        trust_val_labels,
+    options = Options(
+        splits=None if splits is None else tuple(splits),
+        layout=layout,
+        classes=None if classes is None else tuple(classes),
+        verify=verify,
+        source=source,
+        jobs=jobs,
+        restart=restart,
+        repair=repair,
+        val_labels=val_labels,
+        trust_val_labels=trust_val_labels,
     )
     given, target = given_path(src, "SRC"), given_path(dst, "DST").absolute()
-    wanted = _wanted(options)
-    archives = _archives(given, options, listener)
-    plans = [_plan(archive, wanted, options.splits, listener) for archive in archives]
+    workers = _engine(engine, jobs)
+    plans = _plans(given, options, listener)
     _refuse_target(target)
+    to = Destination.of(target, durable=not workers.local)
+    if dry_run:
+        decisions = [decide(plan, to, options) for plan in plans]
+        estimate = _estimate(decisions, target, options)
+        return _report(target, options, decisions, dry_run=True, estimate=estimate)
     with _claimed(target):
-        works = [SplitWork(plan, target, options, listener) for plan in plans]
-        _admit(works, target)
-        report = PrepareReport(str(target), wanted.layout.name, tuple(work.do() for work in works))
-        _save(report, target / OWN_FOLDER / "report.json")
-        _warn_of_string_order(wanted.layout, listener)
-        if options.source == "delete":
-            _delete_archives(works, report, listener)
+        decisions = [decide(plan, to, options) for plan in plans]
+        for decision in decisions:
+            make_way(decision, to.journal, listener)
+        refuse_full(_need(decisions), target, Room.of(target))
+        done = tuple(carry_out(decision, to.journal, workers, listener) for decision in decisions)
+        report = _report(target, options, decisions, done)
+        _save(report, paths.report(target))
+        _warn_of_string_order(Layout.parse(layout), listener)
+        if source == "delete":
+            _delete_sources(decisions, report, workers, listener)
     return report
+
+
+def _engine(given: Engine | Executor | None, jobs: int | None) -> Engine:
+    """Return the engine that does the work."""
+    refuse_rerun_script()
+    if given is None:
+        return process_engine(jobs or default_jobs())
+    return PoolEngine(given, jobs) if isinstance(given, Executor) else given
+
+
+def _report(  # noqa: PLR0913  -- the parts of a report
+    target: Path,
+    options: Options,
+    decisions: Sequence[Decision],
+    splits: tuple[SplitReport, ...] = (),
+    *,
+    dry_run: bool = False,
+    estimate: Estimate | None = None,
+) -> PrepareReport:
+    decided = tuple(decision.to_dict() for decision in decisions)
+    layout = Layout.parse(options.layout).name
+    return PrepareReport(printable(str(target)), layout, splits, decided, dry_run, estimate)
+
+
+def _need(decisions: Sequence[Decision]) -> Need:
+    return sum((decision.need for decision in decisions), Need())
+
+
+def _estimate(decisions: Sequence[Decision], target: Path, options: Options) -> Estimate:
+    """Return the room and the time that decisions need; the time by a second of hashing and one of writing."""
+    need, room = _need(decisions), Room.of(target)
+    seconds: float | None = 0.0
+    for decision in decisions:
+        found = _seconds(decision, target, options.jobs or default_jobs())
+        seconds = None if seconds is None or found is None else seconds + found
+    return Estimate(need.bytes, need.inodes, room.bytes, room.inodes, seconds)
+
+
+def _seconds(decision: Decision, target: Path, jobs: int) -> float | None:
+    """Return the seconds that a decision takes: hashing and writing go on side by side."""
+    hashing = sum(
+        claim.source.size / hashing_rate(claim.source, claim.expected.digest.algorithm)
+        for claim in decision.claims[:1]
+    )
+    hashing *= len(decision.claims) or 1
+    if not decision.units:
+        return 0.0
+    rate = writing_rate(decision.plan, target)
+    return None if rate is None else max(hashing, decision.bytes / (rate * jobs))
 
 
 @contextlib.contextmanager
 def _claimed(target: Path) -> Iterator[None]:
     """Hold the target's lock; a call that is refused before anything is written leaves nothing behind."""
-    own = target / OWN_FOLDER
+    own = paths.own(target)
     new = [folder for folder in (own, target) if not folder.exists()]
     try:
-        with locked(own / "lock", what=str(target), wait=False):
+        with locked(paths.lock(target), what=str(target), wait=False):
             remove_leftovers(target, own)
             yield
     except IlsvrcError:
-        if new and not (own / "journal.jsonl").exists() and not (own / "staging").exists():
+        if new and not paths.journal(target).exists() and not paths.staging(target).exists():
             with contextlib.suppress(OSError):
-                (own / "lock").unlink()
+                paths.lock(target).unlink()
                 for folder in new:
                     folder.rmdir()
         raise
 
 
-def _archives(src: Path, options: PrepareOptions, listener: Listener) -> list[Path]:
-    """Return the archives to prepare: a split asked for by name must be there, of another one a warning is enough."""
+def _plans(src: Path, options: Options, listener: Listener) -> list[Plan]:
+    """Return a plan for each split to prepare, once its source is indexed and nothing speaks against it."""
+    layout, labels = Layout.parse(options.layout), _val_labels(options)
+    classes = select_classes(options.classes) if options.classes else None
+    plans = []
+    for found in _sources(src, options, listener):
+        reader = _opened(found, options, listener)
+        if options.splits and reader.split not in options.splits:
+            detail = f"{reader.path} holds the {reader.split} split, not {' or '.join(options.splits)}"
+            raise UsageError(detail, hint=f"add --split {reader.split}")
+        reader.containers()  # a list that contradicts the name or size of a file is refused before any work
+        _refuse_counts(reader, listener)
+        plans.append(_plan(reader, layout, classes, labels))
+    return plans
+
+
+def _opened(found: Found, options: Options, listener: Listener) -> Reader:
+    """Open a split; images in files of their own are compared with their recorded digests as they are read."""
+    reader = found.open(listener=listener)
+    recorded = not reader.containers() and reader.digest(0) is not None
+    return found.open(verify=True, listener=listener) if recorded and options.verify != "none" else reader
+
+
+def _plan(
+    reader: Reader, layout: Layout, classes: frozenset[int] | None, val_labels: npt.NDArray[np.int16] | None
+) -> Plan:
+    """Return the plan of one split."""
+    given = val_labels if reader.split == "val" else None
+    chosen = {
+        "classes": None if classes is None else sorted(classes),
+        "val_labels": None if given is None else hashlib.sha256(given.tobytes()).hexdigest(),
+    }
+    images = reader if given is None else relabelled(reader, _labels_by_number(reader, given))
+    rows = None if classes is None else np.flatnonzero(np.isin(images.labels, sorted(classes)))
+    if rows is not None and not len(rows):
+        raise UsageError(f"{reader.path} holds no image of the classes asked for")
+    plan = Plan(images if rows is None else SubsetReader(images, rows), layout, chosen)
+    refuse_collisions(layout, (path for path, _ in plan.images()))
+    return plan
+
+
+def _labels_by_number(reader: Reader, given: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
+    """Return the label of every row of the val split, -1 where the list is too short.
+
+    Parameters
+    ----------
+    reader
+        The val split.
+    given
+        The label of image n at position n - 1, shape (M,), int16.
+    """
+    numbers = np.array([val_number(name) for name in reader.names.to_pylist()], np.int64)
+    listed = numbers <= len(given)
+    return np.where(listed, given[np.where(listed, numbers, 1) - 1], np.int16(NO_LABEL))
+
+
+def _sources(src: Path, options: Options, listener: Listener) -> list[Found]:
+    """Return the splits to prepare: one asked for by name must be there, of another one a warning is enough."""
     splits = options.splits or ("train", "val")
     _refuse_unfinished(src, splits)
-    archives = find_archives(src, splits)
+    there = find_splits(src)
+    found = [there[split] for split in splits if split in there]
     if src.is_file():
-        return archives
-    found = [split for split in splits if any(path.name in expected_names(split) for path in archives)]
-    absent = [split for split in splits if split not in found]
+        return list(there.values())
+    absent = [split for split in splits if split not in there]
+    if not found:
+        find_archives(src, splits)  # says what is there instead
     if not absent:
-        return archives
+        return found
     names = " and ".join(expected_names(split)[0] for split in absent)
-    others = look_alikes(src, archives)
+    others = look_alikes(src, [one.path for one in found])
     if options.splits:
         hint = f"there is {', '.join(others)}: give it by its path, or its official name" if others else ""
         hint = hint or f"fetch it (ilsvrc fetch {absent[0]} --to {src}), or leave out --split {absent[0]}"
         raise UsageError(f"{src} holds no {names}; nothing was written", hint=hint)
     seen = f"; there is {', '.join(others)}" if others else ""
-    listener(Note(f"only {' and '.join(found)} is prepared: {src} holds no {names}{seen}", warning=True))
-    return archives
+    prepared = " and ".join(one.split for one in found)
+    listener(Note(f"only {prepared} is prepared: {src} holds no {names}{seen}", warning=True))
+    return found
 
 
 def _refuse_unfinished(source: Path, splits: Sequence[str]) -> None:
@@ -172,7 +303,7 @@ def _refuse_target(target: Path) -> None:
 
 def _save(report: PrepareReport, path: Path) -> None:
     """Write the report, with what an earlier one says of splits that this one does not speak of."""
-    document = report.to_json()
+    document = report.to_dict()
     told = {split.split for split in report.splits}
     kept = [split for split in _reported(path) if split.get("split") not in told]
     write_text(path, json.dumps(document | {"splits": [*document["splits"], *kept]}, indent=2) + "\n")
@@ -187,52 +318,25 @@ def _reported(path: Path) -> list[dict[str, Any]]:
         return []
 
 
-def _wanted(options: PrepareOptions) -> Wanted:
-    """Return what the options say of images; labels of a file are compared with the truth first."""
-    given = None
-    if options.val_labels is not None:
-        given = read_val_labels(options.val_labels, trust=options.trust_val_labels).tobytes()
-    classes = select_classes(options.classes) if options.classes else None
-    return Wanted(Layout.parse(options.layout), classes, given)
+def _val_labels(options: Options) -> npt.NDArray[np.int16] | None:
+    """Return the labels of the user's file, compared with the truth first; None without a file."""
+    if options.val_labels is None:
+        return None
+    return read_val_labels(options.val_labels, trust=options.trust_val_labels)
 
 
-def _plan(archive: Path, wanted: Wanted, splits: Sequence[str] | None, listener: Listener) -> Plan:
-    """Index an archive and refuse what should not be written."""
-    source = FileSource(archive)
-    for algorithm in SUMS_FILES:
-        expected(source, algorithm)  # a list that contradicts name or size is refused before any work
-    plan = Plan(source, open_index(source, listener), wanted)
-    if splits and plan.split not in splits:
-        detail = f"{archive} holds the {plan.split} split, not {' or '.join(splits)}"
-        raise UsageError(detail, hint=f"add --split {plan.split}")
-    if not plan.units:
-        raise UsageError(f"{archive} holds no image of the classes asked for")
-    refuse_twins(plan)
-    _refuse_counts(plan, listener)
-    return plan
-
-
-def _refuse_counts(plan: Plan, listener: Listener) -> None:
-    """Refuse an archive that lacks images: what it would make is no whole split."""
-    try:
-        wanted = expectation(plan.source, plan.index)
-    except MissingExtraError as error:
-        listener(Note(f"image counts per class were not compared with the devkit: {error.message}; {error.hint}"))
-        return
-    issues = count_issues(counts_of(plan.index.labels), wanted) if wanted else []
-    if issues:
-        hint = f"fetch the archive again; to prepare it as it is, move {facts.DEVKIT} away from it"
-        raise DamageError(f"{plan.source.path} does not hold what it should; nothing was written", issues, hint=hint)
-
-
-def _admit(works: Sequence[SplitWork], target: Path) -> None:
-    """Refuse what can't end well, for all splits before the first is begun."""
-    for work in works:
-        work.admit()
-    for work in works:
-        work.clear_the_way()
-    ahead = [(work.plan, work.done_units()) for work in works if work.state is not State.PUBLISHED]
-    refuse_full(ahead, target, Room.of(target))
+def _refuse_counts(reader: Reader, listener: Listener) -> None:
+    """Refuse an archive that lacks images: a split made of it would lack them too."""
+    for container in reader.containers()[:1]:
+        try:
+            wanted = expectation(container.path, container.size, reader.split, reader.labels)
+        except MissingExtraError:
+            listener(Note(f"image counts per class were not compared with the devkit: {NEEDS_SCIPY}"))
+            return
+        issues = count_issues(counts_of(reader.labels), wanted) if wanted else []
+        if issues:
+            hint = f"fetch the archive again; to prepare it as it is, move {facts.DEVKIT} away from it"
+            raise DamageError(f"{reader.path} does not hold what it should; nothing was written", issues, hint=hint)
 
 
 def _warn_of_string_order(layout: Layout, listener: Listener) -> None:
@@ -248,9 +352,9 @@ def _warn_of_string_order(layout: Layout, listener: Listener) -> None:
     listener(Note(text, warning=True))
 
 
-def _delete_archives(works: Sequence[SplitWork], report: PrepareReport, listener: Listener) -> None:
+def _delete_sources(decisions: Sequence[Decision], report: PrepareReport, engine: Engine, listener: Listener) -> None:
     if not report.ok:
         listener(Note("the archives are kept, since there is damage", warning=True))
         return
-    for work in works:
-        work.delete_archive()
+    for decision in decisions:
+        delete_source(decision, engine, listener)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ilsvrc.archive.expected import OFFICIAL
+from ilsvrc.files import printable
 from ilsvrc.issues import Issue, damage
 from ilsvrc.run.loop import Result
 from ilsvrc.run.plan import Plan
+from ilsvrc.sinks.folder import proof_of
 from ilsvrc.tree.manifest import metadata_of
 
 
@@ -39,17 +43,39 @@ class SplitReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Estimate:
+    """Room and time that a run needs, and the room there is.
+
+    needs_bytes, needs_inodes : space that will be taken
+    free_bytes, free_inodes : space on the target's file system; inodes are None where it does not count them
+    seconds : how long the run will take, by a second of hashing and of writing; None if they could not be measured
+    """
+
+    needs_bytes: int
+    needs_inodes: int
+    free_bytes: int
+    free_inodes: int | None
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class PrepareReport:
-    """What `prepare` made.
+    """What `prepare` made, or in a dry run will make.
 
     tree : the folder
     layout : name or template
-    splits : one report each
+    splits : one report each; none of a dry run
+    decisions : what was decided about each split before anything was written, in plain values
+    dry_run : whether nothing was done
+    estimate : room and time, of a dry run
     """
 
     tree: str
     layout: str
     splits: tuple[SplitReport, ...]
+    decisions: tuple[dict[str, Any], ...] = ()
+    dry_run: bool = False
+    estimate: Estimate | None = None
 
     @property
     def ok(self) -> bool:
@@ -61,7 +87,7 @@ class PrepareReport:
         """Every issue that is not merely unusual."""
         return [issue for split in self.splits for issue in damage(split.issues)]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values."""
         return {"ok": self.ok, **asdict(self)}
 
@@ -70,32 +96,30 @@ def split_report(plan: Plan, result: Result, seconds: float) -> SplitReport:
     """Return the report of a split that was written by this run, or by it and interrupted ones before it."""
     totals = sum(r.samples for r in result.receipts), sum(r.bytes for r in result.receipts)
     issues = [issue for receipt in result.receipts for issue in receipt.issues]
-    proof = (result.proved.digest, result.proved.against) if result.proved else (None, None)
+    proof = proof_of(result.proved)
     return replace(_report(plan, totals, proof, issues), seconds=round(seconds, 3))
 
 
 def published_report(plan: Plan, manifest: pa.Table, issues: Sequence[Issue]) -> SplitReport:
     """Return the report of a split that was complete already, with what its manifest says was proved then."""
-    told = metadata_of(manifest)
+    proof = metadata_of(manifest)
     totals = manifest.num_rows, int(pc.sum(manifest.column("size")).as_py() or 0)
-    return _report(plan, totals, (told.get("digest"), told.get("against")), issues)
+    return _report(plan, totals, proof, issues)
 
 
-def _report(
-    plan: Plan, totals: tuple[int, int], proof: tuple[str | None, str | None], issues: Sequence[Issue]
-) -> SplitReport:
+def _report(plan: Plan, totals: tuple[int, int], proof: Mapping[str, str], issues: Sequence[Issue]) -> SplitReport:
     """In an archive proved to be the official one, nothing that is odd is damage: it was published so."""
-    if proof[1] == "official":
+    if proof.get("against") == OFFICIAL:
         issues = [replace(issue, known=True) for issue in issues]
-    labels = plan.catalog.labels[plan.catalog.rows]
+    labels = plan.reader.labels
     return SplitReport(
         split=plan.split,
-        archive=plan.source.path.name,
+        archive=printable(plan.reader.path.name),
         images=totals[0],
-        classes=len(set(labels[labels >= 0].tolist())),
+        classes=len(np.unique(labels[labels >= 0])),
         bytes=totals[1],
         seconds=0.0,
-        digest=proof[0],
-        against=proof[1],
+        digest=proof.get("digest"),
+        against=proof.get("against"),
         issues=tuple(issues),
     )

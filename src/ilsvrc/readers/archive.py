@@ -15,13 +15,14 @@ import xxhash
 
 from ilsvrc import facts
 from ilsvrc.archive.expected import SUMS_FILES, expected
+from ilsvrc.archive.find import SPLITS, expected_names, find_archives
 from ilsvrc.archive.index import Index
 from ilsvrc.archive.sidecar import Digests, open_index, stored_digests
 from ilsvrc.archive.source import FileSource
 from ilsvrc.errors import ArchiveError, UsageError
 from ilsvrc.events import Listener, silent
 from ilsvrc.issues import Code
-from ilsvrc.readers.reader import Container, Int, Place, Rows
+from ilsvrc.readers.reader import Container, Found, Int, Place, Rows
 
 NEAR = 256 << 10
 """Bytes between two images up to which they are fetched ahead in one piece: a disk reads on faster than it seeks."""
@@ -186,6 +187,32 @@ def _reopened(source: FileSource, verify: bool) -> ArchiveReader:
     """Return the reader in another process, if the archive is still in the state in which this process opened it."""
     source.refuse_replaced()
     return ArchiveReader.open(source, verify=verify)
+
+
+def recognise(root: Path) -> list[Found]:
+    """Return the splits that official archives hold: those in a folder by their names, or the one that `root` is."""
+    if root.is_file():
+        return [_found(root, _split_of(root))]
+    archives = [(split, root / name) for split in SPLITS for name in expected_names(split)]
+    newest = {split: path for split, path in reversed(archives) if path.is_file()}  # of two test archives the newer
+    return [_found(newest[split], split) for split in SPLITS if split in newest]
+
+
+def _found(archive: Path, split: str) -> Found:
+    def open_it(*, verify: bool = False, listener: Listener = silent) -> ArchiveReader:
+        [whole] = find_archives(archive)
+        return ArchiveReader.open(FileSource(whole), verify=verify, listener=listener)
+
+    return Found(split, ArchiveReader.form, archive, open_it)
+
+
+def _split_of(archive: Path) -> str:
+    """Return the split of an archive: by its official name, else by its index; empty if that can't be built."""
+    named = [split for split in SPLITS if archive.name in expected_names(split)]
+    try:
+        return named[0] if named else open_index(FileSource(archive)).split
+    except ArchiveError:
+        return ""
 
 
 def _batches(rows: Rows, sizes: Int) -> list[Rows]:

@@ -1,19 +1,39 @@
-"""Find a split of the data set at a path: in an archive, or in a folder tree."""
+"""Find the splits of the data set at a path, whatever their form."""
 
 from __future__ import annotations
 
 import shlex
 from pathlib import Path
 
-from ilsvrc.archive.find import find_archives
-from ilsvrc.archive.sidecar import open_index
-from ilsvrc.archive.source import FileSource
+from ilsvrc.archive.find import SPLITS, find_archives
 from ilsvrc.errors import UsageError
 from ilsvrc.paths import given_path
-from ilsvrc.readers.archive import ArchiveReader
-from ilsvrc.readers.reader import Reader
-from ilsvrc.readers.tree import TreeReader
-from ilsvrc.tree.scan import SPLIT_FOLDERS, find_splits
+from ilsvrc.readers import archive, tree
+from ilsvrc.readers.reader import Found, Reader
+
+FORMS = (archive, tree)
+"""The modules of the forms. Where a split is there in two forms, the first counts."""
+
+
+def recognise(root: Path) -> list[Found]:
+    """Return every split in every form at a path: splits in order, and for each the form that counts first."""
+    found = [split for form in FORMS for split in form.recognise(root)]
+    return sorted(found, key=lambda split: (*SPLITS, "").index(split.split))
+
+
+def find_splits(root: Path | str) -> dict[str, Found]:
+    """Return the splits at a path, by split; none if nothing there is of a known form.
+
+    Parameters
+    ----------
+    root
+        A folder of archives, one archive, a tree with `train` or `val` in it, or one split's folder.
+    """
+    path = given_path(root).absolute()
+    found: dict[str, Found] = {}
+    for split in recognise(path):
+        found.setdefault(split.split, split)
+    return found
 
 
 def open_reader(root: Path | str, split: str, *, verify: bool = False) -> Reader:
@@ -22,7 +42,7 @@ def open_reader(root: Path | str, split: str, *, verify: bool = False) -> Reader
     Parameters
     ----------
     root
-        A folder of archives, one archive, a tree with `train` or `val` in it, or one split's folder.
+        As for `find_splits`.
     split
         Train, val or test.
     verify
@@ -31,25 +51,19 @@ def open_reader(root: Path | str, split: str, *, verify: bool = False) -> Reader
     Raises
     ------
     IlsvrcError
-        UsageError if the split is not there; ArchiveError for an archive that can't be trusted.
+        UsageError if the split is not there; DataError for data that can't be trusted.
     """
-    if split not in SPLIT_FOLDERS:
-        raise UsageError(f"there is no split {split!r}", hint=f"use {', '.join(SPLIT_FOLDERS)}")
-    root = given_path(root).absolute()
-    try:
-        archive = find_archives(root, (split,))[0]
-    except UsageError as error:
-        folder = find_splits(root).get(split)
-        if folder is None:
-            others = _splits_in(root)
-            hint = f"`ilsvrc ls {shlex.quote(str(root))}` lists {' and '.join(others)}, which are there"
-            message = f"no {split} split: {error.message}, nor a folder {split}"
-            raise UsageError(message, hint=hint if others else error.hint) from None
-        return TreeReader.open(folder, split, verify=verify)
-    reader = ArchiveReader.open(FileSource(archive), verify=verify)
-    if reader.split != split:
-        raise UsageError(f"{archive} holds the {reader.split} split, not {split}", hint=f"use split={reader.split!r}")
-    return reader
+    if split not in SPLITS:
+        raise UsageError(f"there is no split {split!r}", hint=f"use {', '.join(SPLITS)}")
+    path = given_path(root).absolute()
+    found = find_splits(path)
+    if split in found:
+        return found[split].open(verify=verify)
+    if path.is_file():
+        [other] = found.values()
+        holds = other.open().split
+        raise UsageError(f"{path} holds the {holds} split, not {split}", hint=f"use split={holds!r}")
+    raise _absent(path, split, list(found))
 
 
 def splits_at(root: Path | str) -> list[str]:
@@ -57,27 +71,23 @@ def splits_at(root: Path | str) -> list[str]:
 
     Raises
     ------
-    UsageError
-        If none is.
+    IlsvrcError
+        UsageError if none is there; DataError for a file that can't be read.
     """
-    root = given_path(root).absolute()
-    if root.is_file():
-        return [open_index(FileSource(root)).split]
-    there = _splits_in(root)
-    if not there:
-        raise UsageError(
-            f"{root} holds no split of ILSVRC 2012", hint="give the folder of the archives, or of a tree"
-        )
-    return there
+    found = find_splits(root)
+    if not found:
+        hint = "give the folder of the archives, or of a tree"
+        raise UsageError(f"{given_path(root).absolute()} holds no split of ILSVRC 2012", hint=hint)
+    return [split or found[split].open().split for split in found]
 
 
-def _splits_in(root: Path) -> list[str]:
-    folders = find_splits(root)
-    return [split for split in SPLIT_FOLDERS if split in folders or _has_archive(root, split)]
-
-
-def _has_archive(root: Path, split: str) -> bool:
+def _absent(root: Path, split: str, others: list[str]) -> UsageError:
+    """Return the error that a split is not there."""
     try:
-        return bool(find_archives(root, (split,)))
-    except UsageError:
-        return False
+        find_archives(root, (split,))
+    except UsageError as error:
+        hint = error.hint
+        if others:
+            hint = f"`ilsvrc ls {shlex.quote(str(root))}` lists {' and '.join(others)}, which are there"
+        return UsageError(f"no {split} split: {error.message}, nor a folder {split}", hint=hint)
+    raise AssertionError(f"{root} has an archive of {split} that was not recognised")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -40,6 +41,11 @@ class Place:
     member: str
     offset: int
     root: str
+
+    @property
+    def key(self) -> str:
+        """The image's path in the source: its member name, or in a tree its path below `root`."""
+        return self.member or os.path.relpath(self.file, self.root)
 
     def fault(self, code: Code, detail: str) -> DataError:
         """Return an error that names the image and the command that checks all others."""

@@ -20,11 +20,12 @@ import xxhash
 from ilsvrc.archive.index import numbers, one_chunk
 from ilsvrc.archive.source import FileState
 from ilsvrc.errors import DamageError, UsageError
+from ilsvrc.events import Listener, silent
 from ilsvrc.files import OWN_FOLDER, printable
 from ilsvrc.issues import Code
-from ilsvrc.readers.reader import Container, Int, Place, Rows
+from ilsvrc.readers.reader import Container, Found, Int, Place, Rows
 from ilsvrc.tree.manifest import read_manifest
-from ilsvrc.tree.scan import Tree, folders_in, survey
+from ilsvrc.tree.scan import Tree, folders_in, split_folders, survey
 
 _FOLDERS = r"^.*/"
 _DIGEST = "xxh3_128"
@@ -218,6 +219,18 @@ class TreeReader:
         return _remade, (self.folder, self.split, self._contents, self._verify)
 
 
+def recognise(root: Path) -> list[Found]:
+    """Return the splits whose folders lie in a folder, or the one split whose folder `root` is."""
+    return [_found(folder, split) for split, folder in split_folders(root).items()]
+
+
+def _found(folder: Path, split: str) -> Found:
+    def open_it(*, verify: bool = False, listener: Listener = silent) -> TreeReader:  # noqa: ARG001  -- no index
+        return TreeReader.open(folder, split, verify=verify)
+
+    return Found(split, TreeReader.form, folder, open_it)
+
+
 def _remade(folder: Path, split: str, contents: Contents, verify: bool) -> TreeReader:
     """Return the reader in another process, which knows what it holds."""
     return TreeReader(folder, split, contents, verify=verify)
@@ -248,14 +261,29 @@ def _from_manifest(folder: Path) -> Contents | None:
 
 
 def _from_scan(folder: Path, split: str) -> Contents:
-    """Return what lies in a folder without manifest, in catalog order; warn of what is left out."""
-    states = _states(_folders(folder))
+    """Return what lies in a folder without manifest; warn of what is left out."""
+    states = _states(_folders(folder))  # before the scan, so that a change during it is noticed
     tree = survey(folder, split)
     if tree.left_out and tree.table.num_rows:
-        warnings.warn(_left_out(tree), stacklevel=5)  # the line that makes an ImageNet
+        warnings.warn(_left_out(tree), stacklevel=6)  # the line that makes an ImageNet
+    return scanned(tree, states)
+
+
+def scanned(tree: Tree, states: dict[str, FileState] | None = None) -> Contents:
+    """Return what a scan of a folder found, in catalog order.
+
+    Parameters
+    ----------
+    tree
+        What was found.
+    states
+        The states of the folders before the scan; None for their states now.
+    """
     names = pc.replace_substring_regex(tree.table.column("path"), _FOLDERS, "")
     table = tree.table.append_column("label", pa.array(tree.labels)).append_column("name", names)
     order = pc.sort_indices(table, [("label", "ascending"), ("name", "ascending"), ("path", "ascending")])
+    if states is None:
+        states = _states([str(tree.folder), *(f"{tree.folder}/{name}" for name in tree.folders)])
     return Contents(tree.folder, table.drop_columns("name").take(order), False, states)
 
 

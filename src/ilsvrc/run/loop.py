@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
+
+import numpy as np
+import xxhash
 
 from ilsvrc.archive.sidecar import Verified
-from ilsvrc.archive.source import FileSource, FileState
-from ilsvrc.errors import IlsvrcError, MachineError
+from ilsvrc.errors import DamageError, IlsvrcError, MachineError
 from ilsvrc.events import Advanced, Finished, Listener, Started, silent
 from ilsvrc.images.inspect import examine, glance
-from ilsvrc.issues import Issue
-from ilsvrc.readers.units import Sample, Unit, Wanted
+from ilsvrc.issues import Code, Issue
+from ilsvrc.readers.reader import Reader
+from ilsvrc.readers.units import Sample, Unit
 from ilsvrc.run.engine import Engine
 from ilsvrc.run.journal import Committer, Journal
-from ilsvrc.run.plan import Plan, catalog_of
+from ilsvrc.run.plan import Plan, keys_of
 from ilsvrc.run.proof import Proof
 from ilsvrc.sinks.base import Receipt, Sink
+from ilsvrc.tree.layout import Layout
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +29,10 @@ class Machinery:
     """What a run uses.
 
     engine : does the work
-    journal : knows what is done; None to remember nothing
-    proof : proves the archive
+    journal : remembers finished units; None to remember nothing
+    proof : proves the files that hold the images
     listener : gets progress
-    decode : look at every image by decoding it, not only at its first and last bytes
+    deep : decode every image and compare it with its recorded digest; note an image that can't be read, and carry on
     stage : what progress calls the work; the split if empty
     """
 
@@ -37,7 +40,7 @@ class Machinery:
     journal: Journal | None
     proof: Proof
     listener: Listener = silent
-    decode: bool = False
+    deep: bool = False
     stage: str = ""
 
 
@@ -45,12 +48,12 @@ class Machinery:
 class Result:
     """What a run ended with.
 
-    receipts : one of every unit, in archive order
-    proved : what was proved of the archive, or None
+    receipts : one per unit, in storage order
+    proved : what was proved of the files that hold the images
     """
 
     receipts: list[Receipt]
-    proved: Verified | None
+    proved: tuple[Verified, ...]
 
 
 def run(plan: Plan, sink: Sink, machinery: Machinery) -> Result:
@@ -59,15 +62,16 @@ def run(plan: Plan, sink: Sink, machinery: Machinery) -> Result:
     Raises
     ------
     IlsvrcError
-        The first error of a unit, or what is wrong with the archive; nothing is published then.
+        The first error of a unit, or the fault of the source; nothing is published then.
     """
-    result = work(plan, plan.units, sink, machinery)
-    sink.finish(result.receipts, result.proved, plan.images())
-    return result
+    receipts = work(plan, plan.units, sink, machinery)
+    proved = confirm(plan, machinery)
+    sink.finish(receipts, proved, plan.images())
+    return Result(receipts, proved)
 
 
-def work(plan: Plan, units: Sequence[Unit], sink: Sink, machinery: Machinery) -> Result:
-    """Do some units of a plan and prove the archive; nothing is published.
+def work(plan: Plan, units: Sequence[Unit], sink: Sink, machinery: Machinery) -> list[Receipt]:
+    """Do some units of a plan and return their receipts in order; nothing is proved or published.
 
     A unit that an earlier run has done goes to a worker all the same, which looks whether its images are still there,
     byte for byte, and writes the unit again if they are not.
@@ -75,42 +79,53 @@ def work(plan: Plan, units: Sequence[Unit], sink: Sink, machinery: Machinery) ->
     Raises
     ------
     IlsvrcError
-        The first error of a unit, or what is wrong with the archive.
+        The first error of a unit.
     """
     journal, done = machinery.journal, dict[str, Receipt]()
     with sink.begun():
-        earlier = journal.begin(plan.digest, plan.settings, asdict(plan.state)) if journal else {}
+        earlier = journal.begin(plan.digest, plan.settings, plan.reader.state) if journal else {}
         with Committer(sink, journal) as committer:
-            for receipt in _receipts(plan, sink, machinery, [Piece(unit, earlier.get(unit.id)) for unit in units]):
+            for receipt in _receipts(plan, sink, machinery, units, earlier):
                 if receipt.error:
                     raise receipt.error
                 if receipt != earlier.get(receipt.unit):
                     committer.add(receipt)
                 done[receipt.unit] = receipt
+    return [_counted(unit, done.get(unit.id), deep=machinery.deep) for unit in units]
+
+
+def confirm(plan: Plan, machinery: Machinery) -> tuple[Verified, ...]:
+    """Return what is proved of the source, which must be in the state in which it was opened.
+
+    Raises
+    ------
+    DataError
+        If a digest is not the one it should be, or the source changed meanwhile.
+    """
     proved = machinery.proof.confirm()
-    plan.source.refuse_replaced()
-    return Result([_counted(unit, done.get(unit.id)) for unit in units], proved)
+    plan.reader.require_unchanged()
+    return proved
 
 
-def _counted(unit: Unit, receipt: Receipt | None) -> Receipt:
-    """Return the receipt of a unit, which must speak of all its images."""
-    if receipt is None or (receipt.samples, receipt.bytes) != (unit.images, unit.bytes):
-        images = f"{receipt.samples:,} of {unit.images:,} images" if receipt else "no receipt"
-        hint = "run the same command again with --restart; nothing was published"
-        raise MachineError(f"{unit.id} was not done whole: {images}", hint=hint)
-    return receipt
+def _counted(unit: Unit, receipt: Receipt | None, *, deep: bool) -> Receipt:
+    """Return the receipt of a unit, which must speak of all its images; a deep check notes those it can't read."""
+    if receipt and (deep or (receipt.samples, receipt.bytes) == (unit.images, unit.bytes)):
+        return receipt
+    images = f"{receipt.samples:,} of {unit.images:,} images" if receipt else "no receipt"
+    hint = "run the same command again with --restart; nothing was published"
+    raise MachineError(f"{unit.id} was not done whole: {images}", hint=hint)
 
 
-def _receipts(plan: Plan, sink: Sink, machinery: Machinery, todo: list[Piece]) -> Iterator[Receipt]:
-    """Yield the receipts of what is to do, with progress."""
+def _receipts(
+    plan: Plan, sink: Sink, machinery: Machinery, units: Sequence[Unit], earlier: dict[str, Receipt]
+) -> Iterator[Receipt]:
+    """Yield the receipts of units, with progress."""
     listener, stage = machinery.listener, machinery.stage or plan.split
-    archive = Archive(plan.source.path, plan.state)
-    task = Task(archive, plan.wanted, sink, machinery.decode)
-    listener(Started(stage, sum(piece.unit.bytes for piece in todo), sum(piece.unit.images for piece in todo)))
-    released = machinery.proof.release([piece.unit for piece in todo])
-    pieces = {piece.id: piece for piece in todo}
-    ahead = (pieces[unit.id] for unit in released)
-    with closing(released), closing(machinery.engine.run(task, ahead)) as receipts:  # the engine stops asking first
+    listener(Started(stage, sum(unit.bytes for unit in units), sum(unit.images for unit in units)))
+    task = Task(plan.layout, sink, machinery.deep)
+    released = machinery.proof.release(units)
+    pieces = (Piece(unit, plan.part(unit), earlier.get(unit.id)) for unit in released)
+    with closing(released), closing(machinery.engine.run(task, pieces)) as receipts:  # the engine stops asking first
         for receipt in receipts:
             listener(Advanced(stage, receipt.bytes, receipt.samples))
             yield receipt
@@ -119,51 +134,35 @@ def _receipts(plan: Plan, sink: Sink, machinery: Machinery, todo: list[Piece]) -
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A unit and the receipt that an earlier run left of it, or None."""
+    """What a worker is sent.
+
+    unit : the unit
+    images : its images
+    earlier : the receipt that an earlier run left of it, or None
+    """
 
     unit: Unit
+    images: Reader
     earlier: Receipt | None = None
 
     @property
     def id(self) -> str:
-        """What messages call it."""
+        """The unit's name in messages."""
         return self.unit.id
-
-
-@dataclass(frozen=True, slots=True)
-class Archive:
-    """An archive as a worker opens it: at its path, in the state that the plan was made for and in no other."""
-
-    path: Path
-    state: FileState
-
-    def open(self) -> FileSource:
-        """Return the open archive.
-
-        Raises
-        ------
-        ArchiveError
-            If it was replaced or changed.
-        """
-        source = FileSource(self.path, self.state)
-        source.refuse_replaced()
-        return source
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
     """What a worker does with a unit; small, since it is sent with every one.
 
-    archive : where the images are
-    wanted : which images go where
-    sink : what keeps them
-    decode : look at every image by decoding it, not only at its first and last bytes
+    layout : gives each image its path in the target; None to call it by its path in the source
+    sink : keeps the images
+    deep : see `Machinery`
     """
 
-    archive: Archive
-    wanted: Wanted
+    layout: Layout | None
     sink: Sink
-    decode: bool = False
+    deep: bool = False
 
     def __call__(self, piece: Piece) -> Receipt:
         """Write a unit, or find it written; an expected failure becomes the receipt's error."""
@@ -172,19 +171,48 @@ class Task:
         try:
             if piece.earlier and piece.earlier.samples == unit.images and self.sink.holds(piece.earlier):
                 return piece.earlier
-            source = self.archive.open()
-            catalog = catalog_of(source.path, source.state, self.wanted)
-            receipt = self.sink.write(unit, self._inspected(catalog.samples(source, unit), issues))
+            if not self.deep:  # a deep check notes what changes meanwhile, image by image
+                piece.images.require_unchanged()
+            receipt = self.sink.write(unit, self._samples(piece.images, issues))
         except IlsvrcError as error:
             return Receipt(unit.id, error=error)
         except OSError as error:
-            return Receipt(unit.id, error=MachineError.of(error, self.archive.path))
+            return Receipt(unit.id, error=MachineError.of(error, piece.images.path))
         return replace(receipt, issues=(*receipt.issues, *issues))
 
-    def _inspected(self, samples: Iterable[Sample], issues: list[Issue]) -> Iterator[Sample]:
-        look = examine if self.decode else glance
-        for sample in samples:
-            issue = look(sample.ref.key, sample.data)
-            if issue:
-                issues.append(issue)
-            yield sample
+    def _samples(self, images: Reader, issues: list[Issue]) -> Iterator[Sample]:
+        """Yield the images; add what is odd about them to `issues`."""
+        keys, names, labels = keys_of(images, self.layout), images.names.to_pylist(), images.labels.tolist()
+        for row, data in self._read(images, keys, issues):
+            issues += self._looked_at(keys[row], data, images.digest(row))
+            yield Sample(keys[row], names[row], labels[row] if labels[row] >= 0 else None, data)
+
+    def _read(self, images: Reader, keys: list[str], issues: list[Issue]) -> Iterator[tuple[int, bytes]]:
+        """Yield rows and bytes; in a deep check, an image in a file of its own that can't be read is an issue."""
+        at, rows = 0, np.arange(len(images))
+        while at < len(rows):
+            try:
+                for row, data in images.take(rows[at:]):
+                    yield row, data
+                    at = row + 1
+            except (DamageError, OSError) as error:
+                if not self.deep:
+                    raise
+                issues.append(_unreadable(keys[at], error))
+                at += 1
+
+    def _looked_at(self, key: str, data: bytes, digest: bytes | None) -> list[Issue]:
+        if not self.deep:
+            found = glance(key, data)
+            return [found] if found else []
+        found = examine(key, data)
+        issues = [found] if found else []
+        if digest is not None and xxhash.xxh3_128_digest(data) != digest:
+            issues.append(Issue(key, Code.CHANGED_IMAGE, "its bytes are not those that were recorded"))
+        return issues
+
+
+def _unreadable(key: str, error: DamageError | OSError) -> Issue:
+    if isinstance(error, OSError):
+        return Issue(key, Code.UNREADABLE, error.strerror or str(error))
+    return Issue(key, error.issues[0].code, error.issues[0].detail)

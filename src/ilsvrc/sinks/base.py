@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Protocol
+
+import pyarrow as pa
 
 from ilsvrc.archive.sidecar import Verified
 from ilsvrc.errors import IlsvrcError
@@ -46,6 +49,60 @@ class Receipt:
     error: IlsvrcError | None = None
 
 
+class Stage(Enum):
+    """How far a split is, in a target."""
+
+    FRESH = auto()
+    """Nothing is there."""
+    UNFINISHED = auto()
+    """An interrupted run of this very plan can be resumed."""
+    STALE = auto()
+    """An interrupted run with these settings, from a source of other content: its work can't be trusted."""
+    OTHER = auto()
+    """An interrupted run with other settings."""
+    HALF_PUBLISHED = auto()
+    """The split has its name and was staged by this plan; lists or the manifest are still to be published."""
+    PUBLISHED = auto()
+    """The split is there, and its manifest names this source and these settings."""
+    OCCUPIED = auto()
+    """Something else has the name of the split, or of a list that goes beside it."""
+
+
+@dataclass(frozen=True)
+class State:
+    """What a target holds of a plan.
+
+    stage : how far it is
+    obstacle : what has a name that the split needs, in words; empty if nothing has
+    missing : images of a published split that are not there, or have another size
+    manifest : of a split that is published, whole or half; else None
+    """
+
+    stage: Stage
+    obstacle: str = ""
+    missing: tuple[Issue, ...] = ()
+    manifest: pa.Table | None = None
+
+
+class Planned(Protocol):
+    """What a sink asks of a plan."""
+
+    @property
+    def split(self) -> str:
+        """Train, val or test."""
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """What the user chose."""
+
+    @property
+    def digest(self) -> str:
+        """Equal for plans that write the same images to the same places."""
+
+    def images(self) -> Iterator[tuple[str, int]]:
+        """Yield path and bytes of every image."""
+
+
 class Sink(Protocol):
     """Takes the samples of units and keeps something of them.
 
@@ -65,15 +122,17 @@ class Sink(Protocol):
     def holds(self, receipt: Receipt) -> bool:
         """Whether all that a receipt speaks of is still there, byte for byte; called in workers too."""
 
-    def finish(self, receipts: Sequence[Receipt], proved: Verified | None, images: Iterable[tuple[str, int]]) -> None:
+    def finish(
+        self, receipts: Sequence[Receipt], proved: Sequence[Verified], images: Iterable[tuple[str, int]]
+    ) -> None:
         """Publish the work of all units; called once, when every unit has a durable receipt without error.
 
         Parameters
         ----------
         receipts
-            One of every unit, in archive order.
+            One per unit, in storage order.
         proved
-            What was proved of the archive that they come from, or None.
+            What was proved of the files that the images come from.
         images
             Path and bytes of every image that there must be, in any order.
         """

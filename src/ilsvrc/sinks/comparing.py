@@ -43,11 +43,13 @@ class ComparingSink:
         """Whether a receipt is still true: the tree may have changed since, so never."""
         return False
 
-    def finish(self, receipts: Sequence[Receipt], proved: Verified | None, images: Iterable[tuple[str, int]]) -> None:
+    def finish(
+        self, receipts: Sequence[Receipt], proved: Sequence[Verified], images: Iterable[tuple[str, int]]
+    ) -> None:
         """Publish nothing."""
 
     def _difference(self, sample: Sample) -> Issue | None:
-        key = sample.ref.key
+        key = sample.key
         try:
             data = (self.root / key).read_bytes()
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):

@@ -53,7 +53,12 @@ class DigestSink:
     def sync(self) -> None:
         """Do nothing: the file of a run that was cut off is written anew."""
 
-    def finish(self, receipts: Sequence[Receipt], proved: Verified | None, images: Iterable[tuple[str, int]]) -> None:  # noqa: ARG002
+    def finish(
+        self,
+        receipts: Sequence[Receipt],
+        proved: Sequence[Verified],  # noqa: ARG002
+        images: Iterable[tuple[str, int]],  # noqa: ARG002
+    ) -> None:
         """Keep the digests beside the index, in its order."""
         index = open_index(self.source)
         count = sum(receipt.samples for receipt in receipts)

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import filecmp
-import json
 import os
 import shutil
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
 import xxhash
 
-from ilsvrc import facts
 from ilsvrc.archive.sidecar import Verified
 from ilsvrc.errors import MachineError, UsageError
 from ilsvrc.files import (
@@ -28,12 +25,13 @@ from ilsvrc.files import (
     rename_new,
     sync_filesystem,
     sync_path,
-    write_text,
     written_whole,
 )
 from ilsvrc.issues import Issue
 from ilsvrc.readers.units import Sample, Unit
-from ilsvrc.sinks.base import Output, Receipt
+from ilsvrc.sinks.base import Output, Planned, Receipt, Stage, State
+from ilsvrc.sinks.lists import Lists
+from ilsvrc.tree import paths
 from ilsvrc.tree.manifest import (
     Row,
     differences,
@@ -41,9 +39,9 @@ from ilsvrc.tree.manifest import (
     metadata_of,
     read_manifest,
     table_of,
-    write_labels,
     write_manifest,
 )
+from ilsvrc.tree.scan import lacking
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 
@@ -55,35 +53,82 @@ class FolderSink:
     root : the tree's folder
     split : train, val or test
     provenance : what the manifest says of its making: archive, index, settings
+    durable : `write` returns only when a unit survives a power cut, since no `sync` of the driver reaches the worker
     """
 
     root: Path
     split: str
     provenance: tuple[tuple[str, str], ...] = ()
+    durable: bool = False
     _held: Filesystems | None = field(default=None, compare=False, repr=False)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return FolderSink, (self.root, self.split, self.provenance)
+        return FolderSink, (self.root, self.split, self.provenance, self.durable)
 
     @property
     def staging(self) -> Path:
         """The folder that holds the unfinished split."""
-        return self.root / OWN_FOLDER / "staging"
+        return paths.staging(self.root)
 
     @property
     def manifest(self) -> Path:
         """The manifest file of the split; it is there once all else is."""
-        return self.root / OWN_FOLDER / f"{self.split}.arrow"
+        return paths.manifest(self.root, self.split)
 
     @property
-    def labels(self) -> Path:
-        """The list of the split's images and labels."""
-        return self.root / f"{self.split}.txt"
+    def lists(self) -> Lists:
+        """The lists beside the split."""
+        return Lists(self.root, self.split, self.staging)
 
-    @property
-    def classes(self) -> Path:
-        """The list of classes."""
-        return self.root / "classes.json"
+    def state(self, plan: Planned, begun: Sequence[Mapping[str, object]]) -> State:
+        """Return what the target holds of a plan; nothing is written.
+
+        Parameters
+        ----------
+        plan
+            The plan.
+        begun
+            The journal's headers of plans of this split that were begun, oldest first.
+        """
+        if os.path.lexists(self.root / self.split):
+            return self._published(plan)
+        for folder in (self.staging, self.staging / self.split):
+            refuse_foreign_folder(folder)
+        if not begun or not (self.staging / self.split).exists():
+            obstacle = self.lists.obstacle(labels_are_ours=self._made_here() is not None)
+            return State(Stage.OCCUPIED if obstacle else Stage.FRESH, obstacle)
+        if begun[-1].get("plan") == plan.digest:
+            return State(Stage.UNFINISHED)
+        same_settings = all(begun[-1].get(key) == value for key, value in plan.settings.items())
+        return State(Stage.STALE if same_settings else Stage.OTHER)
+
+    def _published(self, plan: Planned) -> State:
+        """Return what is there under the split's name."""
+        manifest = self._made_here()
+        if manifest is not None:
+            return State(Stage.PUBLISHED, missing=tuple(lacking(self.root, plan.images())), manifest=manifest)
+        table = self._half_published()
+        staged = table is not None and not (self.staging / self.split).exists()
+        if staged and not differences(table, plan.images()) and not lacking(self.root, plan.images()):
+            return State(Stage.HALF_PUBLISHED, manifest=table)
+        obstacle = f"{self.root / self.split} already exists and was not prepared from this source in this layout"
+        return State(Stage.OCCUPIED, obstacle)
+
+    def _made_here(self) -> pa.Table | None:
+        """Return the manifest of the split if it names this source and these settings."""
+        return self._manifest_at(self.manifest)
+
+    def _half_published(self) -> pa.Table | None:
+        """Return the manifest of a split that was staged whole and half published, None if there is none."""
+        return self._manifest_at(self._staged_manifest)
+
+    def _manifest_at(self, path: Path) -> pa.Table | None:
+        try:
+            refuse_foreign_folder(path.parent)
+            table = read_manifest(path)
+        except (OSError, ValueError, MachineError):
+            return None
+        return table if dict(self.provenance).items() <= metadata_of(table).items() else None
 
     @contextlib.contextmanager
     def begun(self) -> Iterator[None]:
@@ -106,8 +151,21 @@ class FolderSink:
             part = f"{self.split}.parts/{unit.id}.arrow"
             data = part_bytes(rows)
             _write_file(staging, part, data)
+            if self.durable:
+                self._sync_unit(staging, rows, part)
         output = Output(f"{OWN_FOLDER}/staging/{part}", len(data), xxhash.xxh3_128_hexdigest(data))
         return Receipt(unit.id, (output,), len(rows), sum(row.size for row in rows))
+
+    def _sync_unit(self, staging: OwnFolder, rows: Sequence[Row], part: str) -> None:
+        """Make one unit survive a power cut: its files first, then the folders that name them."""
+        files = [*(row.path for row in rows), part]
+        folders = {str(parent) for file in files for parent in Path(file).parents}
+        for key in (*files, *sorted(folders, reverse=True)):
+            fd = staging.open(key, os.O_RDONLY)
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
 
     def sync(self) -> None:
         """Make all images and parts written so far survive a power cut."""
@@ -126,24 +184,17 @@ class FolderSink:
             return False
         return whole and sum(table.num_rows for table in tables) == receipt.samples
 
-    def finish(self, receipts: Sequence[Receipt], proved: Verified | None, images: Iterable[tuple[str, int]]) -> None:
+    def finish(
+        self, receipts: Sequence[Receipt], proved: Sequence[Verified], images: Iterable[tuple[str, int]]
+    ) -> None:
         """Compare what was written with what should be, then publish it."""
-        proof = {"digest": proved.digest, "against": proved.against} if proved else {}
+        proof = proof_of(proved)
         table = merged(self._part(output) for receipt in receipts for output in receipt.outputs)
         _refuse_unplanned(table, images, self.root)
         _refuse_unplanned(table, self._staged_files(), self.root)
         with written_whole(self._staged_manifest) as beside:
             write_manifest(table, beside, dict(self.provenance) | proof)
         self._publish(table)
-
-    def interrupted_publishing(self) -> pa.Table | None:
-        """Return the manifest of a split that was staged whole and half published, None if there is none."""
-        try:
-            refuse_foreign_folder(self.staging)
-            table = read_manifest(self._staged_manifest)
-        except (OSError, ValueError, MachineError):
-            return None
-        return table if dict(self.provenance).items() <= metadata_of(table).items() else None
 
     def resume_publishing(self, table: pa.Table) -> None:
         """Publish the rest of a split of which the folder has its name already."""
@@ -164,8 +215,7 @@ class FolderSink:
             detail = f"{self.root}: the archive's images are not those that the manifest records"
             raise MachineError(detail, hint="prepare into another folder; the tree was not changed")
         self.refuse_to_mend(gone)
-        for staged, target in self._staged_lists(manifest):
-            _refuse_other(staged, target)
+        self.lists.refuse_others(manifest)
         for path in sorted(known):
             (self.root / path).parent.mkdir(parents=True, exist_ok=True)
             (self.staging / path).replace(self.root / path)
@@ -199,11 +249,10 @@ class FolderSink:
         Raises
         ------
         UsageError
-            If one is there and says something else.
+            If a file of other contents has the place of one.
         """
         make_own_folder(self.staging)
-        for staged, target in self._staged_lists(manifest):
-            _publish_file(staged, target)
+        self.lists.publish(manifest)
         sync_path(self.root)
 
     def clear(self) -> None:
@@ -214,8 +263,8 @@ class FolderSink:
                 leftover.unlink()
             elif leftover.exists():
                 shutil.rmtree(leftover)  # what can't be removed must end the run: it would be published
-        for leftover in (self._staged_manifest, self.staging / self.labels.name, self.staging / self.classes.name):
-            leftover.unlink(missing_ok=True)
+        self._staged_manifest.unlink(missing_ok=True)
+        self.lists.clear()
         if self.staging.is_dir() and not any(self.staging.iterdir()):
             self.staging.rmdir()
 
@@ -255,38 +304,30 @@ class FolderSink:
 
     def _publish(self, table: pa.Table) -> None:
         """Give the folder its name, then the lists theirs, the manifest last; nothing of anybody's is replaced."""
-        lists = self._staged_lists(table)
-        for staged, target in lists:
-            _refuse_other(staged, target)
+        self.lists.refuse_others(table)
         if (self.staging / self.split).exists():
             try:
                 rename_new(self.staging / self.split, self.root / self.split)
             except FileExistsError:
                 hint = "move it away, then run the same command again: the images are staged and need only the name"
                 raise UsageError(f"{self.root / self.split} appeared while this run worked", hint=hint) from None
-        for staged, target in lists:
-            _publish_file(staged, target)
+        self.lists.publish(table)
         sync_path(self.root)
         self._staged_manifest.replace(self.manifest)
         sync_path(self.manifest.parent)
         self.clear()
 
-    def _staged_lists(self, table: pa.Table) -> list[tuple[Path, Path]]:
-        """Write the lists in staging; return each with the place it goes to."""
-        pairs = [(self.staging / target.name, target) for target in (self.labels, self.classes)]
-        write_labels(table, pairs[0][0])
-        write_text(pairs[1][0], class_index_json())
-        return pairs
+
+def proof_of(proved: Sequence[Verified]) -> dict[str, str]:
+    """Return what a manifest says of the proof of its source: the digest, and its origin; nothing without a proof."""
+    if not proved:
+        return {}
+    origins = dict.fromkeys(one.against for one in proved)
+    return {"digest": ", ".join(one.digest for one in proved), "against": ", ".join(origins)}
 
 
 def _raise(error: OSError) -> None:
     raise error
-
-
-def class_index_json() -> str:
-    """Return the classes in the form of ImageNet_class_index.json, each name unique: index to wnid and name."""
-    entries = (f'"{s.index}": {json.dumps([s.wnid, s.name.replace(" ", "_")])}' for s in facts.classes())
-    return "{" + ",\n ".join(entries) + "}\n"
 
 
 def part_bytes(rows: Sequence[Row]) -> bytes:
@@ -306,25 +347,6 @@ def _refuse_unplanned(table: pa.Table, images: Iterable[tuple[str, int]], root: 
         raise MachineError(f"{root}: what was staged is not what was planned: {listed}", hint=hint)
 
 
-def _refuse_other(staged: Path, target: Path) -> None:
-    """Refuse a file of other contents that has the place of one of ours."""
-    if os.path.lexists(target) and not (target.is_file() and filecmp.cmp(staged, target, shallow=False)):
-        hint = "move it away, then run the same command again"
-        raise UsageError(f"{target} is there, and ilsvrc did not write it", hint=hint)
-
-
-def _publish_file(staged: Path, target: Path) -> None:
-    """Give a staged file its name if that is free; the same file there already is as good."""
-    _refuse_other(staged, target)
-    if os.path.lexists(target):
-        staged.unlink()
-        return
-    try:
-        rename_new(staged, target)
-    except FileExistsError:
-        _refuse_other(staged, target)
-
-
 def _digests_of(table: pa.Table, paths: set[str]) -> Iterator[tuple[str, bytes]]:
     for batch in table.select(["path", "xxh3_128"]).to_batches(max_chunksize=1 << 16):
         columns = (batch.column(0).to_pylist(), batch.column(1).to_pylist())
@@ -340,9 +362,9 @@ def _holds_images(staging: OwnFolder, part: pa.Table) -> bool:
 
 def _write_image(sample: Sample, staging: OwnFolder) -> Row:
     """Write one image, over whatever an interrupted run left of it."""
-    key = sample.ref.key
+    key = sample.key
     _write_file(staging, key, sample.data)
-    label = -1 if sample.ref.label is None else sample.ref.label
+    label = -1 if sample.label is None else sample.label
     return Row(key, label, len(sample.data), xxhash.xxh3_128_digest(sample.data))
 
 

@@ -29,5 +29,7 @@ class NullSink:
         """Whether a receipt is still true: nothing was kept that could be lost."""
         return receipt.error is None
 
-    def finish(self, receipts: Sequence[Receipt], proved: Verified | None, images: Iterable[tuple[str, int]]) -> None:
+    def finish(
+        self, receipts: Sequence[Receipt], proved: Sequence[Verified], images: Iterable[tuple[str, int]]
+    ) -> None:
         """Publish nothing."""

@@ -12,8 +12,6 @@ import numpy.typing as npt
 
 from ilsvrc import facts
 from ilsvrc.archive.expected import is_official
-from ilsvrc.archive.index import Index
-from ilsvrc.archive.source import ByteSource
 from ilsvrc.errors import ArchiveError, MissingExtraError
 from ilsvrc.issues import Code, Issue
 
@@ -102,28 +100,39 @@ def counts_of(labels: npt.NDArray[np.int16]) -> Counts:
     return np.bincount(labels[labels >= 0], minlength=len(facts.classes())).astype(np.int64)
 
 
-def expectation(source: ByteSource, index: Index) -> Expectation | None:
-    """Return what an archive should hold, or None if nothing says.
+def expectation(archive: Path, size: int, split: str, labels: npt.NDArray[np.int16]) -> Expectation | None:
+    """Return the counts that an archive should have, or None if neither the facts nor a devkit tells them.
 
-    The facts say it of an official archive; of another one the devkit beside it does, unless that is the official
+    The facts tell them of an official archive; of another one the devkit beside it does, unless that is the official
     devkit, which does not speak of it. A devkit lists train images only; validation images are the same number for
-    every class, so the largest class says what the others should have.
+    every class, so the largest class tells the count of the others.
+
+    Parameters
+    ----------
+    archive
+        The archive.
+    size
+        Its bytes.
+    split
+        Train, val or test.
+    labels
+        Labels of its images, shape (N,), int16.
 
     Raises
     ------
     MissingExtraError
         If there is a devkit to read and scipy is not installed.
     """
-    if index.split not in ("train", "val"):
+    if split not in ("train", "val"):
         return None
-    if is_official(source):
-        return Expectation(official_counts(index.split), "the official archive")
-    devkit = source.path.parent / facts.DEVKIT
+    if is_official(archive, size):
+        return Expectation(official_counts(split), "the official archive")
+    devkit = archive.parent / facts.DEVKIT
     if not devkit.is_file() or is_genuine(devkit):
         return None
     counts = train_counts(devkit)
-    if index.split == "val":
-        counts = np.where(counts > 0, counts_of(index.labels).max(initial=0), 0)
+    if split == "val":
+        counts = np.where(counts > 0, counts_of(labels).max(initial=0), 0)
     return Expectation(counts, f"the devkit beside it, {devkit.name}")
 
 

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from ilsvrc import facts
 from ilsvrc.archive.names import NO_LABEL
 from ilsvrc.errors import LayoutError
-from ilsvrc.files import open_own, printable, written_whole
+from ilsvrc.files import open_own, printable
 from ilsvrc.tree.layout import Layout
 
 SCHEMA = pa.schema([("path", pa.string()), ("label", pa.int16()), ("size", pa.int64()), ("xxh3_128", pa.binary(16))])
@@ -148,11 +148,3 @@ def layout_in(table: pa.Table) -> str | None:
         return Layout.parse(printable(settings["layout"])).name
     except (KeyError, ValueError, TypeError, AttributeError, RecursionError, LayoutError):  # whatever JSON it is
         return None
-
-
-def write_labels(table: pa.Table, path: Path) -> None:
-    """Write `{split}.txt`: a line `path index` for every image of a manifest, the path below the split's folder."""
-    with written_whole(path) as beside, beside.open("w", encoding="utf-8") as file:
-        for batch in table.select(["path", "label"]).to_batches(max_chunksize=1 << 16):
-            columns = (batch.column(0).to_pylist(), batch.column(1).to_pylist())
-            file.writelines(f"{key.partition('/')[2]} {label}\n" for key, label in zip(*columns, strict=True))

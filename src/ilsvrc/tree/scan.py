@@ -118,7 +118,7 @@ class Tree:
         return (path.rpartition("/")[2] for path in self.paths())
 
 
-def find_splits(root: Path) -> dict[str, Path]:
+def split_folders(root: Path) -> dict[str, Path]:
     """Return the folders of the splits in a tree by split, `root` itself if it is one split's folder; or none."""
     found = {split: root / name for split, names in SPLIT_FOLDERS.items() for name in names if (root / name).is_dir()}
     alone = None if found or not root.is_dir() else _split_of(root)

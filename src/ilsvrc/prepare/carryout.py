@@ -1,0 +1,127 @@
+"""Carry a decision out: write a split, finish or repair it, and delete a source that is proved."""
+
+from __future__ import annotations
+
+import time
+
+from ilsvrc.errors import ArchiveError, DamageError
+from ilsvrc.events import Listener, Note
+from ilsvrc.files import make_own_folder, sync_filesystem
+from ilsvrc.issues import Code
+from ilsvrc.prepare.decision import MOST_LISTED, Action, Decision
+from ilsvrc.prepare.report import SplitReport, published_report, split_report
+from ilsvrc.run.engine import Engine
+from ilsvrc.run.journal import Journal
+from ilsvrc.run.loop import Machinery, confirm, run, work
+from ilsvrc.run.proof import HashingProof, NoProof
+from ilsvrc.sinks.comparing import ComparingSink
+from ilsvrc.tree.manifest import read_manifest
+
+_DIFFERENT = (Code.MISSING_IMAGE, Code.CHANGED_IMAGE)
+
+
+def make_way(decision: Decision, journal: Journal, listener: Listener) -> None:
+    """Remove the work of an interrupted run that can't be resumed, or is not to be."""
+    if decision.action in (Action.KEEP, Action.REPAIR):
+        decision.sink.clear()
+    elif decision.action is Action.START_OVER:
+        text = f"{decision.plan.split}: starting over; the work of an earlier run is removed"
+        listener(Note(text, warning=True))
+        _start_over(decision, journal)
+
+
+def carry_out(decision: Decision, journal: Journal, engine: Engine, listener: Listener) -> SplitReport:
+    """Bring a split to the tree, or find it there; return its report.
+
+    Raises
+    ------
+    IlsvrcError
+        The first fault of the source, or of the machine; nothing is published then.
+    """
+    sink, state = decision.sink, decision.state
+    if decision.action is Action.PUBLISH:
+        sink.resume_publishing(state.manifest)
+    elif decision.action is Action.REPAIR:
+        _repair(decision, engine, listener)
+    if decision.action in (Action.KEEP, Action.PUBLISH, Action.REPAIR):
+        return _find(decision, journal, listener)
+    if decision.action is Action.WRITE:
+        _start_over(decision, journal)
+    begun = time.monotonic()
+    try:
+        result = run(decision.plan, sink, _machinery(decision, journal, engine, listener))
+    except ArchiveError as error:
+        if error.code in (Code.WRONG_DIGEST, Code.WRONG_FILE):
+            _start_over(decision, journal)  # the images came from bytes that are not to be trusted
+        raise
+    return split_report(decision.plan, result, time.monotonic() - begun)
+
+
+def delete_source(decision: Decision, engine: Engine, listener: Listener) -> None:
+    """Delete the source's files, once they are proved now and every image of the tree is the one in them.
+
+    No record is believed: the files are hashed again in the same read that compares them with the tree.
+
+    Raises
+    ------
+    DamageError
+        If an image of the tree is another one than in the source, which is kept then.
+    ArchiveError
+        If a file has not the digest that it should have; it is kept too.
+    """
+    plan, target, claims = decision.plan, decision.sink.root, decision.to_delete
+    proof = HashingProof(claims, listener)
+    machinery = Machinery(engine, None, proof, listener, stage=f"compare {plan.split}")
+    result = run(plan, ComparingSink(target), machinery)
+    wrong = [issue for receipt in result.receipts for issue in receipt.issues if issue.code in _DIFFERENT]
+    if wrong:
+        detail = f"{plan.reader.path} is kept: {len(wrong):,} images of the tree are not those in it"
+        hint = f"see `ilsvrc check --deep {target}`; prepare it again into another folder"
+        raise DamageError(detail, wrong[:MOST_LISTED], hint=hint)
+    sync_filesystem(target)
+    sync_filesystem(target / plan.split)
+    plan.reader.require_unchanged()
+    for claim in claims:
+        path, algorithm = claim.source.path, claim.expected.digest.algorithm
+        path.unlink()
+        compared = f"its {algorithm} is right, and every image in {target / plan.split} is the one in it"
+        listener(Note(f"deleted {path}: {compared}"))
+
+
+def _machinery(decision: Decision, journal: Journal | None, engine: Engine, listener: Listener) -> Machinery:
+    proof = HashingProof(decision.claims, listener) if decision.claims else NoProof(decision.proved)
+    return Machinery(engine, journal, proof, listener)
+
+
+def _find(decision: Decision, journal: Journal, listener: Listener) -> SplitReport:
+    """Return the report of a split that is there."""
+    plan, sink = decision.plan, decision.sink
+    manifest = read_manifest(sink.manifest)
+    sink.restore_lists(manifest)
+    sink.clear()
+    report = published_report(plan, manifest, journal.issues(plan.split))
+    unproved = "" if report.digest else "; it was made without proof of the archive's digest"
+    compared = f"{report.images:,} names and sizes compared with {plan.reader.path.name}"
+    listener(Note(f"{plan.split}: complete already, {compared}{unproved}", warning=bool(unproved)))
+    return report
+
+
+def _repair(decision: Decision, engine: Engine, listener: Listener) -> None:
+    """Write missing and changed images again from the source, which is proved as for a first run."""
+    sink, missing = decision.sink, decision.state.missing
+    sink.refuse_to_mend(missing)
+    machinery = _machinery(decision, None, engine, listener)
+    receipts = work(decision.plan, decision.units, sink, machinery)
+    confirm(decision.plan, machinery)
+    sink.mend(receipts, missing, read_manifest(sink.manifest))
+    text = f"{decision.plan.split}: {len(missing):,} images were missing or changed, and are written again"
+    listener(Note(text))
+
+
+def _start_over(decision: Decision, journal: Journal) -> None:
+    """Throw away what staging holds of a split: it is ours, unfinished, and will not be resumed."""
+    sink = decision.sink
+    sink.clear()
+    sink.manifest.unlink(missing_ok=True)  # of a split that is gone: it must not vouch for the new one
+    journal.forget(sink.split)
+    make_own_folder(sink.staging / sink.split)
