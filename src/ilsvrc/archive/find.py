@@ -45,6 +45,19 @@ def _complete(archive: Path) -> Path:
     return archive
 
 
+def unfinished(folder: Path) -> list[Path]:
+    """Return the files in a folder, by their final paths, that some program is still fetching."""
+    found = (path for ending in DOWNLOADING for path in folder.glob(f"*{ending}") if not path.name.startswith("."))
+    return sorted({path.with_name(_without(path.name)) for path in found})
+
+
+def _without(name: str) -> str:
+    """Return a file name without the endings of downloads: `a.tar.part.aria2` is `a.tar`."""
+    while name.endswith(DOWNLOADING):
+        name = name.rpartition(".")[0]
+    return name
+
+
 def expected_names(split: str) -> tuple[str, ...]:
     """Return the file names that the archive of a split may have."""
     return _NAMES[split]

@@ -15,12 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ilsvrc import facts
-from ilsvrc.archive.find import expected_names, find_archives, look_alikes
+from ilsvrc.archive.find import expected_names, find_archives, look_alikes, unfinished
 from ilsvrc.archive.names import NO_LABEL
 from ilsvrc.errors import DamageError, IlsvrcError, MissingExtraError, UsageError, system_errors
 from ilsvrc.events import Listener, Note, silent
 from ilsvrc.facts.names import val_number
-from ilsvrc.fetch.part import unfinished
 from ilsvrc.files import locked, printable, read_own, remove_leftovers, write_text
 from ilsvrc.labels.verify import read_val_labels
 from ilsvrc.paths import given_path
