@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ilsvrc import ImageNet, facts, prepare
-from ilsvrc.dataset.imagenet import Numbers, View
+from ilsvrc.dataset.views import Numbers, View
 from ilsvrc.errors import ArchiveError, DamageError, DataError, UsageError
 from ilsvrc.issues import Code
 from ilsvrc.testing import Fault, MiniSpec, write_mini
