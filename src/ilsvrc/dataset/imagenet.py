@@ -6,7 +6,7 @@ import builtins
 import io
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -178,7 +178,7 @@ class ImageNet:
         return self._samples.path(position(index, len(self)))
 
     @property
-    def loader(self) -> Loader:
+    def loader(self) -> Callable[[builtins.bytes | Path], Any]:
         """The loader, which takes a path of `samples` as well, as subclasses of torchvision's data sets call it."""
         return self._load
 

@@ -40,9 +40,12 @@ def takes_path(loader: Loader, data: bytes) -> bool:
         path = Path(folder) / "image.JPEG"
         path.write_bytes(data)
         try:
-            return loader(str(path)) is not None  # type: ignore[arg-type]
+            image = loader(str(path))  # type: ignore[arg-type]
         except Exception:
             return False
+        if hasattr(image, "close"):  # Pillow keeps the file open until the pixels are read
+            image.close()
+        return image is not None
 
 
 def _refusal(loader: Loader) -> UsageError:

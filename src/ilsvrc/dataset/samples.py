@@ -5,12 +5,13 @@ from __future__ import annotations
 import operator
 import os
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow.compute as pc
 
 from ilsvrc import facts
 from ilsvrc.dataset.views import Numbers, View
@@ -113,7 +114,7 @@ def path_in(reader: Reader, row: int) -> str:
 
 
 def row_of(reader: Reader, path: Path) -> int:
-    """Return the row of a path that `path_in` gave: the name tells the label, and rows are sorted by label and name.
+    """Return the row of a path that `path_in` gave.
 
     Raises
     ------
@@ -121,17 +122,27 @@ def row_of(reader: Reader, path: Path) -> int:
         If no image of this data set has the path.
     """
     text = os.fspath(path)
-    name = text.rpartition("/")[2]
+    for row in _rows_named(reader, text.rpartition("/")[2]):
+        if path_in(reader, row) == text:
+            return row
+    hint = "take paths from `dataset.samples` or `dataset.path(index)` of the same data set"
+    raise UsageError(f"{text} is no image of this data set", hint=hint)
+
+
+def _rows_named(reader: Reader, name: str) -> Iterator[int]:
+    """Yield the rows of a name; a tree may have an image in two folders.
+
+    The name tells the label, and rows are sorted by label, then by name. After them come the rows of all labels that
+    have the name: a tree may have been prepared with other validation labels.
+    """
     label = true_label(name)
     label = NO_LABEL if label is None else label
     first, end = np.searchsorted(reader.labels, [label, label + 1]).tolist()
     row: int = first + bisect_left(range(first, end), name, key=reader.name)
-    while row < end and reader.name(row) == name:  # a tree may have an image in two folders
-        if path_in(reader, row) == text:
-            return row
+    while row < end and reader.name(row) == name:
+        yield row
         row += 1
-    hint = "take paths from `dataset.samples` or `dataset.path(index)` of the same data set"
-    raise UsageError(f"{text} is no image of this data set", hint=hint)
+    yield from np.flatnonzero(pc.equal(reader.names, name).to_numpy(zero_copy_only=False)).tolist()
 
 
 def _pair(entry: Any) -> tuple[Path, int]:
