@@ -60,6 +60,14 @@ def test_other_errors_of_a_loader_are_its_own(mini: Path) -> None:
     assert caught.value.args == (len(dataset.bytes(0)),)
 
 
+def test_without_room_for_a_temporary_file_the_first_error_stands(
+    mini: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(mini / "nowhere"))
+    with pytest.raises(ValueError, match="null byte"):
+        ImageNet(mini, loader=theirs("pil_loader"))[0]
+
+
 def test_a_loader_may_return_none() -> None:
     assert load(lambda data: None, b"x") is None
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import copy
 import pickle
 import random
+import subprocess
+import sys
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,8 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ilsvrc import BlockShuffle, ImageNet
+from ilsvrc import BlockShuffle, ImageNet, facts, prepare
 from ilsvrc.errors import UsageError
+from ilsvrc.facts.names import val_name
 from tests.oracles import package, torchvision_datasets
 
 Change = Callable[[Any], None]
@@ -193,6 +197,40 @@ def test_every_path_is_found_again(thousand: Path, thousand_tree: Path, root: st
         before = [dataset.samples[index] for index in order]
         dataset.samples = before
         assert dataset.samples == before
+
+
+def test_test_images_are_found_again(mini: Path, tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "ILSVRC2012_img_test_v10102019.tar", "w") as archive:
+        for number in (1, 2, 3):
+            path = tmp_path / f"ILSVRC2012_test_{number:08}.JPEG"
+            path.write_bytes(ImageNet(mini).bytes(number))
+            archive.add(path, f"test/{path.name}")
+    dataset = ImageNet(tmp_path, "test")
+    dataset.samples = dataset.samples[::-1]
+    assert [dataset.bytes(index) for index in range(3)] == [ImageNet(mini).bytes(number) for number in (3, 2, 1)]
+    assert [label for _, label in dataset] == [-1, -1, -1]
+
+
+def test_paths_are_found_where_a_user_gave_the_validation_labels(mini: Path, tmp_path: Path) -> None:
+    labels = facts.val_labels().tolist()
+    labels[292] = 5  # a tench, by the ground truth
+    (tmp_path / "val.txt").write_text("".join(f"{val_name(n)} {label}\n" for n, label in enumerate(labels, 1)))
+    prepare(mini, tmp_path / "tree", splits=("val",), val_labels=tmp_path / "val.txt", trust_val_labels=True, jobs=1)
+    dataset = ImageNet(tmp_path / "tree", "val")
+    [(path, label)] = [pair for pair in dataset.samples if Path(pair[0]).name == val_name(293)]
+    assert label == 5
+    dataset.samples = [(path, label)]
+    assert dataset.bytes(0) == Path(path).read_bytes()
+    assert dataset[0][1] == 5
+
+
+def test_pandas_is_not_imported_to_find_a_path(mini: Path) -> None:
+    code = (
+        "import sys; from ilsvrc import ImageNet; d = ImageNet(sys.argv[1], loader=len); d.samples = d.samples[:9]\n"
+        "try: d.loader('x.JPEG')\nexcept Exception as error: print(error, 'pandas' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(mini)], capture_output=True, text=True, check=True)
+    assert done.stdout == "x.JPEG is no image of this data set False\n"
 
 
 def test_reads_are_announced_and_ordered_by_the_images_chosen(mini: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ilsvrc.errors import UsageError
-from ilsvrc.images.decode import Loader
+from ilsvrc.images.decode import Loader, UndecodableError
 
 _HINT = (
     "leave loader out for torchvision's preset one, whose pixels are the same; else decode the bytes: "
@@ -25,6 +25,8 @@ def load(loader: Loader, data: bytes) -> Any:
     """
     try:
         image = loader(data)
+    except UndecodableError:
+        raise
     except Exception as error:
         if takes_path(loader, data):
             raise _refusal(loader) from error
@@ -36,16 +38,16 @@ def load(loader: Loader, data: bytes) -> Any:
 
 def takes_path(loader: Loader, data: bytes) -> bool:
     """Tell whether a loader that failed with the bytes of a file can read the same bytes by the path of a file."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "image.JPEG"
-        path.write_bytes(data)
-        try:
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "image.JPEG"
+            path.write_bytes(data)
             image = loader(str(path))  # type: ignore[arg-type]
-        except Exception:
-            return False
-        if hasattr(image, "close"):  # Pillow keeps the file open until the pixels are read
-            image.close()
-        return image is not None
+            if hasattr(image, "close"):  # Pillow keeps the file open until the pixels are read
+                image.close()
+            return image is not None
+    except Exception:  # of the loader, or because no temporary file can be written: its first error stands
+        return False
 
 
 def _refusal(loader: Loader) -> UsageError:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pyarrow.compute as pc
 
 from ilsvrc import facts
+from ilsvrc.archive.index import numbers
 from ilsvrc.dataset.views import Numbers, View
 from ilsvrc.errors import UsageError
 from ilsvrc.facts.names import true_label
@@ -130,10 +131,10 @@ def row_of(reader: Reader, path: Path) -> int:
 
 
 def _rows_named(reader: Reader, name: str) -> Iterator[int]:
-    """Yield the rows of a name; a tree may have an image in two folders.
+    """Yield the rows of a name, and at last rows whose names hold it; a tree may have an image in two folders.
 
-    The name tells the label, and rows are sorted by label, then by name. After them come the rows of all labels that
-    have the name: a tree may have been prepared with other validation labels.
+    The name tells the label, and rows are sorted by label, then by name. All names are searched only after these:
+    a tree may have been prepared with other validation labels.
     """
     label = true_label(name)
     label = NO_LABEL if label is None else label
@@ -142,7 +143,8 @@ def _rows_named(reader: Reader, name: str) -> Iterator[int]:
     while row < end and reader.name(row) == name:
         yield row
         row += 1
-    yield from np.flatnonzero(pc.equal(reader.names, name).to_numpy(zero_copy_only=False)).tolist()
+    holding = pc.match_substring(reader.names, name)  # not pc.equal, which imports pandas to make a scalar
+    yield from numbers(pc.indices_nonzero(holding)).tolist()
 
 
 def _pair(entry: Any) -> tuple[Path, int]:

@@ -35,7 +35,7 @@ class View(Sequence[T]):
         return self._item(position(index, self._length))
 
     def __setitem__(self, index: Any, value: Any) -> NoReturn:
-        raise TypeError("this list is made as it is read and can't be changed in place: change a copy, list(...)")
+        raise TypeError("this list can't be changed in place: change a copy, list(...), and assign the copy")
 
     def __add__(self, other: object) -> list[Any]:
         return [*self, *other] if isinstance(other, Sequence) else NotImplemented
