@@ -17,13 +17,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
 from ilsvrc import ImageNet, facts, prepare
-from ilsvrc.dataset.imagenet import Numbers, View
-from ilsvrc.errors import ArchiveError, DamageError, DataError, UsageError
+from ilsvrc.errors import ArchiveError, DamageError, DataError, IlsvrcError, UsageError
 from ilsvrc.issues import Code
 from ilsvrc.testing import Fault, MiniSpec, write_mini
 from tests.cli.helpers import ilsvrc
@@ -91,7 +88,6 @@ def test_attributes_are_torchvisions(mini: Path) -> None:
     assert dataset.classes[0] == ("tench", "Tinca tinca")
     assert dataset.wnid_to_idx["n15075141"] == 999
     assert dataset.class_to_idx["Tinca tinca"] == 0
-    assert repr(dataset) == f"ImageNet train: 24 images of 1,000 classes in {mini}"
 
 
 def test_no_two_classes_merge_by_name(mini: Path) -> None:
@@ -280,6 +276,41 @@ def test_an_archive_rewritten_under_its_old_time_gives_no_image(own: Path) -> No
         dataset.bytes(9)
 
 
+@pytest.mark.parametrize("root", ["~/archives", Path("~/archives"), os.path.join("~", "archives", "")])
+def test_the_home_folder_is_expanded(mini: Path, monkeypatch: pytest.MonkeyPatch, root: str | Path) -> None:
+    monkeypatch.setenv("HOME", str(mini.parent))
+    (mini.parent / "archives").unlink(missing_ok=True)
+    (mini.parent / "archives").symlink_to(mini)
+    dataset = ImageNet(root)
+    assert dataset.root == os.path.expanduser(root)
+    assert dataset.bytes(0) == ImageNet(mini).bytes(0)
+
+
+class Place:
+    """An os.PathLike that is no pathlib.Path."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+
+def test_root_is_anything_that_the_system_takes_as_a_path(mini: Path) -> None:
+    assert ImageNet(Place(mini)).root == str(mini)
+    assert ImageNet(mini / facts.VAL, "val").bytes(0) == ImageNet(Place(mini), "val").bytes(0)
+
+
+@pytest.mark.parametrize("root", ["", " ", "nowhere", "file", "folder"])
+def test_a_root_without_the_data_set_is_a_wrong_call(tmp_path: Path, root: str) -> None:
+    (tmp_path / "file").write_bytes(b"text")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(IlsvrcError) as caught:
+        ImageNet(tmp_path / root if root.strip() else root)
+    assert caught.value.hint
+    assert root.strip() in str(caught.value)
+
+
 def test_wrong_calls_are_refused(mini: Path, tmp_path: Path) -> None:
     for options in ({"split": "dev"}, {"loader": "opencv"}, {"classes": ["unicorn"]}, {"classes": [999]}):
         with pytest.raises(UsageError):
@@ -329,34 +360,3 @@ def test_damaged_image_names_the_command_that_finds_it(tmp_path: Path) -> None:
         with pytest.raises(DataError, match="truncated") as caught:
             dataset[index]
         assert name in ilsvrc(*shlex.split(caught.value.hint)[1:], status=1).stdout
-
-
-@given(st.lists(st.integers()), st.slices(20), st.integers(-25, 25))
-def test_view_is_its_list(items: list[int], part: slice, index: int) -> None:
-    view = View(len(items), items.__getitem__)
-    assert view == items
-    assert items == view
-    assert list(view) == items
-    assert view[part] == items[part]
-    if -len(items) <= index < len(items):
-        assert view[index] == items[index]
-    else:
-        with pytest.raises(IndexError):
-            view[index]
-    assert view != [*items, 1]
-    assert view != len(items)
-
-
-def test_says_how_it_begins() -> None:
-    assert repr(View(5, str)) == "['0', '1', '2', ...] (5 entries)"
-    assert repr(View(1, str)) == "['0'] (1 entries)"
-
-
-def test_numbers_become_an_array_at_once() -> None:
-    numbers = Numbers(lambda: np.arange(4) * 2, 4, lambda i: i * 2)
-    assert np.asarray(numbers).tolist() == list(numbers) == [0, 2, 4, 6]
-    assert np.asarray(numbers).dtype == np.int64
-    assert np.asarray(numbers, np.float32).dtype == np.float32
-    assert (np.unique(numbers) == [0, 2, 4, 6]).all()
-    with pytest.raises(ValueError, match="always a copy"):
-        np.array(numbers, copy=False)

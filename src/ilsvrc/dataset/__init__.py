@@ -1,1 +1,4 @@
-"""The data set for people, read in place: a map-style dataset, an order for disks, a file system."""
+"""The data set for Python programs, read in place: it fits torch, torchvision, fsspec and notebooks.
+
+Finding and reading bytes belongs in a `Reader` of `ilsvrc.readers`, and decoding them in `ilsvrc.images`, not here.
+"""

@@ -1,16 +1,18 @@
-"""The fsspec filesystem `ilsvrc://`: images of archives or trees as `split/wnid/name`, read-only.
+"""The fsspec file system `ilsvrc://`: images of archives or trees as `split/wnid/name`, read-only.
 
 fsspec finds it by its entry point: `fsspec.open("ilsvrc://val/n01751748/ILSVRC2012_val_00000001.JPEG::/data/archives")`.
 """
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from fsspec.spec import AbstractFileSystem
@@ -24,19 +26,21 @@ from ilsvrc.tree.scan import SPLIT_FOLDERS
 
 
 class IlsvrcFileSystem(AbstractFileSystem):  # type: ignore[misc]
-    """The images of the data set by path.
+    """The images of the data set by path, for reading.
+
+    Every method that would write raises OSError with errno EROFS. A path that is not there is a FileNotFoundError.
 
     Parameters
     ----------
     root
         A folder of archives, one archive, a tree, or one split's folder.
     fo
-        The same, as fsspec names it where it follows `::` in a URL.
+        The same, under the name that fsspec gives to the part of a URL after `::`.
 
     Raises
     ------
     UsageError
-        If neither says where the data is.
+        If neither is given.
     """
 
     protocol = "ilsvrc"
@@ -50,23 +54,63 @@ class IlsvrcFileSystem(AbstractFileSystem):  # type: ignore[misc]
             raise UsageError("ilsvrc:// does not say where the archives are", hint=hint)
         self.browser = Browser(place)
 
+    @classmethod
+    def _strip_protocol(cls, path: Any) -> Any:
+        """Return the path without `ilsvrc://` and without slashes at its ends; a list for a list."""
+        stripped = super()._strip_protocol(path)
+        return stripped if isinstance(stripped, list) else stripped.lstrip("/")
+
     def ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:
-        """Return what is in a folder, or the one image at a path."""
+        """Return the entries of a folder, or the one image at a path."""
         found = list(self.browser.entries(self._strip_protocol(path)))
         return [_info(entry) for entry in found] if detail else [entry.path for entry in found]
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:
-        """Return name, size in bytes and type of what is at a path."""
+        """Return name, size in bytes and type of the folder or image at a path."""
         return _info(self.browser.entry(self._strip_protocol(path)))
 
     def cat_file(self, path: str, start: int | None = None, end: int | None = None, **_: Any) -> bytes:
         """Return the bytes of an image's file, or a part of them."""
         return self.browser.read(self._strip_protocol(path))[start:end]
 
-    def _open(self, path: str, mode: str = "rb", **_: Any) -> io.BytesIO:
+    def _open(self, path: str, mode: str = "rb", **_: Any) -> ImageFile:
         if mode != "rb":
-            raise UsageError(f"{path}: the archives are read-only")
-        return io.BytesIO(self.browser.read(path))
+            self._refuse(path)
+        return ImageFile(path, self.browser.read(path))
+
+    def _refuse(self, path: object = "", *_: Any, **__: Any) -> NoReturn:
+        """Refuse to write at a path.
+
+        Raises
+        ------
+        OSError
+            With errno EROFS and the path, always.
+        """
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    def _refuse_target(self, _: object = "", target: object = "", *__: Any, **___: Any) -> NoReturn:
+        """Refuse to write at the second path."""
+        self._refuse(target)
+
+    mkdir = makedirs = rmdir = rm = rm_file = _rm = mv = touch = pipe = pipe_file = write_text = _refuse
+    cp_file = copy = put = put_file = _refuse_target
+
+
+class ImageFile(io.BufferedReader):
+    """An image's file, open for reading.
+
+    Parameters
+    ----------
+    path
+        Its path in the file system.
+    data
+        Its bytes.
+    """
+
+    def __init__(self, path: str, data: bytes) -> None:
+        super().__init__(io.BytesIO(data))
+        self.path = path
+        self.size = len(data)
 
 
 def _info(entry: Entry) -> dict[str, Any]:
@@ -80,8 +124,8 @@ class Entry:
     """A folder or an image.
 
     path : `split`, `split/wnid` or `split/wnid/name`; `test/name` in the test split
-    size : bytes of an image's file; images in a folder
-    is_folder : which of both it is
+    size : of an image, bytes of its file; of a folder, the number of its images, or of its splits at the root
+    is_folder : true for a folder, false for an image
     """
 
     path: str
@@ -91,7 +135,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class _ImagePath:
-    """What a path says: empty parts are those that it does not go down to."""
+    """The parts of a path; parts below its end are empty."""
 
     split: str = ""
     wnid: str = ""
@@ -99,7 +143,13 @@ class _ImagePath:
 
     @classmethod
     def parse(cls, path: str) -> _ImagePath:
-        """Return the place of a path; the test split has no classes."""
+        """Return the parts of a path; the test split has no classes.
+
+        Raises
+        ------
+        FileNotFoundError
+            If no image or folder can have such a path.
+        """
         parts = [part for part in path.split("/") if part]
         names = ("split", "name") if parts[:1] == ["test"] else ("split", "wnid", "name")
         if len(parts) > len(names) or (parts and parts[0] not in SPLIT_FOLDERS):
@@ -111,7 +161,9 @@ class _ImagePath:
 
 
 class Browser:
-    """Finds images by path; a path that is not there is a FileNotFoundError. Safe to use from many threads; pickles.
+    """Find images by path. Safe to use from many threads; pickles.
+
+    A path that is not there is a FileNotFoundError; a root without the data set is an IlsvrcError.
 
     Parameters
     ----------
@@ -124,7 +176,7 @@ class Browser:
         self._readers: dict[str, Reader] = {}
 
     def entries(self, path: str = "") -> Iterator[Entry]:
-        """Yield what is in a folder, in order of names; or the one image that `path` is."""
+        """Yield the entries of a folder in order of names, or the one image at a path."""
         place = _ImagePath.parse(path)
         if not place.split:
             yield from (self.entry(split) for split in splits_at(self.root))
@@ -136,7 +188,7 @@ class Browser:
         yield from (_image(reader, row) for row in rows)
 
     def entry(self, path: str) -> Entry:
-        """Return what is at a path."""
+        """Return the folder or image at a path."""
         place = _ImagePath.parse(path)
         if not place.split:
             return Entry("", len(splits_at(self.root)), True)
@@ -144,16 +196,22 @@ class Browser:
         return _image(reader, rows.start) if place.name else Entry(str(place), len(rows), True)
 
     def read(self, path: str) -> bytes:
-        """Return the bytes of an image's file; IsADirectoryError for a folder."""
+        """Return the bytes of an image's file.
+
+        Raises
+        ------
+        IsADirectoryError
+            If the path is a folder.
+        """
         if self.entry(path).is_folder:
             raise IsADirectoryError(f"{path}: a folder, not an image")
         reader, rows = self._find(_ImagePath.parse(path))
         return reader.read(rows.start)
 
     def _find(self, place: _ImagePath) -> tuple[Reader, range]:
-        """Return the images that a place stands for: readers are sorted by label, then by name."""
+        """Return the reader of a path and the rows of its images: rows are sorted by label, then by name."""
         if place.split not in self._readers:
-            self._readers[place.split] = open_reader(self.root, place.split)
+            self._readers[place.split] = self._opened(place.split)
         reader = self._readers[place.split]
         rows = _class_rows(reader, place.wnid) if place.wnid else range(len(reader))
         if place.name:
@@ -163,6 +221,14 @@ class Browser:
         if not rows:
             raise FileNotFoundError(f"{place}: there is no such image or class")
         return reader, rows
+
+    def _opened(self, split: str) -> Reader:
+        try:
+            return open_reader(self.root, split)
+        except UsageError as error:
+            if split in splits_at(self.root):
+                raise
+            raise FileNotFoundError(f"{split}: there is no such split in {self.root}") from error
 
     def __reduce__(self) -> tuple[object, ...]:
         return Browser, (self.root,)

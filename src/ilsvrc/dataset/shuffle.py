@@ -1,4 +1,4 @@
-"""Random order that a disk can follow: blocks of neighbours drawn at random, their images shuffled in a buffer."""
+"""A random order that reads the disk in long stretches: random blocks of neighbours, shuffled in a buffer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Int = npt.NDArray[np.int64]
 
 
 class Stored(Protocol):
-    """A dataset that knows how its images lie on the disk."""
+    """A data set that knows the order of its images on the disk. Safe to use from many threads."""
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -27,18 +27,18 @@ class Stored(Protocol):
         """Return all indices in the order in which they lie on the disk."""
 
     def will_need(self, indices: Sequence[int] | Int) -> None:
-        """Let the system fetch these images ahead."""
+        """Let the system prefetch these images."""
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What an order of images depends on, and nothing else.
+    """An order of images; equal values give equal orders.
 
-    images : how many there are
+    images : number of images
     block : neighbours that are read together
     buffer : blocks whose images are shuffled together
-    seed : draws it
-    rank, ranks : which part of the images, of how many
+    seed : seed of all random draws, 0 to 2**32 - 1
+    rank, ranks : this part of the images, 0 to ranks - 1, and the number of parts
     """
 
     images: int
@@ -51,27 +51,27 @@ class Order:
     def __post_init__(self) -> None:
         for name in ("block", "buffer", "ranks"):
             if getattr(self, name) < 1:
-                raise UsageError(f"{name} is {getattr(self, name)}, which is not 1 or more")
+                raise UsageError(f"{name} is {getattr(self, name)}, but must be 1 or more")
         if not 0 <= self.seed < 1 << 32:
-            raise UsageError(f"seed is {self.seed}, which is not in 0 to {(1 << 32) - 1:,}")
+            raise UsageError(f"seed is {self.seed}, but must be between 0 and {(1 << 32) - 1:,}")
         if not 0 <= self.rank < self.ranks:
-            raise UsageError(f"rank is {self.rank}, which is not in 0 to {self.ranks - 1}")
+            raise UsageError(f"rank is {self.rank}, but must be between 0 and {self.ranks - 1}")
 
     @property
     def start(self) -> int:
-        """Where this rank's part of the drawn blocks begins; parts differ by one image at most."""
+        """First position of this rank in the row of all drawn blocks; parts differ by at most one image."""
         return self.images * self.rank // self.ranks
 
     @property
     def stop(self) -> int:
-        """Where it ends."""
+        """Position after the last one of this rank."""
         return self.images * (self.rank + 1) // self.ranks
 
     def buffers(self, epoch: int) -> list[Int]:
-        """Return where each buffer's images lie, in disk order within each block: positions of the storage order.
+        """Return the positions in the storage order of each buffer's images, ascending within each block.
 
-        The blocks of all images are drawn into a row, and every rank takes its stretch of the row: so no image is
-        lost or read twice, whatever the number of ranks.
+        All blocks are put into a row in random order, and every rank takes its stretch of the row: with any number of
+        ranks, no image is lost or read twice.
         """
         blocks = self._random(epoch).permutation(math.ceil(self.images / self.block))
         firsts = blocks * self.block
@@ -86,36 +86,36 @@ class Order:
         return self._random(epoch, self.rank + 1, number + 1).permutation(positions)
 
     def _piece(self, first: np.int64, end: np.int64) -> Int:
-        """Return what this rank takes of the block at position `first`, which ends the row at `end`."""
+        """Return this rank's positions in a block that starts at `first` on the disk and ends at `end` in the row."""
         size = min(self.block, self.images - int(first))
         low = max(0, self.start - (int(end) - size))
         high = min(size, self.stop - (int(end) - size))
         return np.arange(first + low, first + max(low, high))
 
     def _random(self, *words: int) -> np.random.RandomState:
-        """Return a stream for these words: RandomState is frozen (NEP 19), so resuming outlives upgrades."""
+        """Return a generator seeded with these words; NEP 19 freezes RandomState, so states survive upgrades."""
         return np.random.RandomState([self.seed, *words])
 
 
 class BlockShuffle:
     """A sampler for torch's DataLoader, or any loop over indices: nearly random, and read in long stretches.
 
-    Random blocks of neighbours on the disk are drawn, and the images of `buffer` blocks shuffled; while one buffer is
-    used, the next is fetched into the page cache in one sweep. In archives neighbours are of one class, so blocks
-    must be many and small: a batch is drawn from `buffer` places of the archive.
+    Blocks of neighbours on the disk are drawn at random, and the images of `buffer` blocks are shuffled. While one
+    buffer is used, the system prefetches the next one into the page cache. In archives neighbours are of one class,
+    so a buffer should have many small blocks: a batch is drawn from `buffer` places of the archive.
 
-    The order depends on seed, epoch and rank alone. Call `set_epoch` before every epoch, or each is like the last.
+    The order depends on seed, epoch and rank alone. Call `set_epoch` before every epoch, or all have the same order.
 
     Parameters
     ----------
     dataset
-        An `ImageNet`; or anything that has a length, whose images are then taken to lie in their order.
+        An `ImageNet`, or any object with a length: its images are taken to lie on the disk in the order of indices.
     block
         Images that are read together, about 110 kB each.
     buffer
-        Blocks that are shuffled together; two buffers should fit in memory, 1.8 GB each with what is preset.
+        Blocks that are shuffled together. Two buffers should fit in memory: 1.8 GB each with the preset values.
     seed
-        Draws the order.
+        Seed of the order.
 
     >>> sorted(BlockShuffle(range(1000), block=10, buffer=4)) == list(range(1000))
     True
@@ -129,7 +129,7 @@ class BlockShuffle:
         self._resumed = 0
 
     def share(self, rank: int, ranks: int) -> BlockShuffle:
-        """Return the sampler of one rank of several, or of one worker of a rank; together they give each image once.
+        """Return the sampler of one rank, which can be shared again; all ranks together give each image once.
 
         Raises
         ------
@@ -137,7 +137,7 @@ class BlockShuffle:
             If the rank is not below the number of ranks.
         """
         if not 0 <= rank < ranks:
-            raise UsageError(f"rank is {rank}, which is not in 0 to {ranks - 1}")
+            raise UsageError(f"rank is {rank}, but must be between 0 and {ranks - 1}")
         own = self._order
         shared = BlockShuffle(self._dataset)
         shared._order = replace(own, rank=own.rank * ranks + rank, ranks=own.ranks * ranks)
@@ -145,7 +145,7 @@ class BlockShuffle:
         return shared
 
     def set_epoch(self, epoch: int) -> None:
-        """Begin at the start of an epoch."""
+        """Begin an epoch at its first image."""
         self._epoch, self._given, self._resumed = epoch, 0, 0
 
     def __len__(self) -> int:
@@ -166,30 +166,33 @@ class BlockShuffle:
             skip = 0
 
     def state_dict(self, used: int | None = None) -> dict[str, Any]:
-        """Return where the epoch stands, to go on from there in another process.
+        """Return the state of the epoch, for another process to resume from.
 
         Parameters
         ----------
         used
-            Images that were trained on in this epoch, those before an interruption too. Loaders draw ahead of them:
-            if it is left out, all that was drawn counts.
+            Images that were trained on in this epoch, before an interruption too. If left out, all images drawn
+            count; loaders draw more than were trained on.
         """
         return {"epoch": self._epoch, "used": self._given if used is None else used, **asdict(self._order)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where another run stood: the next iteration begins behind the images that were used.
+        """Resume from the state of another run: the next iteration begins after the images that were used.
 
         Raises
         ------
         UsageError
-            If that run had other images, or another order of them.
+            If the state is of another order: another number of images, block, buffer, seed or rank.
         """
         state = dict(state)
         epoch, used = state.pop("epoch"), state.pop("used")
         own = asdict(self._order)
         other = [f"{name} {state.get(name)}, now {own[name]}" for name in own if state.get(name) != own[name]]
         if other:
-            raise UsageError(f"the state is of another order: {'; '.join(other)}", hint="begin the epoch anew")
+            raise UsageError(
+                f"the state is of another order: {'; '.join(other)}",
+                hint="begin the epoch anew with set_epoch, or restore those values",
+            )
         self._epoch, self._given, self._resumed = epoch, used, used
 
     def _storage_order(self) -> Int:
@@ -198,13 +201,13 @@ class BlockShuffle:
         return found
 
     def _fetch(self, buffers: list[Int]) -> None:
-        """Let the system fetch buffers, in a thread: asking waits where the disk's queue is full."""
+        """Prefetch buffers, in a thread: the request itself waits while the disk's queue is full."""
         will_need = getattr(self._dataset, "will_need", None)
         if will_need:
             threading.Thread(target=_fetch_all, args=(will_need, buffers), daemon=True).start()
 
 
 def _fetch_all(will_need: Callable[[Int], None], buffers: list[Int]) -> None:
-    with contextlib.suppress(IlsvrcError, OSError):  # whoever reads the images says what is wrong
+    with contextlib.suppress(IlsvrcError, OSError):  # reading the same images raises the error where it is seen
         for indices in buffers:
             will_need(indices)
