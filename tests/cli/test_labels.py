@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ilsvrc.facts import convert, val_labels
+from ilsvrc.facts import class_lists, convert, val_labels
 from ilsvrc.facts.names import val_name
 from tests.cli.helpers import ilsvrc, ilsvrc_json
 from tests.labels import files
@@ -34,6 +34,21 @@ def test_table() -> None:
     assert len(ilsvrc_json("labels", "table", "--scheme", "wnid")["classes"]) == 1000
     assert json.loads(ilsvrc("labels", "table", "--format", "json").stdout)[65]["devkit"] == 490
     assert "lexicographic" in ilsvrc("labels", "table", "--scheme", "nonsense", status=2).stderr
+
+
+def test_list() -> None:
+    told = ilsvrc("labels", "list").stdout.splitlines()
+    assert [line.split()[:2] for line in told[1:]] == [[each.name, str(len(each.wnids))] for each in class_lists()]
+    one = ilsvrc("labels", "list", "imagenette").stdout.splitlines()
+    assert one[1].split() == ["0", "n01440764", "tench"]
+    assert "fastai/imagenette" in one[-1]
+    document = ilsvrc_json("labels", "list")
+    assert [entry["name"] for entry in document["lists"]] == [listed.name for listed in class_lists()]
+    single = ilsvrc_json("labels", "list", "imagenette")
+    assert single in document["lists"]
+    assert single["classes"][0] == {"index": 0, "wnid": "n01440764", "name": "tench"}
+    assert single["source"]["commit"] == "b291a9487f1382a088e3424b1f9f8d34e3d1d62c"
+    assert "did you mean imagenette" in ilsvrc("labels", "list", "imagenete", status=2).stderr
 
 
 def test_verify(tmp_path: Path) -> None:
@@ -107,8 +122,8 @@ def test_detect_with_truth_of_ones_own(predictions: Path, tmp_path: Path) -> Non
     )
 
 
-@pytest.mark.parametrize("command", ["show", "table", "verify", "convert", "detect"])
+@pytest.mark.parametrize("command", ["show", "table", "list", "verify", "convert", "detect"])
 def test_help_has_examples(command: str) -> None:
     told = ilsvrc("labels", command, "--help").stdout
     assert "Examples" in told
-    assert "Schemes" in told or command == "verify"
+    assert "Schemes" in told or command in ("verify", "list")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ from ilsvrc.cli import labels_text as text
 from ilsvrc.cli.app import app
 from ilsvrc.cli.output import settings, show
 from ilsvrc.errors import UsageError
-from ilsvrc.facts import scheme, schemes
+from ilsvrc.facts import ClassList, class_list, class_lists, scheme, schemes
 from ilsvrc.facts.names import val_number
 from ilsvrc.labels.detect import detect_scheme
 from ilsvrc.labels.predictions import Predictions, read_predictions
@@ -75,6 +75,36 @@ def table_command(
         text.print_table(Console(highlight=False), rows(chosen))
     else:
         typer.echo(table(form, chosen), nl=False)
+
+
+@labels.command(
+    "list",
+    epilog="**Examples**\n\n`ilsvrc labels list`\n\n`ilsvrc labels list imagenette`\n\n"
+    "`ilsvrc prepare /data/archives /data/imagenette --classes imagenette` -- the names are for `--classes`",
+)
+def list_command(
+    name: Annotated[str | None, typer.Argument(help="A class list; all of them without it.")] = None,
+) -> None:
+    """Show the class lists that `--classes` takes by name, and where each comes from.
+
+    All their classes are classes of ILSVRC 2012.
+    """
+    if name is None:
+        found = class_lists()
+        show({"lists": [_document(listed) for listed in found]}, lambda console: text.print_lists(console, found))
+    else:
+        one = class_list(name)
+        show(_document(one), lambda console: text.print_list(console, one))
+
+
+def _document(listed: ClassList) -> dict[str, Any]:
+    source = {"repository": listed.repository, "path": listed.path, "commit": listed.commit}
+    return {
+        "name": listed.name,
+        "title": listed.title,
+        "source": source,
+        "classes": [{"index": s.index, "wnid": s.wnid, "name": s.name} for s in listed.synsets],
+    }
 
 
 @labels.command(

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from ilsvrc.facts import ClassList
 from ilsvrc.labels.detect import Detection
 from ilsvrc.labels.query import Match
 from ilsvrc.labels.rewrite import Rewritten
@@ -48,6 +49,24 @@ def print_table(console: Console, rows: Sequence[dict[str, Any]]) -> None:
     for row in rows:
         mapping.add_row(*map(str, row.values()))
     _print_wide(console, mapping)
+
+
+def print_lists(console: Console, lists: Sequence[ClassList]) -> None:
+    """Print the class lists, one a line."""
+    found = Table("name", "classes", "what it is", "source", box=None, pad_edge=False)
+    for listed in lists:
+        found.add_row(listed.name, str(len(listed.wnids)), listed.title, f"{listed.repository}, {listed.path}")
+    _print_wide(console, found)
+
+
+def print_list(console: Console, listed: ClassList) -> None:
+    """Print the classes of one list, and where it comes from."""
+    found = Table("index", "wnid", "name", box=None, pad_edge=False)
+    for synset in listed.synsets:
+        found.add_row(str(synset.index), synset.wnid, synset.name)
+    _print_wide(console, found)
+    source = f"github.com/{listed.repository}, {listed.path} at commit {listed.commit[:12]}"
+    console.print(f"{len(listed.wnids)} classes, {listed.title}: {source}", markup=False)
 
 
 def _print_wide(console: Console, table: Table) -> None:

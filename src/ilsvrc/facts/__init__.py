@@ -16,6 +16,7 @@ from ilsvrc.facts.archives import (
     official_url,
     urls,
 )
+from ilsvrc.facts.class_lists import ClassList, class_list, class_lists, detection_wnids
 from ilsvrc.facts.classes import ClassTable, Synset, classes
 from ilsvrc.facts.hierarchy import Hierarchy, hierarchy
 from ilsvrc.facts.images import anomalies, val_blacklist, val_labels
@@ -27,6 +28,7 @@ __all__ = [
     "TRAIN",
     "VAL",
     "ArchiveSpec",
+    "ClassList",
     "ClassTable",
     "Digest",
     "Hierarchy",
@@ -36,8 +38,11 @@ __all__ = [
     "anomalies",
     "archive_with_digest",
     "archives",
+    "class_list",
+    "class_lists",
     "classes",
     "convert",
+    "detection_wnids",
     "hierarchy",
     "infohashes",
     "known_by_size",
