@@ -19,7 +19,7 @@ from ilsvrc.issues import Code
 REPOSITORY = Path(__file__).parents[2]
 DATA = REPOSITORY / "src/ilsvrc/facts/data"
 BY_HAND = {"README.md", "sources.tsv", "sizes.tsv"}
-ELSEWHERE = {"class_lists.tsv", "class_list_sources.tsv", "detection_wnids.txt", "torchvision_meta.bin.xz"}
+ELSEWHERE = {"class_lists.tsv", "class_list_sources.tsv", "detection_wnids.txt", "torchvision_meta.bin.bz2"}
 """Tables that no devkit holds; tests of their own compare them with other copies."""
 
 

@@ -21,10 +21,12 @@ from ilsvrc.facts.classes import ClassTable, Synset, classes
 from ilsvrc.facts.hierarchy import Hierarchy, hierarchy
 from ilsvrc.facts.images import anomalies, val_blacklist, val_labels
 from ilsvrc.facts.schemes import LabelScheme, convert, permutation, scheme, schemes
+from ilsvrc.facts.torchvision import TORCHVISION_META, torchvision_meta
 
 __all__ = [
     "DEVKIT",
     "TEST",
+    "TORCHVISION_META",
     "TRAIN",
     "VAL",
     "ArchiveSpec",
@@ -51,6 +53,7 @@ __all__ = [
     "permutation",
     "scheme",
     "schemes",
+    "torchvision_meta",
     "urls",
     "val_blacklist",
     "val_labels",
