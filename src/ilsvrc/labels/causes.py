@@ -11,7 +11,7 @@ import numpy as np
 from ilsvrc.facts import class_list, classes, detection_wnids, schemes
 from ilsvrc.facts.names import val_name
 from ilsvrc.labels.forms import TREE, Subject, list_of
-from ilsvrc.labels.readings import Reading, train_images
+from ilsvrc.labels.readings import Reading, distinct, train_images
 from ilsvrc.labels.sources import Listing
 
 _MOST = 0.9
@@ -117,13 +117,11 @@ def _whole(reading: Reading) -> Finding | None:
 def _unknown_wnids(reading: Reading) -> Finding | None:
     if (reading.actual < 0).mean() <= _FEW:
         return None
-    distinct = np.unique(reading.listing.labels)
+    labels = np.unique(reading.listing.labels)
     ours = len(np.unique(reading.actual[reading.actual >= 0]))
-    detail = f"only {ours} of its {len(distinct)} distinct labels are classes of ILSVRC 2012"
-    if distinct.dtype.kind == "i":
-        return Finding(
-            Cause.FOREIGN, f"{detail}, in any scheme: they go from {distinct.min():,} to {distinct.max():,}"
-        )
+    detail = f"only {ours} of its {len(labels)} distinct labels are classes of ILSVRC 2012"
+    if labels.dtype.kind == "i":
+        return Finding(Cause.FOREIGN, f"{detail}, in any scheme: they go from {labels.min():,} to {labels.max():,}")
     return Finding(Cause.FOREIGN, f"{detail}: it is of another release (the list of ILSVRC 2010 shares 640 wnids)")
 
 
@@ -142,7 +140,7 @@ def _train_gaps(reading: Reading) -> Finding | None:
     listing, wrong = reading.listing, np.flatnonzero(~reading.agrees())
     if listing.form.subject is not Subject.TRAIN or not set(wrong) <= {len(listing) - 1}:
         return None
-    again = len(listing) - len(np.unique(listing.numbers))
+    again = len(listing) - distinct(listing.numbers)
     ends = listing.strays in ((), (int(listing.lines[-1]) + 1,))  # the last line may be cut in the middle
     if again and not len(wrong) and not listing.strays:
         order = np.argsort(listing.numbers, kind="stable")

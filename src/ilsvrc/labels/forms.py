@@ -15,7 +15,7 @@ _NUMBER = r"(?P<label>\d{1,9})"
 _FOLDERS = r"(?:.*/)?[^\s/]*?"
 _ENDING = r"(?:_n\d{8})?(?:\.\w+)*"
 _IMAGE = rf"{_FOLDERS}{VAL_NAME}{_ENDING}"
-_TRAIN_IMAGE = rf"{_FOLDERS}n(?P<wnid>\d{{8}})_(?P<image>\d{{1,8}})(?!\d){_ENDING}"
+_TRAIN_IMAGE = rf"(?:[^/\n]*+/)*+[^\s/]*?n(?P<wnid>\d{{8}})_(?P<image>\d{{1,8}})(?!\d){_ENDING}"
 _TEST_IMAGE = rf"{_FOLDERS}ILSVRC2012_test_(?P<number>\d{{1,8}})(?!\d){_ENDING}"
 _SAMPLE = 500
 """Lines that are tried to tell the form of a file."""
@@ -58,7 +58,7 @@ class LineForm:
     @property
     def by_position(self) -> bool:
         """Whether line n is for image or class n, so that a lost line moves all that follow."""
-        return "number" not in self.pattern.groupindex
+        return not {"number", "wnid"} & set(self.pattern.groupindex)
 
 
 def _line(pattern: str) -> re.Pattern[str]:
