@@ -279,6 +279,17 @@ def test_validation_labels_are_taken_from_caffes_archive(tmp_path: Path) -> None
         verify(cut)
 
 
+def test_archives_of_one_file(tmp_path: Path) -> None:
+    for name, text in (("train.txt", caffe(LABELS)), ("readme.txt", "hello\n")):
+        data, member = text.encode(), tarfile.TarInfo(name)
+        member.size = len(data)
+        with tarfile.open(tmp_path / f"{name}.tar", "w") as archive:
+            archive.addfile(member, io.BytesIO(data))
+    assert verify(tmp_path / "train.txt.tar").ok
+    with pytest.raises(DataError, match="none of its 1 members holds labels"):
+        verify(tmp_path / "readme.txt.tar")
+
+
 def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "bomb.tar"
     member = tarfile.TarInfo("train.txt")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from ilsvrc.facts import classes
 from ilsvrc.labels.causes import Cause, Finding, diagnose, unlabelled
 from ilsvrc.labels.forms import Subject
 from ilsvrc.labels.readings import Reading, best_reading
-from ilsvrc.labels.sources import Listing, is_archive, read_listing, read_members
+from ilsvrc.labels.sources import GROUND_TRUTH, Listing, is_archive, read_listing, read_members
 
 SHOWN = 5
 """Differences that a verdict names."""
@@ -84,7 +84,8 @@ def verify(path: str | os.PathLike[str]) -> Verdict:
     """
     where = Path(path)
     members = read_members(where) if is_archive(where) else {}
-    return _judge_members(where, members) if len(members) > 1 else judge(read_listing(path))
+    devkit = any(PurePosixPath(name).name == GROUND_TRUTH for name in members)
+    return _judge_members(where, members) if members and not devkit else judge(read_listing(path))
 
 
 def _judge_members(path: Path, members: Mapping[str, Listing | DataError]) -> Verdict:
