@@ -307,7 +307,7 @@ def test_a_line_without_end_is_no_label_file(tmp_path: Path) -> None:
 
 
 def test_a_full_size_train_list_takes_little_memory(tmp_path: Path) -> None:
-    """1,281,167 lines; 194 MB were measured with blocks of 2 MB, 3 s of processor time."""
+    """1,281,167 lines; 194 MB and 3 to 5 s of processor time were measured, on a busy machine."""
     path = tmp_path / "train.txt"
     with path.open("w") as file:
         for s in classes():

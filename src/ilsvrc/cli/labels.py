@@ -112,7 +112,7 @@ def _document(listed: ClassList) -> dict[str, Any]:
     epilog="**Examples**\n\n`ilsvrc labels verify val.txt`\n\n`ilsvrc labels verify ILSVRC2012_devkit_t12.tar.gz`\n\n"
     "`ilsvrc labels verify imagenet/val` -- a folder tree\n\n"
     "`ilsvrc labels verify caffe_ilsvrc12.tar.gz` -- every file in it\n\n"
-    "It knows a file by its content: the devkit archive and its ground truth, Caffe's train.txt, val.txt, synsets.txt, "
+    "It knows a file by its content: the devkit archive, its ground truth, Caffe's train.txt, val.txt, synsets.txt, "
     "synset_words.txt, ImageNet_val_label.txt, imagenet_class_index.json, Kaggle's LOC_train_solution.csv, "
     "LOC_val_solution.csv and LOC_synset_mapping.txt, the lists that prepare writes, TFDS' and MXNet's lists, and "
     "valprep.sh, which it reads and never runs. Files without labels, as in ImageSets/CLS-LOC, are told as such.",
