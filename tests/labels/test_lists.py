@@ -108,7 +108,9 @@ def test_train_lists_that_are_not_whole(judge: Callable[[str], Verdict]) -> None
     lost = judge("".join([*lines[:700], *lines[701:]]))
     assert (lost.ok, lost.cause) == (False, Cause.MISSING)
     assert f"1 of {len(lines):,} images are missing" in lost.detail
-    assert f"{WNIDS[0]}, which has 1,299 of 1,300" in lost.detail
+    assert f"{WNIDS[0]} has 1,299 of 1,300" in lost.detail
+    moved = judge("".join([*lines[:700], *lines[701:]]) + f"{WNIDS[217]}/{WNIDS[217]}_999999.JPEG 217\n")
+    assert (moved.ok, moved.cause) == (False, Cause.MISSING), "as many entries as there are images"
     twice = judge("".join([*lines, lines[41]]))
     assert (twice.ok, twice.cause) == (False, Cause.REPEATED)
     assert f"line {len(lines) + 1}" in twice.detail

@@ -148,32 +148,46 @@ def _train_gaps(reading: Reading) -> Finding | None:
         return Finding(Cause.REPEATED, f"{again:,} entries stand twice, the first at {_at(listing, np.sort(twice))}")
     if len(listing) < reading.total and ends and _breaks_off(reading):
         return Finding(Cause.TRUNCATED, f"ends after {len(listing):,} of {reading.total:,} entries")
-    if len(listing) == reading.total or len(wrong) or listing.strays:
+    if len(wrong) or listing.strays:
         return None
-    return _count(reading)
+    return _boxed(reading, listing.form.images) if listing.form.images else _count(reading)
 
 
 def _breaks_off(reading: Reading) -> bool:
     """Whether a list goes through the classes in order and has all images of those before its last one."""
     if reading.listing.form.images:
         return False
-    here = np.bincount(reading.expected[reading.expected >= 0], minlength=len(classes()))
-    last = int(reading.expected[-1])
-    before = reading.wanted & (np.arange(len(here)) < last)
-    return bool((np.diff(reading.expected) >= 0).all() and (here[before] == train_images()[before]).all())
+    before = reading.wanted & (np.arange(len(classes())) < reading.expected[-1])
+    whole = _per_class(reading)[before] == train_images()[before]
+    return bool((np.diff(reading.expected) >= 0).all() and whole.all())
 
 
-def _count(reading: Reading) -> Finding:
-    """Say how many entries a list of train images has too few or too many."""
-    difference = reading.total - len(reading.listing)
-    if difference < 0:
-        return Finding(Cause.EXTRA, f"{-difference:,} entries more than the {reading.total:,} there are")
-    detail = f"every entry is right, but {difference:,} of {reading.total:,} images are missing"
-    if not reading.listing.form.images:
-        here = np.bincount(reading.expected, minlength=len(classes()))
-        few = int(np.argmax(reading.wanted & (here < train_images())))
-        detail += f", the first of {classes()[few].wnid}, which has {here[few]:,} of {train_images()[few]:,}"
-    return Finding(Cause.MISSING, detail)
+def _per_class(reading: Reading) -> np.ndarray:
+    """Return the train images of each class that a listing has: shape (1000,)."""
+    return np.bincount(reading.expected[reading.expected >= 0], minlength=len(classes()))
+
+
+def _boxed(reading: Reading, images: int) -> Finding | None:
+    """Count the entries of a list that has some images of each class, no table says how many."""
+    number = len(reading.listing)
+    if number > images:
+        return Finding(Cause.EXTRA, f"{number - images:,} entries more than the {images:,} there are")
+    detail = f"every entry is right, but {images - number:,} of {images:,} images are missing"
+    return Finding(Cause.MISSING, detail) if number < images else None
+
+
+def _count(reading: Reading) -> Finding | None:
+    """Compare the entries of each class with the devkit's number of its train images."""
+    here, there = _per_class(reading), np.where(reading.wanted, train_images(), 0)
+    wrong = np.flatnonzero(here != there)
+    if not len(wrong):
+        return None
+    missing, extra = int((there - here).clip(0).sum()), int((here - there).clip(0).sum())
+    which = f"{classes()[int(wrong[0])].wnid} has {here[wrong[0]]:,} of {there[wrong[0]]:,}"
+    if missing:
+        detail = f"every entry is right, but {missing:,} of {reading.total:,} images are missing: {which}"
+        return Finding(Cause.MISSING, detail)
+    return Finding(Cause.EXTRA, f"{extra:,} entries more than the {reading.total:,} there are: {which}")
 
 
 def _cut_short(reading: Reading) -> Finding | None:
@@ -203,8 +217,10 @@ def _gaps(reading: Reading) -> Finding | None:
 
 
 def _repeats(reading: Reading) -> Finding | None:
+    if not reading.agrees().all():
+        return None
     slots, counts = np.unique(reading.slots, return_counts=True)
-    if counts.max() == 1 or not reading.agrees().all():
+    if counts.max() == 1:
         return None
     again = np.flatnonzero(np.isin(reading.slots, slots[counts > 1]))
     return Finding(
