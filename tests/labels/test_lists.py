@@ -240,6 +240,7 @@ def caffe_archive(path: Path, **changes: str) -> Path:
     } | changes
     members = {name: text.encode() for name, text in texts.items()}
     members["./imagenet.bet.pickle"] = pickle.dumps(Bomb())
+    members["./._train.txt"] = b"\0\5\x16\7\0\2\0\0Mac OS X"  # the genuine one has such files too
     members["./imagenet_mean.binaryproto"] = bytes(range(256)) * 99
     with tarfile.open(path, "w:gz") as archive:
         for name, data in members.items():

@@ -34,6 +34,9 @@ _HEAD = 1 << 16
 _MEMBERS = 1_000_000_000
 """Bytes that the members of an archive of label files have together at most; caffe_ilsvrc12.tar.gz has 60 MB."""
 
+_MACOS = "._"
+"""How the names of macOS's own files begin, six of which lie in Caffe's archive."""
+
 _FEW = 5
 """Entries below this number are too few to be told from running numbers."""
 
@@ -133,7 +136,8 @@ def read_members(path: Path) -> dict[str, Listing | DataError]:
                 room -= member.size
                 if room < 0:
                     raise DataError(f"{path}: its members have more than {_MEMBERS:,} bytes", hint="unpack it first")
-                file = archive.extractfile(member) if member.isfile() else None
+                ours = member.isfile() and not PurePosixPath(member.name).name.startswith(_MACOS)
+                file = archive.extractfile(member) if ours else None
                 if file is not None:
                     found[member.name] = _member(f"{path}/{member.name}", file, member.size)
     except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:

@@ -115,7 +115,7 @@ def _judge_members(path: Path, members: Mapping[str, Listing | DataError]) -> Ve
 def _no_label_file(path: str) -> Verdict:
     """Return the verdict on a member of no known form, such as a pickle, which is never loaded: it can run code."""
     return _without_labels(
-        path, "no label file", Finding(Cause.NO_LABELS, "of no form of label file; not looked into")
+        path, "no label file", Finding(Cause.NO_LABELS, "of no form of label file that ilsvrc knows")
     )
 
 
