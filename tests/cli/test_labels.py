@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ilsvrc.facts import convert, val_labels
+from ilsvrc.facts import class_lists, convert, val_labels
 from ilsvrc.facts.names import val_name
 from tests.cli.helpers import ilsvrc, ilsvrc_json
 from tests.labels import files
 from tests.labels.files import DEVKIT_IDS, TRUTH, WNIDS
+from tests.labels.test_lists import caffe_archive
 
 
 def test_show() -> None:
@@ -36,6 +37,21 @@ def test_table() -> None:
     assert "lexicographic" in ilsvrc("labels", "table", "--scheme", "nonsense", status=2).stderr
 
 
+def test_list() -> None:
+    told = ilsvrc("labels", "list").stdout.splitlines()
+    assert [line.split()[:2] for line in told[1:]] == [[each.name, str(len(each.wnids))] for each in class_lists()]
+    one = ilsvrc("labels", "list", "imagenette").stdout.splitlines()
+    assert one[1].split() == ["0", "n01440764", "tench"]
+    assert "fastai/imagenette" in one[-1]
+    document = ilsvrc_json("labels", "list")
+    assert [entry["name"] for entry in document["lists"]] == [listed.name for listed in class_lists()]
+    single = ilsvrc_json("labels", "list", "imagenette")
+    assert single in document["lists"]
+    assert single["classes"][0] == {"index": 0, "wnid": "n01440764", "name": "tench"}
+    assert single["source"]["commit"] == "b291a9487f1382a088e3424b1f9f8d34e3d1d62c"
+    assert "did you mean imagenette" in ilsvrc("labels", "list", "imagenete", status=2).stderr
+
+
 def test_verify(tmp_path: Path) -> None:
     path = tmp_path / "val.txt"
     path.write_text(files.caffe([DEVKIT_IDS[i] for i in TRUTH]))
@@ -50,6 +66,35 @@ def test_verify(tmp_path: Path) -> None:
     path.write_text("hello\n")
     assert "no form of label file" in ilsvrc("labels", "verify", path, status=1).stderr
     ilsvrc("labels", "verify", tmp_path / "absent", status=3)
+
+
+def test_verify_tells_files_without_labels_and_archives(tmp_path: Path) -> None:
+    path = tmp_path / "val.txt"
+    path.write_text("".join(f"{val_name(n)[:-5]} {n}\n" for n in range(1, 50_001)))
+    told = ilsvrc("labels", "verify", path, status=1).stdout.splitlines()
+    assert told[0] == f"{path}: list of val images, as in ImageSets/CLS-LOC"
+    assert told[1].startswith("  no-labels: lists 50,000 val images and numbers them")
+    assert len(told) == 2
+    archive = caffe_archive(tmp_path / "caffe_ilsvrc12.tar.gz")
+    told = ilsvrc("labels", "verify", archive).stdout.splitlines()
+    assert f"{archive}/./val.txt: Caffe's val.txt" in told
+    assert "  agrees for 12,894 of 12,894, the images of imagenette, in the scheme index" in told
+    assert told[-1] == "  4 of 4 label files agree; 4 members hold no labels"
+    document = ilsvrc_json("labels", "verify", archive)
+    assert (document["ok"], len(document["members"])) == (True, 8)
+
+
+LAYOUTS = ["wnid", "index", "padded", "flat", "{split}/my set/{devkit_id}_{word}/{wnid}_{name}"]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_verify_reads_the_lists_that_prepare_writes(mini: Path, tmp_path: Path, layout: str) -> None:
+    ilsvrc("prepare", mini, tmp_path / "tree", "--layout", layout)
+    for split, form, images in (("train", "Caffe's train.txt", 24), ("val", "Caffe's val.txt", 12)):
+        document = ilsvrc_json("labels", "verify", tmp_path / "tree" / f"{split}.txt", status=1)
+        assert (document["form"], document["scheme"], document["agree"]) == (form, "index", images)
+        assert (document["cause"], document["differences"]) == ("missing", []), "a miniature has few images"
+        assert "missing" in document["detail"]
 
 
 def test_convert(tmp_path: Path) -> None:
@@ -107,8 +152,8 @@ def test_detect_with_truth_of_ones_own(predictions: Path, tmp_path: Path) -> Non
     )
 
 
-@pytest.mark.parametrize("command", ["show", "table", "verify", "convert", "detect"])
+@pytest.mark.parametrize("command", ["show", "table", "list", "verify", "convert", "detect"])
 def test_help_has_examples(command: str) -> None:
     told = ilsvrc("labels", command, "--help").stdout
     assert "Examples" in told
-    assert "Schemes" in told or command == "verify"
+    assert "Schemes" in told or command in ("verify", "list")

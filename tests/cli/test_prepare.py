@@ -131,6 +131,14 @@ def test_json_may_stand_after_the_command(mini: Path, tmp_path: Path) -> None:
     assert json.loads(done.stdout)["ok"]
 
 
+def test_classes_by_the_name_of_a_class_list(mini: Path, tmp_path: Path) -> None:
+    ilsvrc("prepare", mini, tmp_path / "tree", "--classes", "imagenet-r", "--split", "val")
+    assert sorted(path.name for path in (tmp_path / "tree/val").iterdir()) == ["n01443537", "n01484850", "n01494475"]
+    told = ilsvrc("prepare", mini, tmp_path / "other", "--classes", "imagenet-x", status=2).stderr
+    assert "did you mean" in told
+    assert "imagenet-r" in told
+
+
 def test_classes_from_a_file(mini: Path, tmp_path: Path) -> None:
     (tmp_path / "classes.txt").write_text("n01440764\ngoldfish\n")
     told = ilsvrc_json("prepare", mini, tmp_path / "tree", "--classes", tmp_path / "classes.txt", "--split", "train")

@@ -21,8 +21,8 @@ from tests.labels import files
 ROOT = Path(__file__).parents[2]
 PAGES = ["reference/labels.md", "reference/detect.md", "how-to/which-mapping.md"]
 MODULES = [
-    "facts.classes", "facts.schemes", "labels.detect", "facts.names", "labels.query", "labels.evidence",
-    "labels.tables",
+    "facts.classes", "facts.class_lists", "facts.schemes", "labels.detect", "facts.names", "labels.query",
+    "labels.train", "labels.evidence", "labels.tables",
 ]  # fmt: skip
 
 

@@ -205,6 +205,55 @@ def test_a_list_has_commas() -> None:
     assert read_selection("0, goldfish,n01484850") == {0, 1, 2}
 
 
+def test_a_class_list_is_selected_by_its_name() -> None:
+    tiny = {facts.classes().by_wnid(wnid).index for wnid in facts.class_list("tinyimagenet").wnids}
+    assert read_selection("tinyimagenet") == tiny
+    assert read_selection("list:tinyimagenet") == tiny
+    assert len(read_selection("imagenette,imagewoof")) == 20
+    assert read_selection("imagenette, 5") == read_selection("imagenette") | {5}
+    assert wanted_labels(["imagenette", 5]) == read_selection("imagenette,5")
+
+
+def test_a_dataset_takes_the_name_of_a_class_list(mini: Path) -> None:
+    assert {label for _, label in ImageNet(mini, split="val", classes="list:tinyimagenet").samples} == {1}
+
+
+def test_a_file_with_the_name_of_a_class_list_neither_wins_nor_loses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "imagenette").write_text("3\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="of a file in this folder") as caught:
+        read_selection("imagenette")
+    assert "./imagenette" in caught.value.hint
+    assert "list:imagenette" in caught.value.hint
+    assert read_selection("./imagenette") == {3}
+    assert wanted_labels(Path("imagenette")) == frozenset({3})
+    assert len(read_selection("list:imagenette")) == 10
+
+
+def test_a_folder_with_the_name_of_a_class_list_does_not_matter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "imagenette").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert len(read_selection("imagenette")) == 10
+
+
+def test_an_unknown_class_list_gets_the_near_ones() -> None:
+    for text in ("imagenete", "list:imagenete"):
+        with pytest.raises(UsageError) as caught:
+            read_selection(text)
+        assert "imagenette" in caught.value.hint
+
+
+def test_a_list_that_is_not_there_is_called_a_file(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no class of ILSVRC 2012, and no file"):
+        read_selection(str(tmp_path / "classes.txt"))
+    with pytest.raises(UsageError, match="no class of ILSVRC 2012, and no file"):
+        wanted_labels(tmp_path / "classes.txt")
+
+
 def test_every_wnid_index_and_unique_name_selects_its_class() -> None:
     for synset in facts.classes():
         assert select_classes([synset.wnid]) == select_classes([str(synset.index)]) == {synset.index}

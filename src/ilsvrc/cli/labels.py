@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ from ilsvrc.cli import labels_text as text
 from ilsvrc.cli.app import app
 from ilsvrc.cli.output import settings, show
 from ilsvrc.errors import UsageError
-from ilsvrc.facts import scheme, schemes
+from ilsvrc.facts import ClassList, class_list, class_lists, scheme, schemes
 from ilsvrc.facts.names import val_number
 from ilsvrc.labels.detect import detect_scheme
 from ilsvrc.labels.predictions import Predictions, read_predictions
@@ -78,17 +78,49 @@ def table_command(
 
 
 @labels.command(
+    "list",
+    epilog="**Examples**\n\n`ilsvrc labels list`\n\n`ilsvrc labels list imagenette`\n\n"
+    "`ilsvrc prepare /data/archives /data/imagenette --classes imagenette` -- the names are for `--classes`",
+)
+def list_command(
+    name: Annotated[str | None, typer.Argument(help="A class list; all of them without it.")] = None,
+) -> None:
+    """Show the class lists that `--classes` takes by name, and where each comes from.
+
+    All their classes are classes of ILSVRC 2012.
+    """
+    if name is None:
+        found = class_lists()
+        show({"lists": [_document(listed) for listed in found]}, lambda console: text.print_lists(console, found))
+    else:
+        one = class_list(name)
+        show(_document(one), lambda console: text.print_list(console, one))
+
+
+def _document(listed: ClassList) -> dict[str, Any]:
+    source = {"repository": listed.repository, "path": listed.path, "commit": listed.commit}
+    return {
+        "name": listed.name,
+        "title": listed.title,
+        "source": source,
+        "classes": [{"index": s.index, "wnid": s.wnid, "name": s.name} for s in listed.synsets],
+    }
+
+
+@labels.command(
     "verify",
     epilog="**Examples**\n\n`ilsvrc labels verify val.txt`\n\n`ilsvrc labels verify ILSVRC2012_devkit_t12.tar.gz`\n\n"
     "`ilsvrc labels verify imagenet/val` -- a folder tree\n\n"
-    "It knows a file by its content: the devkit archive and its ground truth, Caffe's val.txt, synsets.txt and "
-    "synset_words.txt, ImageNet_val_label.txt, imagenet_class_index.json, Kaggle's LOC_val_solution.csv and "
-    "LOC_synset_mapping.txt, TFDS' and MXNet's lists, and valprep.sh, which it reads and never runs.",
+    "`ilsvrc labels verify caffe_ilsvrc12.tar.gz` -- every file in it\n\n"
+    "It knows a file by its content: the devkit archive, its ground truth, Caffe's train.txt, val.txt, synsets.txt, "
+    "synset_words.txt, ImageNet_val_label.txt, imagenet_class_index.json, Kaggle's LOC_train_solution.csv, "
+    "LOC_val_solution.csv and LOC_synset_mapping.txt, the lists that prepare writes, TFDS' and MXNet's lists, and "
+    "valprep.sh, which it reads and never runs. Files without labels, as in ImageSets/CLS-LOC, are told as such.",
 )
 def verify_command(file: Annotated[Path, typer.Argument(help="A label file, devkit archive or folder.")]) -> None:
     """Compare a label file with the truth: how much agrees, in which scheme, and if not, why not.
 
-    Exit status: 0 all agrees; 1 something does not.
+    Exit status: 0 all agrees; 1 something does not, or the file holds no labels.
     """
     verdict = verify(file)
     show(verdict.to_json(), lambda console: text.print_verdict(console, verdict), ok=verdict.ok)

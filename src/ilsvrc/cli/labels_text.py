@@ -9,6 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from ilsvrc.facts import ClassList
+from ilsvrc.labels.causes import Cause
 from ilsvrc.labels.detect import Detection
 from ilsvrc.labels.query import Match
 from ilsvrc.labels.rewrite import Rewritten
@@ -50,6 +52,24 @@ def print_table(console: Console, rows: Sequence[dict[str, Any]]) -> None:
     _print_wide(console, mapping)
 
 
+def print_lists(console: Console, lists: Sequence[ClassList]) -> None:
+    """Print the class lists, one a line."""
+    found = Table("name", "classes", "what it is", "source", box=None, pad_edge=False)
+    for listed in lists:
+        found.add_row(listed.name, str(len(listed.wnids)), listed.title, f"{listed.repository}, {listed.path}")
+    _print_wide(console, found)
+
+
+def print_list(console: Console, listed: ClassList) -> None:
+    """Print the classes of one list, and where it comes from."""
+    found = Table("index", "wnid", "name", box=None, pad_edge=False)
+    for synset in listed.synsets:
+        found.add_row(str(synset.index), synset.wnid, synset.name)
+    _print_wide(console, found)
+    source = f"github.com/{listed.repository}, {listed.path} at commit {listed.commit[:12]}"
+    console.print(f"{len(listed.wnids)} classes, {listed.title}: {source}", markup=False)
+
+
 def _print_wide(console: Console, table: Table) -> None:
     """Print a table without cutting cells off where standard output is no terminal."""
     if not console.is_terminal:
@@ -58,12 +78,18 @@ def _print_wide(console: Console, table: Table) -> None:
 
 
 def print_verdict(console: Console, verdict: Verdict) -> None:
-    """Print what came of comparing a label file with the truth."""
+    """Print what came of comparing a label file with the truth; of an archive, member by member."""
+    for member in verdict.members:
+        print_verdict(console, member)
     console.print(f"{verdict.path}: {verdict.form}", style="bold", markup=False)
-    unit = f"in the scheme {verdict.scheme}" if verdict.scheme else "in the closest scheme"
-    console.print(f"  agrees for {verdict.agree:,} of {verdict.total:,}, {unit}", markup=False)
-    if verdict.cause:
-        console.print(f"  {verdict.cause}: {verdict.detail}", style="yellow" if verdict.ok else "red", markup=False)
+    if verdict.cause is not Cause.NO_LABELS and not verdict.members:
+        whose = f", the images of {verdict.selection}" if verdict.selection else ""
+        unit = f"in the scheme {verdict.scheme}" if verdict.scheme else "in the closest scheme"
+        console.print(f"  agrees for {verdict.agree:,} of {verdict.total:,}{whose}, {unit}", markup=False)
+    if verdict.cause or verdict.members:
+        style = "yellow" if verdict.ok or verdict.cause is Cause.NO_LABELS else "red"
+        cause = f"{verdict.cause}: " if verdict.cause else ""
+        console.print(f"  {cause}{verdict.detail}", style=style if verdict.cause else "", markup=False)
     for d in verdict.differences:
         where = f"line {d.line}, " if d.line else ""
         console.print(f"  {where}{d.subject}: says {d.said}, should be {d.truth or 'absent'}", markup=False)

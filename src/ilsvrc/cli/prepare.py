@@ -25,6 +25,8 @@ _EXAMPLES = """**Examples**
 
 `ilsvrc prepare /data/archives /data/dogs --classes n02085620,n02085782,pug` -- some classes
 
+`ilsvrc prepare /data/archives /data/imagenette --classes imagenette` -- a class list: see `ilsvrc labels list`
+
 `ilsvrc prepare /data/archives /data/imagenet --layout '{split}/{wnid}_{word}/{name}'` -- a template of your own
 
 Interrupted? Give the same command again: it resumes where it stopped.
@@ -38,7 +40,7 @@ def prepare(
     split: Annotated[list[str] | None, typer.Option(help="train, val or test; again for more.")] = None,
     layout: Annotated[str, typer.Option(help="wnid, index, padded, flat, or a template.")] = "wnid",
     classes: Annotated[
-        str | None, typer.Option(metavar="FILE|LIST", help="Only these: wnids, indices or words.")
+        str | None, typer.Option(metavar="FILE|LIST", help="Only these: wnids, indices, words, class lists.")
     ] = None,
     verify: Annotated[str, typer.Option(help=f"Digest to prove: {', '.join(VERIFY)}.")] = "md5",
     archives: Annotated[

@@ -16,17 +16,21 @@ from ilsvrc.facts.archives import (
     official_url,
     urls,
 )
+from ilsvrc.facts.class_lists import ClassList, class_list, class_lists, detection_wnids
 from ilsvrc.facts.classes import ClassTable, Synset, classes
 from ilsvrc.facts.hierarchy import Hierarchy, hierarchy
 from ilsvrc.facts.images import anomalies, val_blacklist, val_labels
 from ilsvrc.facts.schemes import LabelScheme, convert, permutation, scheme, schemes
+from ilsvrc.facts.torchvision import TORCHVISION_META, torchvision_meta
 
 __all__ = [
     "DEVKIT",
     "TEST",
+    "TORCHVISION_META",
     "TRAIN",
     "VAL",
     "ArchiveSpec",
+    "ClassList",
     "ClassTable",
     "Digest",
     "Hierarchy",
@@ -36,8 +40,11 @@ __all__ = [
     "anomalies",
     "archive_with_digest",
     "archives",
+    "class_list",
+    "class_lists",
     "classes",
     "convert",
+    "detection_wnids",
     "hierarchy",
     "infohashes",
     "known_by_size",
@@ -46,6 +53,7 @@ __all__ = [
     "permutation",
     "scheme",
     "schemes",
+    "torchvision_meta",
     "urls",
     "val_blacklist",
     "val_labels",

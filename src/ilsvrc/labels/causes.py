@@ -8,10 +8,10 @@ from enum import StrEnum
 
 import numpy as np
 
-from ilsvrc.facts import classes, schemes
+from ilsvrc.facts import class_list, classes, detection_wnids, schemes
 from ilsvrc.facts.names import val_name
-from ilsvrc.labels.forms import TREE
-from ilsvrc.labels.readings import Reading
+from ilsvrc.labels.forms import TREE, Subject, list_of
+from ilsvrc.labels.readings import Reading, distinct, train_images
 from ilsvrc.labels.sources import Listing
 
 _MOST = 0.9
@@ -36,6 +36,7 @@ class Cause(StrEnum):
     devkit-ids : devkit ids stand where the form has indices
     other-scheme : labels of some other scheme stand where the form has its own
     foreign : the labels are of another release, or of no known scheme
+    no-labels : it lists images or classes without labels that any truth is published of
     """
 
     TRUNCATED = "truncated"
@@ -50,6 +51,7 @@ class Cause(StrEnum):
     DEVKIT_IDS = "devkit-ids"
     OTHER_SCHEME = "other-scheme"
     FOREIGN = "foreign"
+    NO_LABELS = "no-labels"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,34 @@ class Finding:
     cause: Cause | None
     detail: str
     ok: bool = False
+
+
+def unlabelled(listing: Listing) -> Finding | None:
+    """Return a finding for a listing that holds no labels which could be compared with the truth, or None."""
+    images = f"{len(listing):,} {listing.form.subject} images"
+    if listing.running:
+        return Finding(
+            Cause.NO_LABELS, f"lists {images} and numbers them, as ImageSets/CLS-LOC does; the numbers are no labels"
+        )
+    if listing.form.subject is Subject.TEST:
+        zeros = "a 0 in place of each label" if not listing.labels.any() else "labels"
+        return Finding(Cause.NO_LABELS, f"lists {images} with {zeros}; the true labels of test were never published")
+    return _other_classes(listing) if listing.form.of_classes else None
+
+
+def _other_classes(listing: Listing) -> Finding | None:
+    """Tell lists of classes that are none of the 1000 in some order."""
+    wnids = listing.labels.astype(str).tolist()
+    if set(wnids) == detection_wnids():
+        told = "lists the 200 classes of the detection task (DET), of which 150 are classes of ILSVRC 2012"
+        return Finding(Cause.NO_LABELS, told)
+    name = list_of(wnids)
+    if not name:
+        return None
+    title = class_list(name).title
+    return Finding(
+        Cause.NO_LABELS, f"selects {len(wnids)} classes, those of `--classes {name}` ({title}), and numbers none"
+    )
 
 
 def diagnose(reading: Reading) -> Finding:
@@ -71,14 +101,15 @@ def _whole(reading: Reading) -> Finding | None:
     """Hold the whole truth, if perhaps in a scheme that readers of the form do not expect."""
     if (
         reading.listing.strays
-        or len(reading.listing) != len(reading.expected)
+        or len(reading.listing) != reading.total
         or not reading.agrees().all()
         or len(reading.missing)
     ):
         return None
     name, form = reading.scheme.name, reading.listing.form
     if name in (form.usual, "wnid") or form is TREE:
-        return Finding(None, f"agrees with the truth in the scheme {name}", ok=True)
+        part = f" for the classes of {reading.selection}" if reading.selection else ""
+        return Finding(None, f"agrees with the truth{part} in the scheme {name}", ok=True)
     detail = f"true, but in the scheme {name}: who takes the labels of {form.name} for {form.usual} gets them wrong"
     return Finding(_scheme_cause(name), detail, ok=True)
 
@@ -86,13 +117,77 @@ def _whole(reading: Reading) -> Finding | None:
 def _unknown_wnids(reading: Reading) -> Finding | None:
     if (reading.actual < 0).mean() <= _FEW:
         return None
-    distinct = np.unique(reading.listing.labels)
+    labels = np.unique(reading.listing.labels)
     ours = len(np.unique(reading.actual[reading.actual >= 0]))
-    detail = (
-        f"only {ours} of its {len(distinct)} distinct labels are classes of ILSVRC 2012: it is of another release"
-        " (the list of ILSVRC 2010 shares 640 wnids)"
-    )
+    detail = f"only {ours} of its {len(labels)} distinct labels are classes of ILSVRC 2012"
+    if labels.dtype.kind == "i":
+        return Finding(Cause.FOREIGN, f"{detail}, in any scheme: they go from {labels.min():,} to {labels.max():,}")
+    return Finding(Cause.FOREIGN, f"{detail}: it is of another release (the list of ILSVRC 2010 shares 640 wnids)")
+
+
+def _foreign_images(reading: Reading) -> Finding | None:
+    """List train images of classes that are none of the 1000."""
+    unknown = reading.expected < 0
+    if reading.listing.form.subject is not Subject.TRAIN or unknown.mean() <= _FEW:
+        return None
+    first = reading.listing.subject(int(np.argmax(unknown)))
+    detail = f"{int(unknown.sum()):,} of {len(unknown):,} images are of no class of ILSVRC 2012, the first: {first}"
     return Finding(Cause.FOREIGN, detail)
+
+
+def _train_gaps(reading: Reading) -> Finding | None:
+    """Agree, but hold not every train image once: counted per class, since their numbers have gaps."""
+    listing, wrong = reading.listing, np.flatnonzero(~reading.agrees())
+    if listing.form.subject is not Subject.TRAIN or not set(wrong) <= {len(listing) - 1}:
+        return None
+    again = len(listing) - distinct(listing.numbers)
+    ends = listing.strays in ((), (int(listing.lines[-1]) + 1,))  # the last line may be cut in the middle
+    if again and not len(wrong) and not listing.strays:
+        order = np.argsort(listing.numbers, kind="stable")
+        twice = order[1:][np.diff(listing.numbers[order]) == 0]
+        return Finding(Cause.REPEATED, f"{again:,} entries stand twice, the first at {_at(listing, np.sort(twice))}")
+    if len(listing) < reading.total and ends and _breaks_off(reading):
+        return Finding(Cause.TRUNCATED, f"ends after {len(listing):,} of {reading.total:,} entries")
+    if len(wrong) or listing.strays:
+        return None
+    return _boxed(reading, listing.form.images) if listing.form.images else _count(reading)
+
+
+def _breaks_off(reading: Reading) -> bool:
+    """Whether a list goes through the classes in order and has all images of those before its last one."""
+    if reading.listing.form.images:
+        return False
+    before = reading.wanted & (np.arange(len(classes())) < reading.expected[-1])
+    whole = _per_class(reading)[before] == train_images()[before]
+    return bool((np.diff(reading.expected) >= 0).all() and whole.all())
+
+
+def _per_class(reading: Reading) -> np.ndarray:
+    """Return the train images of each class that a listing has: shape (1000,)."""
+    return np.bincount(reading.expected[reading.expected >= 0], minlength=len(classes()))
+
+
+def _boxed(reading: Reading, images: int) -> Finding | None:
+    """Count the entries of a list that has some images of each class, no table says how many."""
+    number = len(reading.listing)
+    if number > images:
+        return Finding(Cause.EXTRA, f"{number - images:,} entries more than the {images:,} there are")
+    detail = f"every entry is right, but {images - number:,} of {images:,} images are missing"
+    return Finding(Cause.MISSING, detail) if number < images else None
+
+
+def _count(reading: Reading) -> Finding | None:
+    """Compare the entries of each class with the devkit's number of its train images."""
+    here, there = _per_class(reading), np.where(reading.wanted, train_images(), 0)
+    wrong = np.flatnonzero(here != there)
+    if not len(wrong):
+        return None
+    missing, extra = int((there - here).clip(0).sum()), int((here - there).clip(0).sum())
+    which = f"{classes()[int(wrong[0])].wnid} has {here[wrong[0]]:,} of {there[wrong[0]]:,}"
+    if missing:
+        detail = f"every entry is right, but {missing:,} of {reading.total:,} images are missing: {which}"
+        return Finding(Cause.MISSING, detail)
+    return Finding(Cause.EXTRA, f"{extra:,} entries more than the {reading.total:,} there are: {which}")
 
 
 def _cut_short(reading: Reading) -> Finding | None:
@@ -122,8 +217,10 @@ def _gaps(reading: Reading) -> Finding | None:
 
 
 def _repeats(reading: Reading) -> Finding | None:
+    if not reading.agrees().all():
+        return None
     slots, counts = np.unique(reading.slots, return_counts=True)
-    if counts.max() == 1 or not reading.agrees().all():
+    if counts.max() == 1:
         return None
     again = np.flatnonzero(np.isin(reading.slots, slots[counts > 1]))
     return Finding(
@@ -196,8 +293,7 @@ def _changes(reading: Reading) -> Finding | None:
 def _at(listing: Listing, places: np.ndarray) -> str:
     """Name the first of some entries."""
     place = int(places[0])
-    number = int(listing.numbers[place])
-    subject = f"class {number}" if listing.form.of_classes else val_name(number)
+    subject = listing.subject(place)
     return f"line {listing.lines[place]} ({subject})" if listing.lines[place] else subject
 
 
@@ -216,6 +312,8 @@ def _scheme_cause(name: str) -> Cause:
 
 
 _TESTS: tuple[Callable[[Reading], Finding | None], ...] = (
+    _foreign_images,
+    _train_gaps,
     _whole,
     _unknown_wnids,
     _cut_short,

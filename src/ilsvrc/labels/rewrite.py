@@ -15,7 +15,8 @@ import numpy.typing as npt
 from ilsvrc.errors import DataError, UsageError
 from ilsvrc.facts import LabelScheme, scheme
 from ilsvrc.facts.names import val_name
-from ilsvrc.labels.causes import diagnose
+from ilsvrc.labels.causes import diagnose, unlabelled
+from ilsvrc.labels.forms import Subject
 from ilsvrc.labels.readings import best_reading
 from ilsvrc.labels.sources import read_listing
 
@@ -77,7 +78,11 @@ def rewrite(path: str | os.PathLike[str], conversion: Conversion) -> Rewritten:
 
 
 def _told_by(path: str | os.PathLike[str]) -> str:
-    reading = best_reading(read_listing(path))
+    listing = read_listing(path)
+    without = unlabelled(listing)
+    if without:
+        raise UsageError(f"{path}: {without.detail}", hint="give a file with labels")
+    reading = best_reading(listing)
     finding = diagnose(reading)
     if not finding.ok:
         raise UsageError(f"{path}: its scheme can't be told: {finding.detail}", hint="say it with --from")
@@ -128,6 +133,11 @@ def _in_form(path: str | os.PathLike[str], schemes: tuple[LabelScheme, LabelSche
     listing = read_listing(path)
     if listing.form.of_classes:
         raise DataError(f"{path}: lists classes", hint="`ilsvrc labels table` writes the same in other forms")
+    if listing.form.subject is not Subject.VAL:
+        hint = "without --form each label is replaced where it stands"
+        raise DataError(
+            f"{path}: lists {listing.form.subject} images; other forms are for validation images", hint=hint
+        )
     order = np.argsort(listing.numbers, kind="stable")
     numbers = listing.numbers[order]
     if form == "list" and not np.array_equal(numbers, np.arange(1, len(numbers) + 1)):

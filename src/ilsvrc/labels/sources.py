@@ -2,25 +2,46 @@
 
 from __future__ import annotations
 
+import lzma
 import os
 import re
 import tarfile
+import zlib
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ilsvrc.errors import DataError
-from ilsvrc.facts.names import val_number
-from ilsvrc.labels.forms import CLASS_INDEX, FORMS, TREE, LineForm, form_of
+from ilsvrc.facts.names import val_name, val_number
+from ilsvrc.labels.forms import CLASS_INDEX, FORMS, TREE, LineForm, Subject, form_of
+from ilsvrc.labels.train import blocks_of, read_train, train_name
 
 GROUND_TRUTH = "ILSVRC2012_validation_ground_truth.txt"
 _LARGEST = 64_000_000
 """Bytes; the devkit has 2.6 MB, and 50,000 labels with all their bounding boxes have a third of this."""
+
+_LARGEST_TRAIN = 512_000_000
+"""Bytes of a list of train images; Caffe's has 43.8 MB, and long absolute paths make several times as much."""
+
+_HEAD = 1 << 16
+"""Bytes that tell the form of a text, and whether it is to be read block by block."""
+
+_MEMBERS = 1_000_000_000
+"""Bytes that the members of an archive of label files have together at most; caffe_ilsvrc12.tar.gz has 60 MB."""
+
+_MACOS = "._"
+"""How the names of macOS's own files begin, six of which lie in Caffe's archive."""
+
+_FEW = 5
+"""Entries below this number are too few to be told from running numbers."""
+
+_MOST = 0.9
+"""Share of the entries that are numbered one after another where the numbers are no labels."""
 
 _NUMBER = re.compile(r"\d{1,9}", re.ASCII)
 
@@ -47,6 +68,21 @@ class Listing:
     def __len__(self) -> int:
         return len(self.numbers)
 
+    @property
+    def running(self) -> bool:
+        """Whether its numbers count the entries, as the lists of ImageSets/CLS-LOC do, and are no labels."""
+        if self.labels.dtype.kind != "i" or len(self) < _FEW or self.form.of_classes or self.form.by_position:
+            return False
+        counts = self.labels == np.arange(1, len(self) + 1)
+        return bool(counts.mean() >= _MOST or (self.labels == self.numbers).mean() >= _MOST)
+
+    def subject(self, place: int) -> str:
+        """Return the class number or the image that an entry is for, for people."""
+        number = int(self.numbers[place])
+        if self.form.subject is Subject.TRAIN:
+            return train_name(number)
+        return f"class {number}" if self.form.of_classes else val_name(number)
+
 
 class _Entry(NamedTuple):
     number: int
@@ -55,7 +91,7 @@ class _Entry(NamedTuple):
 
 
 def read_listing(path: str | os.PathLike[str]) -> Listing:
-    """Read a label file, the devkit archive that holds one, or a tree of validation images.
+    """Read a label file, an archive that holds one for the validation images, or a tree of validation images.
 
     Raises
     ------
@@ -65,19 +101,94 @@ def read_listing(path: str | os.PathLike[str]) -> Listing:
     where = Path(path)
     if where.is_dir():
         truth = where / "data" / GROUND_TRUTH
-        return _text(where, truth.read_bytes()) if truth.is_file() else _tree(where)
-    if where.stat().st_size > _LARGEST:
-        raise _unknown(where)
-    return _text(where, _ground_truth(where) if _is_tar(where) else where.read_bytes())
+        return _text(str(where), truth.read_bytes()) if truth.is_file() else _tree(where)
+    if is_archive(where):
+        return _validation_labels(where)
+    with where.open("rb") as file:
+        return _read(str(where), file, where.stat().st_size)
 
 
-def _text(path: Path, data: bytes) -> Listing:
-    text = data.decode("utf-8-sig", errors="replace")
+def is_archive(path: Path) -> bool:
+    """Whether a file is a tar archive, compressed or not, of a size that archives of label files have."""
+    if path.is_dir() or path.stat().st_size > _LARGEST:
+        return False
+    try:
+        return tarfile.is_tarfile(path)
+    except EOFError:  # a compressed archive cut off within its first block
+        return True
+
+
+def read_members(path: Path) -> dict[str, Listing | DataError]:
+    """Read the label files in an archive, by the names of all its members; an error for a member that is none.
+
+    The devkit's archive has one alone: its ground truth.
+
+    Raises
+    ------
+    DataError
+        The archive is damaged, or too large.
+    """
+    found: dict[str, Listing | DataError] = {}
+    room = _MEMBERS
+    try:
+        with tarfile.open(path) as archive:
+            for member in archive:
+                room -= member.size
+                if room < 0:
+                    raise DataError(f"{path}: its members have more than {_MEMBERS:,} bytes", hint="unpack it first")
+                ours = member.isfile() and not PurePosixPath(member.name).name.startswith(_MACOS)
+                file = archive.extractfile(member) if ours else None
+                if file is not None:
+                    found[member.name] = _member(f"{path}/{member.name}", file, member.size)
+    except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
+        raise DataError(f"{path}: the archive is truncated or damaged: {error}", hint="fetch it again") from error
+    truth = {name: said for name, said in found.items() if PurePosixPath(name).name == GROUND_TRUTH}
+    return truth or found
+
+
+def _member(path: str, file: IO[bytes], size: int) -> Listing | DataError:
+    try:
+        return _read(path, file, size)
+    except DataError as error:
+        return error
+
+
+def _validation_labels(path: Path) -> Listing:
+    """Return the only validation labels of an archive."""
+    found = [
+        said
+        for said in read_members(path).values()
+        if isinstance(said, Listing) and said.form.subject is Subject.VAL and not said.running
+    ]
+    if len(found) != 1:
+        count = f"{len(found)} files with validation labels" if found else f"no {GROUND_TRUTH}"
+        raise DataError(f"{path}: holds {count}", hint="ILSVRC2012_devkit_t12.tar.gz and Caffe's archive hold one")
+    return replace(found[0], path=str(path))
+
+
+def _read(path: str, file: IO[bytes], size: int) -> Listing:
+    """Read a label file; a list of train images block by block."""
+    head = file.read(_HEAD)
+    form = form_of(_text_of(head).splitlines()[: -1 if len(head) < size else None])
+    if form and form.subject is Subject.TRAIN and size <= _LARGEST_TRAIN:
+        columns = read_train(form, blocks_of(path, head, file))
+        return Listing(path, form, columns.numbers, columns.labels, columns.lines, columns.strays)
+    if size > _LARGEST:
+        raise _unknown(path)
+    return _text(path, head + file.read())
+
+
+def _text_of(data: bytes) -> str:
+    return data.decode("utf-8-sig", errors="replace")
+
+
+def _text(path: str, data: bytes) -> Listing:
+    text = _text_of(data)
     if text.lstrip().startswith("{"):
         return _class_index(path, text)
     lines = text.splitlines()
     form = form_of(lines)
-    if form is None:
+    if form is None or form.subject is Subject.TRAIN:  # train images alone are told by the first lines
         raise _unknown(path)
     strays: list[int] = []
     entries = list(_entries(form, lines, strays))
@@ -100,7 +211,7 @@ def _entries(form: LineForm, lines: Iterable[str], strays: list[int]) -> Iterato
         position += 1
 
 
-def _class_index(path: Path, text: str) -> Listing:
+def _class_index(path: str, text: str) -> Listing:
     ends = [m.start() for m in re.finditer("\n", text)]
     found = CLASS_INDEX.pattern.finditer(text)
     entries = [_Entry(int(m["number"]), m["label"], bisect_right(ends, m.start()) + 1) for m in found]
@@ -118,14 +229,14 @@ def _tree(path: Path) -> Listing:
         entries += [_Entry(number, folder.name, 0) for name in names if (number := val_number(name))]
     if not entries:
         raise DataError(f"{path}: no validation images in folders named by their label", hint="give the folder `val`")
-    return _listing(path, TREE, sorted(entries))
+    return _listing(str(path), TREE, sorted(entries))
 
 
-def _listing(path: Path, form: LineForm, entries: list[_Entry], strays: Iterable[int] = ()) -> Listing:
+def _listing(path: str, form: LineForm, entries: list[_Entry], strays: Iterable[int] = ()) -> Listing:
     labels = np.array([e.label for e in entries])
     numeric = all(_NUMBER.fullmatch(e.label) for e in entries)
     return Listing(
-        path=str(path),
+        path=path,
         form=form,
         numbers=np.array([e.number for e in entries], np.int64),
         labels=labels.astype(np.int64) if numeric else labels,
@@ -134,25 +245,6 @@ def _listing(path: Path, form: LineForm, entries: list[_Entry], strays: Iterable
     )
 
 
-def _is_tar(path: Path) -> bool:
-    try:
-        return tarfile.is_tarfile(path)
-    except EOFError:  # a compressed archive cut off within its first block
-        return True
-
-
-def _ground_truth(path: Path) -> bytes:
-    try:
-        with tarfile.open(path) as archive:
-            for member in archive:
-                if PurePosixPath(member.name).name == GROUND_TRUTH:
-                    file = archive.extractfile(member)
-                    return file.read() if file else b""
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise DataError(f"{path}: the archive is truncated or damaged: {error}", hint="fetch it again") from error
-    raise DataError(f"{path}: holds no {GROUND_TRUTH}", hint="ILSVRC2012_devkit_t12.tar.gz does")
-
-
-def _unknown(path: Path) -> DataError:
+def _unknown(path: str) -> DataError:
     known = "; ".join(["the devkit archive", *(form.name for form in FORMS), CLASS_INDEX.name, "a folder tree"])
     return DataError(f"{path}: no form of label file that ilsvrc knows", hint=f"it reads {known}")

@@ -22,29 +22,57 @@ from ilsvrc.readers.reader import Container, Int, Place, Reader, Rows
 
 
 def select_classes(items: Iterable[str]) -> frozenset[int]:
-    """Return the labels of classes given as wnids, indices 0 to 999, or words.
+    """Return the labels of classes given as wnids, indices 0 to 999, words, or the names of class lists.
 
     Raises
     ------
     UsageError
-        For what names no class, or more than one.
+        For text that names no class and no class list, or a word that names more than one class.
     """
-    labels = frozenset(_label(item.strip()) for item in items if item.strip())
+    labels = frozenset(label for item in items if item.strip() for label in _labels(item.strip()))
     if not labels:
-        raise UsageError("no class is selected", hint="give wnids, indices 0 to 999 or words")
+        raise UsageError("no class is selected", hint=f"give {_KINDS}")
     return labels
 
 
 def read_selection(text: str) -> frozenset[int]:
-    """Return the labels in a file of one class a line (the first column counts), or in a list with commas."""
-    path = Path(text)
-    if path.is_file():
-        try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except UnicodeDecodeError:
-            raise UsageError(f"{path} is no list of classes", hint="give a text file of one class a line") from None
-        return select_classes(line.partition("\t")[0] for line in lines if not line.startswith("#"))
-    return select_classes(text.split(","))
+    """Return the labels in a file of one class a line (the first column counts), or in a list with commas.
+
+    Raises
+    ------
+    UsageError
+        As `select_classes`, or for the name of a class list that a file in this folder has as well.
+    """
+    if not Path(text).is_file():
+        return select_classes(text.split(","))
+    if any(text == listed.name for listed in facts.class_lists()):
+        hint = f"give ./{text} for the file, or {_LIST}{text} for the class list"
+        raise UsageError(f"{text} is the name of a class list, and of a file in this folder", hint=hint)
+    return _selection_in(Path(text))
+
+
+def _selection_in(path: Path) -> frozenset[int]:
+    """Return the labels in a file of one class a line."""
+    if not path.is_file():
+        raise _unknown(str(path), path.name)
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise UsageError(f"{path} is no list of classes", hint="give a text file of one class a line") from None
+    return select_classes(line.partition("\t")[0] for line in lines if not line.startswith("#"))
+
+
+_LIST = "list:"
+"""What may stand before the name of a class list, so that it is never taken for a file's name."""
+
+_KINDS = "wnids, indices 0 to 999, words or the name of a class list"
+
+
+def _labels(item: str) -> frozenset[int]:
+    if item.startswith(_LIST):
+        return facts.class_list(item.removeprefix(_LIST)).labels
+    listed = {known.name: known for known in facts.class_lists()}
+    return listed[item].labels if item in listed else frozenset((_label(item),))
 
 
 def _label(item: str) -> int:
@@ -62,9 +90,18 @@ def _label(item: str) -> int:
     if named:
         which = ", ".join(f"{s.wnid} {s.name}" for s in named)
         raise UsageError(f"{item!r} names {len(named)} classes: {which}", hint="give the wnid")
-    close = difflib.get_close_matches(word, [w for s in classes for w in s.words.casefold().split(", ")], n=3)
-    hint = f"did you mean {', '.join(close)}?" if close else "give wnids, indices 0 to 999 or words"
-    raise UsageError(f"{item!r} is no class of ILSVRC 2012", hint=hint)
+    raise _unknown(item, word)
+
+
+def _unknown(item: str, word: str) -> UsageError:
+    """Return the error for text that names no class, with the words and class lists that are near."""
+    words = [w for s in facts.classes() for w in s.words.casefold().split(", ")]
+    close = difflib.get_close_matches(word, [*(listed.name for listed in facts.class_lists()), *words], n=3)
+    hint = f"did you mean {', '.join(close)}?" if close else f"give {_KINDS}: `ilsvrc labels list` shows the lists"
+    kind = (
+        "no class of ILSVRC 2012, and no file" if "/" in item or "." in item.strip(".") else "no class of ILSVRC 2012"
+    )
+    return UsageError(f"{item!r} is {kind}", hint=hint)
 
 
 BLACKLIST = "blacklist"
@@ -290,17 +327,21 @@ def relabelled(reader: Reader, labels: npt.NDArray[np.int16]) -> SubsetReader:
 
 
 def wanted_labels(classes: Classes | None) -> frozenset[int] | None:
-    """Return the labels of classes given as a list or a file of wnids, indices or words; None for all.
+    """Return the labels of classes given as a list or a file, or by the name of a class list; None for all.
+
+    A `Path` is always a file; text is read as `read_selection` reads it.
 
     Raises
     ------
     UsageError
-        For what names no class, or more than one.
+        For text that names no class and no class list, or a word that names more than one class.
     """
     if classes is None:
         return None
-    if isinstance(classes, (str, Path)):
-        return read_selection(str(classes))
+    if isinstance(classes, Path):
+        return _selection_in(classes)
+    if isinstance(classes, str):
+        return read_selection(classes)
     return select_classes(map(str, classes))
 
 
