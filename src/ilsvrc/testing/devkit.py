@@ -68,6 +68,17 @@ def devkit_archive(spec: MiniSpec) -> bytes:
     return buffer.getvalue()
 
 
+def require_scipy() -> None:
+    """Raise the error of a devkit that can't be written, before anything else is.
+
+    Raises
+    ------
+    MissingExtraError
+        scipy is not installed.
+    """
+    _savemat()
+
+
 def _ground_truth() -> bytes:
     """Return the devkit id of each of the 50,000 validation images, a line each."""
     devkit_ids = np.array([synset.devkit_id for synset in classes()])

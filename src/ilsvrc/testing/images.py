@@ -95,6 +95,10 @@ class Camera:
         shot = self._shot(name, label)
         return _saved(Image.fromarray(self._expose(shot)).convert("CMYK"), "JPEG", quality=shot.quality)
 
+    def size(self, name: str, label: int) -> tuple[int, int]:
+        """Return the width and height of a picture in pixels, without taking it."""
+        return self._shot(name, label).size
+
     def _shot(self, name: str, label: int) -> _Shot:
         drawn = chance(self._seed, name)
         [(width, height)] = drawn.choices(list(_SHAPES), list(_SHAPES.values()))
