@@ -14,6 +14,7 @@ from ilsvrc.testing.spec import MiniSpec
 from tests.testing.conftest import CLEAN, Written
 from tests.testing.helpers import decode, images_of, tree
 
+PAGE = Path(__file__).parents[3] / "docs/reference/mini.md"
 EVERY = [(form, state) for state in State for form in STATES[state].forms]
 FOLDERS = [Form.HEAP, Form.TREE, Form.KAGGLE, Form.HF_PARQUET, Form.HF_TAR]
 
@@ -105,6 +106,12 @@ def test_files_are_replaced_by_force_and_large_ones_are_not(tmp_path: Path) -> N
         write_mini(tmp_path, spec, force=True)
 
 
-def test_every_form_is_explained() -> None:
+def test_every_form_and_state_is_explained_on_the_page() -> None:
     assert list(FORMS) == list(Form)
     assert list(STATES) == list(State)
+    text = PAGE.read_text(encoding="utf-8")
+    for form, description in FORMS.items():
+        assert f"| `{form}` | {description} |\n" in text
+    for state, spec in STATES.items():
+        forms = "every form" if len(spec.forms) == len(FORMS) else ", ".join(f"`{form}`" for form in spec.forms)
+        assert f"| `{state}` | {spec.description} | {forms} |\n" in text
