@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import shutil
 import subprocess
 import xml.etree.ElementTree as ET
 import zipfile
@@ -126,8 +127,10 @@ def test_the_zip_holds_the_same_files(written: Written, compressed: bool) -> Non
     folder = written(Form.KAGGLE_ZIP, compressed=compressed)
     [path] = folder.iterdir()
     assert path.name == "imagenet-object-localization-challenge.zip"
-    subprocess.run(["unzip", "-tqq", str(path)], check=True, capture_output=True)
+    if shutil.which("unzip"):
+        subprocess.run(["unzip", "-tqq", str(path)], check=True, capture_output=True)
     with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None
         assert {name: archive.read(name) for name in archive.namelist()} == tree(written(Form.KAGGLE))
         assert archive.namelist() == sorted(archive.namelist())
         kinds = {member.compress_type for member in archive.infolist()}
