@@ -26,6 +26,7 @@ from .labels.detect import Detection, detect_scheme
 from .prepare.prepare import prepare
 from .prepare.report import PrepareReport, SplitReport
 from .relabel import Relabelling, relabel
+from .testing.mini import write_mini
 
 __all__ = [
     "Advanced",
@@ -72,4 +73,5 @@ __all__ = [
     "schemes",
     "testing",
     "val_labels",
+    "write_mini",
 ]

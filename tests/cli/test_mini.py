@@ -6,7 +6,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from ilsvrc.testing import Fault
+from ilsvrc.testing import Fault, Form, State
 from tests.cli.helpers import ilsvrc, ilsvrc_json
 
 PAGE = Path(__file__).parents[2] / "docs/reference/mini.md"
@@ -43,6 +43,32 @@ def test_a_wrong_call_is_answered_with_what_to_do(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_it_writes_any_form_in_any_of_its_states(tmp_path: Path) -> None:
+    arguments = ("--form", "heap", "--state", "half-valprep", "--val-per-class", 2)
+    document = ilsvrc_json("mini", tmp_path / "heap", *SMALL, *arguments)
+    assert (document["form"], document["state"], document["images"]) == ("heap", "half-valprep", 15)
+    assert set(document["files"]) == {"train/", "val/"}
+    val = tmp_path / "heap/val"
+    assert (len(list(val.glob("*.JPEG"))), len(list(val.glob("n*/*.JPEG")))) == (3, 3)
+    ilsvrc("mini", tmp_path / "tree", *SMALL, "--form", "tree", "--layout", "padded")
+    assert len(list((tmp_path / "tree/val/0002").iterdir())) == 1
+    ilsvrc("mini", tmp_path / "tars", *SMALL, "--form", "tree-tar", "--compressed")
+    assert (tmp_path / "tars/train.tar.gz").read_bytes()[:2] == b"\x1f\x8b"
+
+
+def test_a_form_that_cannot_be_is_answered_with_what_can(tmp_path: Path) -> None:
+    for arguments, answer in {
+        ("--form", "zip"): "kaggle-zip",
+        ("--state", "half"): "half-valprep",
+        ("--form", "tree", "--state", "half-inner"): "--form inner",
+        ("--form", "hf-tar", "--layout", "flat"): "--form tree",
+        ("--form", "kaggle", "--faults", "symlink"): "truncated-image",
+        ("--form", "tree", "--compressed"): "tree-tar",
+    }.items():
+        assert answer in ilsvrc("mini", tmp_path / "x", *arguments, status=2).stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_second_run_needs_force(tmp_path: Path) -> None:
     ilsvrc("mini", tmp_path, *SMALL)
     assert "--force" in ilsvrc("mini", tmp_path, *SMALL, status=2).stderr
@@ -51,10 +77,12 @@ def test_a_second_run_needs_force(tmp_path: Path) -> None:
 
 def test_the_help_lists_every_fault() -> None:
     text = ilsvrc("mini", "--help").stdout
-    assert all(f"{fault}: " in text for fault in Fault)
+    assert all(f"{kind}: " in text for kind in (*Fault, *Form, *State))
 
 
 def test_the_command_of_the_page_runs(tmp_path: Path) -> None:
-    [command] = re.findall(r"^\$ ilsvrc (.*)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
-    command = command.replace("fake", str(tmp_path / "fake"))
-    assert ilsvrc_json(*command.split())["images"] == 210
+    commands = re.findall(r"^\$ ilsvrc (.*)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(commands) == 3
+    for command in commands:
+        name = command.split()[1]
+        assert ilsvrc_json(*command.replace(name, str(tmp_path / name), 1).split())["images"] == 210

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Unpack
+
 import pytest
 
-from ilsvrc.testing import FAULTS, MiniReport, MiniSpec, write_mini
+from ilsvrc.testing import FAULTS, Form, MiniReport, MiniSpec, write_mini
+from ilsvrc.testing.spec import MiniFields
 
 CLEAN = MiniSpec(classes=12, per_class=5, val_per_class=2, mean_bytes=4000)
 
@@ -27,3 +33,21 @@ def spoiled(tmp_path_factory: pytest.TempPathFactory) -> MiniReport:
     """A miniature with every fault of transport."""
     faults = frozenset(fault for fault, spec in FAULTS.items() if spec.in_transport)
     return write_mini(tmp_path_factory.mktemp("spoiled"), MiniSpec(4, 4, 2, mean_bytes=4000, faults=faults))
+
+
+Written = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
+    """Return the folder of a miniature of some form and state, written once: the spec is that of `clean`."""
+    made: dict[MiniSpec, Path] = {}
+
+    def write(form: Form = Form.ARCHIVES, /, **fields: Unpack[MiniFields]) -> Path:
+        fields.setdefault("test_images", 3)
+        spec = replace(CLEAN, **(fields | {"form": form}))
+        if spec not in made:
+            made[spec] = write_mini(tmp_path_factory.mktemp(form), spec).folder
+        return made[spec]
+
+    return write

@@ -1,14 +1,15 @@
-"""Look at archives through the standard library alone."""
+"""Look at archives and folders through the standard library and GNU tar alone."""
 
 from __future__ import annotations
 
 import io
+import subprocess
 import tarfile
 from pathlib import Path
 
 from PIL import Image
 
-from ilsvrc.facts import TRAIN
+from ilsvrc.facts import TEST, TRAIN, VAL
 from ilsvrc.testing import Fault, MiniReport
 
 Files = dict[str, bytes]
@@ -36,6 +37,30 @@ def inner_with(report: MiniReport, fault: Fault) -> tuple[bytes, str]:
     [place] = [p.member for p in report.planted if p.fault == fault and p.archive == TRAIN]
     inner, _, member = place.partition("/")
     return files((report.folder / TRAIN).read_bytes())[inner], member
+
+
+def tree(folder: Path) -> Files:
+    """Return every file below a folder by its path."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
+def untar(archive: Path, target: Path) -> Path:
+    """Unpack an archive of any compression with GNU tar; return the folder."""
+    target.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["tar", "-xf", str(archive), "-C", str(target)], check=True, capture_output=True)
+    return target
+
+
+def images_of(archives: Path) -> dict[str, Files]:
+    """Return the images of the official archives by split and official name."""
+    train = {name: data for pictures in train_images(archives).values() for name, data in pictures.items()}
+    test = files((archives / TEST).read_bytes())
+    return {
+        "train": train,
+        "val": files((archives / VAL).read_bytes()),
+        "test": {name.removeprefix("test/"): data for name, data in test.items()},
+    }
 
 
 def decode(data: bytes) -> Image.Image:

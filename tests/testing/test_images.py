@@ -85,3 +85,9 @@ def test_png_and_cmyk_are_what_they_say(camera: Camera) -> None:
     assert (png.format, png.mode) == ("PNG", "RGB")
     assert (cmyk.format, cmyk.mode) == ("JPEG", "CMYK")
     assert png.size == cmyk.size == decode(camera.jpeg("a", 0)).size
+
+
+def test_a_size_is_that_of_the_picture() -> None:
+    camera = Camera(3, 20_000)
+    for name in ("a.JPEG", "b.JPEG", "c.JPEG"):
+        assert camera.size(name, 7) == decode(camera.jpeg(name, 7)).size

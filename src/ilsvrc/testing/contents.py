@@ -1,14 +1,14 @@
-"""Which members the archives of a miniature have, and in which order."""
+"""Which images a miniature has, and in which order its archives hold them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
-from ilsvrc.facts import Synset, val_labels
+from ilsvrc.facts import Synset, classes, val_labels
 from ilsvrc.testing.chance import chance, out_of_order
 from ilsvrc.testing.images import Camera
 from ilsvrc.testing.spec import MiniSpec
@@ -63,6 +63,88 @@ def test_entries(spec: MiniSpec, camera: Camera) -> tuple[Entry, ...]:
         (f"test/ILSVRC2012_test_{k + 1:08}.JPEG" for k in range(spec.test_images)), chance(spec.seed, "test")
     )
     return tuple(Entry(name, _picture(camera, name, 0)) for name in names)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """An image of a miniature, in whatever form.
+
+    split : train, val or test
+    label : its index, or -1 for an image of test
+    name : official file name
+    payload : makes its bytes, when they are needed
+    """
+
+    split: str
+    label: int
+    name: str
+    payload: Callable[[], bytes]
+
+    @property
+    def wnid(self) -> str:
+        """The wnid of its class; KeyError for an image of test."""
+        if self.label < 0:
+            raise KeyError(self.name)
+        return classes()[self.label].wnid
+
+    @property
+    def stem(self) -> str:
+        """Its name without the ending."""
+        return self.name.removesuffix(".JPEG")
+
+    def at(self, path: str) -> Entry:
+        """Return the entry that has it under this path."""
+        return Entry(path, self.payload, image=self.name)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Contents:
+    """All images of a miniature, with the faults that were planted in them; iterated over as often as is wanted.
+
+    spec : what the miniature is
+    camera : takes its pictures
+    damaged : the inner tars that have a fault, by wnid
+    val : the members of the val archive, in archive order
+    """
+
+    spec: MiniSpec
+    camera: Camera
+    damaged: Mapping[str, InnerTar]
+    val: tuple[Entry, ...]
+
+    def inner_tars(self) -> Iterator[InnerTar]:
+        """Yield the tar of each class, by index; one that is missing has no entries."""
+        for synset in self.spec.synsets:
+            yield self.damaged.get(synset.wnid) or inner_tar(self.spec, synset, self.camera)
+
+    def test(self) -> tuple[Entry, ...]:
+        """Return the members of the test archive, in archive order."""
+        return test_entries(self.spec, self.camera)
+
+    def pictures(self, split: str) -> Iterator[Picture]:
+        """Yield the images of a split, by name: those of train by wnid first."""
+        if split == "train":
+            for inner in self.inner_tars():
+                yield from _sorted(Picture(split, inner.synset.index, e.name, e.payload) for e in inner.entries)
+        elif split == "val":
+            truth = val_labels()
+            yield from _sorted(Picture(split, int(truth[_number(e) - 1]), e.name, e.payload) for e in self.val)
+        else:
+            yield from _sorted(Picture(split, -1, e.name.rpartition("/")[2], e.payload) for e in self.test())
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that it has."""
+        return ("train", "val", "test") if self.spec.test_images else ("train", "val")
+
+
+def _sorted(pictures: Iterable[Picture]) -> list[Picture]:
+    return sorted(pictures, key=lambda picture: picture.name)
+
+
+def _number(entry: Entry) -> int:
+    """Return the number in the name of a validation image."""
+    return int(entry.name[-13:-5])
 
 
 def _picture(camera: Camera, name: str, label: int) -> Callable[[], bytes]:

@@ -6,6 +6,7 @@ import gzip
 import io
 import tarfile
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -50,12 +51,16 @@ def devkit_archive(spec: MiniSpec) -> bytes:
     MissingExtraError
         scipy is not installed.
     """
+    return _devkit_archive(spec.classes, spec.per_class, spec.val_per_class)
+
+
+@lru_cache(maxsize=4)
+def _devkit_archive(wanted: int, per_class: int, val_per_class: int) -> bytes:
+    """Return the archive for these numbers; kept, 150 kB each, since scipy takes half a second to write one."""
     files = {
-        "data/meta.mat": _meta_mat(spec),
+        "data/meta.mat": _meta_mat(wanted, per_class),
         "data/ILSVRC2012_validation_ground_truth.txt": _ground_truth(),
-        "readme.txt": _README.format(
-            classes=spec.classes, per_class=spec.per_class, val_per_class=spec.val_per_class
-        ).encode(),
+        "readme.txt": _README.format(classes=wanted, per_class=per_class, val_per_class=val_per_class).encode(),
     }
     buffer = io.BytesIO()
     with gzip.GzipFile(filename="", mode="wb", fileobj=buffer, mtime=0) as file:
@@ -68,16 +73,27 @@ def devkit_archive(spec: MiniSpec) -> bytes:
     return buffer.getvalue()
 
 
+def require_scipy() -> None:
+    """Raise the error of a devkit that can't be written, before anything else is.
+
+    Raises
+    ------
+    MissingExtraError
+        scipy is not installed.
+    """
+    _savemat()
+
+
 def _ground_truth() -> bytes:
     """Return the devkit id of each of the 50,000 validation images, a line each."""
     devkit_ids = np.array([synset.devkit_id for synset in classes()])
     return "".join(f"{number}\n" for number in devkit_ids[val_labels()]).encode()
 
 
-def _meta_mat(spec: MiniSpec) -> bytes:
+def _meta_mat(wanted: int, per_class: int) -> bytes:
     savemat = _savemat()
     synsets = np.empty((len(hierarchy().words), 1), [(name, object) for name in _FIELDS])
-    counts = {synset.wnid: spec.per_class for synset in spec.synsets}
+    counts = dict.fromkeys(classes().wnids[:wanted], per_class)
     for wnid, number in hierarchy().devkit_ids.items():
         synsets[number - 1, 0] = _row(wnid, counts.get(wnid, 0))
     buffer = io.BytesIO()

@@ -44,12 +44,14 @@ class FaultSpec:
     code : what a check should call it; None for what is unusual but must be accepted
     where : the part of the miniature that it is planted in
     in_transport : MD5SUMS is of the archive before the fault, so that the digest alone tells of it
+    anywhere : every form can have it: it is a fault of images, not of tars
     """
 
     description: str
     code: Code | None
     where: str
     in_transport: bool = False
+    anywhere: bool = False
 
 
 _IMAGE, _INNER, _TRAIN = "an image of train", "an inner tar of train", "the train archive"
@@ -58,20 +60,23 @@ FAULTS: dict[Fault, FaultSpec] = {
     Fault.TRUNCATED_ARCHIVE: FaultSpec(
         "the archive ends in the middle of an image", Code.TRUNCATED_ARCHIVE, _TRAIN, in_transport=True
     ),
-    Fault.TRUNCATED_IMAGE: FaultSpec("a JPEG that ends after 60 % of its bytes", Code.TRUNCATED_IMAGE, _IMAGE),
+    Fault.TRUNCATED_IMAGE: FaultSpec(
+        "a JPEG that ends after 60 % of its bytes", Code.TRUNCATED_IMAGE, _IMAGE, anywhere=True
+    ),
     Fault.FLIPPED_BYTES: FaultSpec(
         "eight bytes of an image's compressed pixels are inverted", Code.WRONG_DIGEST, _IMAGE, in_transport=True
     ),
-    Fault.PNG_AS_JPEG: FaultSpec("a PNG file under a .JPEG name", Code.PNG, _IMAGE),
-    Fault.CMYK: FaultSpec("a JPEG of four inks", Code.CMYK, _IMAGE),
-    Fault.ZERO_BYTE_IMAGE: FaultSpec("an image of no bytes", Code.ZERO_BYTES, _IMAGE),
+    Fault.PNG_AS_JPEG: FaultSpec("a PNG file under a .JPEG name", Code.PNG, _IMAGE, anywhere=True),
+    Fault.CMYK: FaultSpec("a JPEG of four inks", Code.CMYK, _IMAGE, anywhere=True),
+    Fault.ZERO_BYTE_IMAGE: FaultSpec("an image of no bytes", Code.ZERO_BYTES, _IMAGE, anywhere=True),
     Fault.MISSING_CLASS: FaultSpec(
-        "a class without an inner tar, though meta.mat counts it", Code.MISSING_CLASS, _TRAIN
+        "a class without an inner tar, though meta.mat counts it", Code.MISSING_CLASS, _TRAIN, anywhere=True
     ),
     Fault.MISSING_IMAGES: FaultSpec(
         "an image fewer than meta.mat counts, and a validation image left out",
         Code.MISSING_IMAGE,
         f"{_INNER}, and val",
+        anywhere=True,
     ),
     Fault.DUPLICATE_MEMBER: FaultSpec(
         "two members of one name, with different pictures", Code.DUPLICATE_MEMBER, _INNER

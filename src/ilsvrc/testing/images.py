@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -95,6 +96,10 @@ class Camera:
         shot = self._shot(name, label)
         return _saved(Image.fromarray(self._expose(shot)).convert("CMYK"), "JPEG", quality=shot.quality)
 
+    def size(self, name: str, label: int) -> tuple[int, int]:
+        """Return the width and height of a picture in pixels, without taking it."""
+        return self._shot(name, label).size
+
     def _shot(self, name: str, label: int) -> _Shot:
         drawn = chance(self._seed, name)
         [(width, height)] = drawn.choices(list(_SHAPES), list(_SHAPES.values()))
@@ -117,8 +122,12 @@ class Camera:
         return exposed
 
 
+@lru_cache(maxsize=2)
 def _texture(seed: int) -> Pixels:
-    """Return noise with as much detail at every scale as a photograph: shape (TILE, TILE, 3), uint8 in 64..191."""
+    """Return noise with as much detail at every scale as a photograph: shape (TILE, TILE, 3), uint8 in 64..191.
+
+    Kept, 3 MB each, since tests write many miniatures of one seed; read it, don't change it.
+    """
     generator = np.random.default_rng(seed)
     light = sum(contrast * _octave(generator, cells) for cells, contrast in _OCTAVES)
     colour = [light + 12 * _octave(generator, 32) for _ in range(3)]

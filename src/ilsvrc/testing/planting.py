@@ -26,8 +26,8 @@ class Planted:
     """A fault and where it sits.
 
     fault : its kind
-    archive : file name of the archive
-    member : name of the member, after a slash where it is in an inner tar; empty where all of the archive is meant
+    archive : file name of the archive; in other forms the path of the file, or the split where no file has it
+    member : name of the member, after a slash where it is in an inner tar; empty where all of the file is meant
     """
 
     fault: Fault

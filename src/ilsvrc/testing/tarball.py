@@ -25,6 +25,7 @@ class Entry:
     kind : the type flag of its header
     link : the name that a link points to
     rewrite : changes the finished header of 512 bytes
+    image : official name of the image, where the last part of `name` is another
     """
 
     name: str
@@ -32,6 +33,7 @@ class Entry:
     kind: bytes = tarfile.REGTYPE
     link: str = ""
     rewrite: Callable[[bytes], bytes] = bytes
+    image: str = ""
 
 
 class TarWriter:
