@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 
+from ilsvrc import facts
 from ilsvrc.archive.find import SPLITS, find_archives
 from ilsvrc.errors import UsageError
 from ilsvrc.paths import given_path
 from ilsvrc.readers import archive, tree
 from ilsvrc.readers.reader import Found, Reader
+from ilsvrc.tree.scan import split_of
 
 FORMS = (archive, tree)
 """The modules of the forms. Where a split is there in two forms, the first counts."""
+
+DEEPEST = 3
+"""Levels of folders below a path that are looked at."""
+
+MOST_FOLDERS = 100
+"""Folders of one level that are looked at."""
 
 
 def recognise(root: Path) -> list[Found]:
@@ -24,6 +33,9 @@ def recognise(root: Path) -> list[Found]:
 def find_splits(root: Path | str) -> dict[str, Found]:
     """Return the splits at a path, by split; none if nothing there is of a known form.
 
+    Where nothing is at the path itself, the folders in it are looked at, level by level: Kaggle's images lie in
+    `ILSVRC/Data/CLS-LOC`, those of Hugging Face in `data`.
+
     Parameters
     ----------
     root
@@ -31,9 +43,35 @@ def find_splits(root: Path | str) -> dict[str, Found]:
     """
     path = given_path(root).absolute()
     found: dict[str, Found] = {}
-    for split in recognise(path):
+    for split in recognise(path) or _below(path):
         found.setdefault(split.split, split)
     return found
+
+
+def _below(root: Path) -> list[Found]:
+    """Return the splits in the nearest folder below a path that has any."""
+    level = [root]
+    for _ in range(DEEPEST):
+        level = [folder for parent in level for folder in _folders(parent)][:MOST_FOLDERS]
+        for folder in level:
+            found = [split for split in recognise(folder) if split.split and _has_images(split)]
+            if found:
+                return found
+    return []
+
+
+def _folders(parent: Path) -> list[Path]:
+    """Return the folders in a folder that may hold a data set: none that is hidden, and none of a class."""
+    try:
+        entries = sorted(entry.name for entry in os.scandir(parent) if entry.is_dir())
+    except OSError:
+        return []
+    return [parent / name for name in entries if not name.startswith(".") and facts.classes().get(name) is None]
+
+
+def _has_images(found: Found) -> bool:
+    """Whether a folder holds an image: annotations and lists lie in folders of the same names."""
+    return found.path.is_file() or not found.path.is_dir() or split_of(found.path) is not None
 
 
 def open_reader(root: Path | str, split: str, *, verify: bool = False) -> Reader:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import stat
@@ -32,6 +33,7 @@ from ilsvrc.readers.units import Sample, Unit
 from ilsvrc.sinks.base import Output, Planned, Receipt, Stage, State
 from ilsvrc.sinks.lists import Lists
 from ilsvrc.tree import paths
+from ilsvrc.tree.layout import TEMPLATES
 from ilsvrc.tree.manifest import (
     Row,
     differences,
@@ -78,7 +80,9 @@ class FolderSink:
     @property
     def lists(self) -> Lists:
         """The lists beside the split."""
-        return Lists(self.root, self.split, self.staging)
+        settings = json.loads(dict(self.provenance).get("settings", "{}"))
+        by_wnid = settings.get("layout") == TEMPLATES["wnid"] and self.split in ("train", "val")
+        return Lists(self.root, self.split, self.staging, torchvision=by_wnid)
 
     def state(self, plan: Planned, begun: Sequence[Mapping[str, object]]) -> State:
         """Return what the target holds of a plan; nothing is written.

@@ -1,7 +1,8 @@
-"""The lists beside a published split: labels of its images, and names of all classes."""
+"""The lists beside a published split: labels of its images, names of all classes, and torchvision's `meta.bin`."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -27,11 +28,13 @@ class Lists:
     root : the tree's folder, which gets them
     split : train, val or test
     staging : folder that they are written in before they get their names
+    torchvision : whether torchvision's own `ImageNet` can open the tree, which looks for `meta.bin` in it
     """
 
     root: Path
     split: str
     staging: Path
+    torchvision: bool = False
 
     @property
     def labels(self) -> Path:
@@ -64,15 +67,22 @@ class Lists:
         """
         for target, content in self._contents(table).items():
             _refuse_other(target, content)
-            if os.path.lexists(target):
-                continue
-            staged = self.staging / target.name
-            with written_whole(staged) as beside, beside.open("wb") as file:
-                file.writelines(content())
             try:
-                rename_new(staged, target)
+                self._publish(target, content)
             except FileExistsError:
                 _refuse_other(target, content)
+        if self.torchvision:
+            with contextlib.suppress(FileExistsError):  # one that torchvision wrote serves as well
+                self._publish(self.root / facts.TORCHVISION_META, lambda: iter([facts.torchvision_meta()]))
+
+    def _publish(self, target: Path, content: Content) -> None:
+        """Write a list that is not there."""
+        if os.path.lexists(target):
+            return
+        staged = self.staging / target.name
+        with written_whole(staged) as beside, beside.open("wb") as file:
+            file.writelines(content())
+        rename_new(staged, target)
 
     def obstacle(self, *, labels_are_ours: bool) -> str:
         """Say which list has its place taken by something that ilsvrc did not write; empty if none has.
@@ -89,7 +99,7 @@ class Lists:
 
     def clear(self) -> None:
         """Remove what staging holds of them."""
-        for target in (self.labels, self.classes):
+        for target in (self.labels, self.classes, self.root / facts.TORCHVISION_META):
             (self.staging / target.name).unlink(missing_ok=True)
 
     def _contents(self, table: pa.Table) -> dict[Path, Content]:

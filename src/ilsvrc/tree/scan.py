@@ -121,7 +121,7 @@ class Tree:
 def split_folders(root: Path) -> dict[str, Path]:
     """Return the folders of the splits in a tree by split, `root` itself if it is one split's folder; or none."""
     found = {split: root / name for split, names in SPLIT_FOLDERS.items() for name in names if (root / name).is_dir()}
-    alone = None if found or not root.is_dir() else _split_of(root)
+    alone = None if found or not root.is_dir() else split_of(root)
     if alone:
         found[alone] = root
     return found
@@ -210,10 +210,10 @@ def _label(name: str) -> int:
     return NO_LABEL if label is None else label
 
 
-def _split_of(folder: Path) -> str | None:
-    """Tell the split of a folder with images: by its name if that is train or val, else by the first image's name.
+def split_of(folder: Path) -> str | None:
+    """Return the split of a folder with images: by its name if that is train or val, else by the first image's name.
 
-    A folder called test may be anyone's.
+    A folder called test may be anyone's. None if no image is in it.
     """
     called = next((split for split in ("train", "val") if folder.name in SPLIT_FOLDERS[split]), None)
     for level in ("*", "*/*"):
