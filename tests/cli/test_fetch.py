@@ -74,7 +74,7 @@ def test_it_ends_with_a_verified_archive_and_a_document(server: Nginx, tmp_path:
     assert (archive["against"], archive["received"], archive["size"]) == ("MD5SUMS", len(DATA), len(DATA))
     subprocess.run(["md5sum", "--quiet", "-c", "MD5SUMS"], cwd=tmp_path, check=True)
     again = ilsvrc("fetch", "--to", tmp_path, "--url", server.url("ranges", "a.tar"))
-    assert "it was there" in again.stdout
+    assert "it was on disk" in again.stdout
 
 
 def test_progress_without_a_terminal_is_plain_lines(server: Nginx, tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def test_interrupted(server: Nginx, tmp_path: Path, whole_group: bool) -> None:
     _, said = process.communicate(timeout=30)
     assert process.returncode == status, said
     assert message in said
-    assert re.search(r"a\.tar: [\d,]+ of 4,000,000 bytes are here and will be kept", said)
+    assert re.search(r"a\.tar: [\d,]+ of 4,000,000 bytes are on disk and will be kept", said)
     assert (tmp_path / "a.tar.part.aria2").exists()
     document = ilsvrc_json("fetch", "--to", tmp_path, "--url", server.url("ranges", "a.tar"))
     assert (tmp_path / "a.tar").read_bytes() == DATA

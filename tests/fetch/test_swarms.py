@@ -38,7 +38,7 @@ class TestSwarms:
         report = fetch_request(FetchRequest(tmp_path, torrents=(self.torrent(big),), limits=HASTY_PEERS), heard)
         check(report, big, tmp_path)
         assert peers.seeder.uploaded - before >= len(big.data)
-        assert "seeding is off" in heard.notes
+        assert "not uploaded to other peers" in heard.notes
         assert any("peer" in e.detail for e in heard.events if isinstance(e, Advanced))
 
     def test_a_magnet_link_whose_pieces_vouch_for_the_file(self, peers: Swarm, big: Served, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # imported when they are used
 
 _EXAMPLES = """**Examples**
 
-`ilsvrc fetch train val devkit --to /data/imagenet --cookies cookies.txt` -- from image-net.org, as a logged-in user
+`ilsvrc fetch train val devkit --to /data/imagenet --cookies cookies.txt` -- from image-net.org, with a login
 
 `ilsvrc fetch train val --to /data/imagenet --torrent academic` -- from Academic Torrents
 
@@ -37,7 +37,9 @@ _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 def fetch(
     archives: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[ARCHIVE ...]", help="train, val, test, devkit or file names; all but test if none."),
+        typer.Argument(
+            metavar="[ARCHIVE ...]", help="train, val, test, devkit or file names; by default all but test."
+        ),
     ] = None,
     to: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the archives.")] = Path(),
     url: Annotated[list[str] | None, typer.Option(help="A server of one archive; repeat for mirrors.")] = None,
@@ -52,16 +54,16 @@ def fetch(
     max_speed: Annotated[str, typer.Option(metavar="RATE", help="Bytes per second, such as 20M; 0: no limit.")] = "0",
     seed_ratio: Annotated[float, typer.Option(help="Upload this share to other peers afterwards.")] = 0.0,
     patience: Annotated[
-        float, typer.Option(metavar="SECONDS", help="Try again for so long while nothing comes.")
+        float, typer.Option(metavar="SECONDS", help="Keep trying for so long while no byte arrives.")
     ] = 300.0,
     dht: Annotated[bool, typer.Option(help="Find peers without a tracker.")] = True,
     then: Annotated[
         tuple[str, Path] | None, typer.Option(metavar="prepare DST", help="Then run `ilsvrc prepare DIR DST`.")
     ] = None,
 ) -> None:
-    """Get the archives whole, over many connections or BitTorrent, and verify them.
+    """Fetch the archives over many connections or BitTorrent, and verify them.
 
-    Interrupted at any moment, by Ctrl-C, a kill or a power cut, the same command resumes where it stopped.
+    After any interruption (Ctrl-C, a kill, a power cut) the same command resumes where it stopped.
     """
     if then and then[0] != "prepare":
         raise UsageError(f"--then can't run {then[0]!r}", hint="write --then prepare DST")
@@ -88,17 +90,17 @@ def fetch(
 
 
 def rate(text: str) -> int:
-    """Return bytes a second for a number with k, M or G after it."""
+    """Return bytes per second for a number with k, M or G after it."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([kKmMgG]?)", text)
     if match is None:
-        raise UsageError(f"{text}: not a rate", hint="bytes a second, such as 500k, 20M or 0")
+        raise UsageError(f"{text}: not a rate", hint="bytes per second, such as 500k, 20M or 0")
     return int(float(match[1]) * _UNITS[match[2].lower()])
 
 
 def _print(console: Console, report: FetchReport, prepared: PrepareReport | None) -> None:
     for one in report.archives:
-        came = f"{decimal(one.received)} came in {one.seconds:,.0f} s" if one.seconds else "it was there"
-        against = f"right by {one.against}" if one.against else "NOT verified"
+        came = f"{decimal(one.received)} received in {one.seconds:,.0f} s" if one.seconds else "it was on disk"
+        against = f"verified against {one.against}" if one.against else "NOT verified"
         console.print(f"{one.path}: {decimal(one.size)}, {one.digest} {against}, {came}", markup=False)
     if prepared:
         from ilsvrc.cli.prepare import print_prepared

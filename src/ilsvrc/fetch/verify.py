@@ -1,4 +1,4 @@
-"""What an archive's digest should be, and who says so."""
+"""Compare an archive's size and digest with the expected ones."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from ilsvrc.issues import Code
 
 
 def check_size(archive: Path, size: int) -> None:
-    """Refuse a file that can't be the official archive by its size; ArchiveError says what it is, where known.
+    """Raise ArchiveError if a file of this size can't be the official archive; it names the file, if known.
 
-    An archive whose digest is listed beside it may be another than the official one.
+    The size of an archive whose digest is listed beside it is not compared: it need not be official.
     """
     spec = official(archive.name)
     if spec is None or spec.size in (None, size) or listed_digest(archive, "md5"):
         return
     known = known_by_size(size)
-    told = f"this is {known}" if known else "this is another file, or a part of it"
-    detail = f"{size:,} bytes where the official archive has {spec.size:,}: {told}"
+    meaning = f"this is {known}" if known else "this is another file, or a part of it"
+    detail = f"{size:,} bytes where the official archive has {spec.size:,}: {meaning}"
     hint = f"for an archive that is not official, list its digest in a file {SUMS_FILES['md5']} in the folder"
     raise ArchiveError(Code.WRONG_FILE if known else Code.WRONG_SIZE, detail, archive.name, hint=hint)
 
 
 def confirm(archive: Path, digest: Digest, against: str) -> None:
-    """Record that an archive is right, so that nobody hashes it again."""
+    """Record the digest of a verified archive, so that it is not hashed again."""
     from ilsvrc.archive.sidecar import record  # brings pyarrow, which the start of a fetch can do without
 
     record(archive, digest, against, FileState.of(archive))
 
 
 def hash_file(path: Path, listener: Listener, hasher: PrefixHasher | None = None) -> Digest:
-    """Return a file's MD5, telling the listener how far it is; a hasher that followed the file saves the work."""
+    """Return a file's MD5 and report progress; a `hasher` that followed the file has done most of the work."""
     stage = f"{path.name.removesuffix('.part')}: md5"
     listener(Started(stage, total_bytes=path.stat().st_size))
 
@@ -49,7 +49,7 @@ def hash_file(path: Path, listener: Listener, hasher: PrefixHasher | None = None
 
 
 def known_digest(archive: Path, wanted: Expected | None, listener: Listener) -> Digest:
-    """Return an archive's MD5 from its record where there is one, else by hashing it; a right one is recorded."""
+    """Return an archive's MD5 from its record, else by hashing; if it is the expected one, it is recorded."""
     from ilsvrc.archive.sidecar import recorded
 
     before = recorded(archive)
