@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from ilsvrc.archive.expected import Expected, expected_digest
+from ilsvrc.archive.expected import Expected
 from ilsvrc.errors import ArchiveError
 from ilsvrc.events import Listener, Note, silent
 from ilsvrc.facts import Digest, archive_with_digest
 from ilsvrc.fetch.aria2 import Aria2
 from ilsvrc.fetch.credentials import Secrets
+from ilsvrc.fetch.digest import PrefixHasher
 from ilsvrc.fetch.options import engine_settings, seconds
 from ilsvrc.fetch.part import Part, locked
 from ilsvrc.fetch.probe import Offer, ask_sources, check_space, is_page
@@ -35,18 +36,22 @@ class ArchiveFetch:
     def inspect(self) -> Fetched | Offer:
         """Return the archive if it is on disk and right, else the offer of its sources; nothing is fetched yet."""
         self._part.refuse_foreign()
-        final = self._part.final
-        wanted = (
-            expected_digest(final, final.stat().st_size, "md5") if final.exists() and not self._part.by_hand else None
-        )
-        if wanted:
-            digest = known_digest(final, wanted, self._listener)
-            if digest == wanted.digest:
-                return self._on_disk(digest, wanted)
+        here = self.on_disk()
+        if here:
+            return here
         found = ask_sources(self._sources, self._request, self._listener)
-        if final.exists():
+        if self._part.final.exists():
             return self._reuse(found)
         return found
+
+    def on_disk(self) -> Fetched | None:
+        """Return the archive if it is on disk and has the digest that it should have; no source is asked."""
+        final = self._part.final
+        if not final.exists() or self._part.by_hand:
+            return None
+        wanted = self._sources.expected_digest(final, final.stat().st_size)
+        digest = known_digest(final, wanted, self._listener) if wanted else None
+        return self._fetched(digest, wanted) if digest and wanted and digest == wanted.digest else None
 
     def complete(self, found: Offer) -> Fetched:
         """Fetch the archive, verify it and give it its name; a wrong one is repaired or fetched once more."""
@@ -65,8 +70,12 @@ class ArchiveFetch:
     def _reuse(self, found: Offer) -> Fetched | Offer:
         """Decide about a file that has the final name and is not known to be right: keep, resume or set aside."""
         size, name = self._part.final.stat().st_size, self._part.name
-        if size == found.size and not self._part.by_hand and expected_digest(self._part.final, size, "md5") is None:
-            return self._on_disk(known_digest(self._part.final, None, self._listener), None)
+        if (
+            size == found.size
+            and not self._part.by_hand
+            and not self._sources.expected_digest(self._part.final, size)
+        ):
+            return self._fetched(known_digest(self._part.final, None, self._listener), None)
         self._part.adopt()
         if self._part.control.exists() or (size < found.size and not is_page(self._part.path)):
             self._listener(Note(f"{name}: resumes from the file in the folder"))
@@ -79,7 +88,7 @@ class ArchiveFetch:
         """Complete the part; return its digest and the number of bytes received."""
         part = self._part
         if part.looks_whole(found.size):
-            digest = hash_file(part.path, self._listener)
+            digest = hash_file(part.path, self._listener, PrefixHasher(part.path, self._sources.algorithm))
             wanted = self._wanted()
             if wanted and digest == wanted.digest:
                 return digest, 0
@@ -88,7 +97,9 @@ class ArchiveFetch:
 
     def _refuse(self, found: Offer, digest: Digest, wanted: Expected, *, last: bool) -> None:
         """Refuse a complete file of the wrong digest: have its pieces checked, or set it aside."""
-        detail = f"its MD5 is {digest.hex} and should be {wanted.digest.hex} ({wanted.against})"
+        detail = (
+            f"its {digest.algorithm.upper()} is {digest.hex} and should be {wanted.digest.hex} ({wanted.against})"
+        )
         other = archive_with_digest(digest)
         if other:
             detail += f": this is {other.name}, {other.contents}"
@@ -118,9 +129,9 @@ class ArchiveFetch:
 
     def _wanted(self) -> Expected | None:
         """Return the digest that the complete part should have."""
-        return expected_digest(self._part.final, self._part.path.stat().st_size, "md5")
+        return self._sources.expected_digest(self._part.final, self._part.path.stat().st_size)
 
-    def _on_disk(self, digest: Digest, wanted: Expected | None) -> Fetched:
+    def _fetched(self, digest: Digest, wanted: Expected | None) -> Fetched:
         path: Path = self._part.final
         return Fetched(self._part.name, path, path.stat().st_size, digest, wanted.against if wanted else None)
 

@@ -14,15 +14,16 @@ _CHUNK = 1 << 22  # bytes: one read
 
 
 class PrefixHasher:
-    """The MD5 of a growing file, followed from its beginning by a thread.
+    """The digest of a growing file, followed from its beginning by a thread.
 
     The thread hashes up to the limit set by `allow`, soon after the bytes arrived, while they are still in memory.
     `finish` hashes the rest. One thread calls its methods; used as a context manager.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, algorithm: str = "md5") -> None:
         self._path = path
-        self._hash = hashlib.md5(usedforsecurity=False)
+        self.algorithm = algorithm
+        self._hash = hashlib.new(algorithm, usedforsecurity=False)
         self._condition = threading.Condition()
         self._limit = 0
         self._stopped = False
@@ -46,7 +47,7 @@ class PrefixHasher:
             self._limit = max(self._limit, limit)
             self._condition.notify()
         if self._thread is None and limit:
-            self._thread = threading.Thread(target=self._follow, name="md5", daemon=True)
+            self._thread = threading.Thread(target=self._follow, name=self.algorithm, daemon=True)
             self._thread.start()
 
     def stop(self) -> None:
@@ -66,7 +67,7 @@ class PrefixHasher:
             while chunk := file.read(_CHUNK):
                 self._hash.update(chunk)
                 advanced(len(chunk))
-        return Digest("md5", self._hash.hexdigest())
+        return Digest(self.algorithm, self._hash.hexdigest())
 
     def _follow(self) -> None:
         with open(self._path, "rb", buffering=0) as file:  # a buffer would read ahead, past the limit
@@ -91,8 +92,3 @@ def leading_bytes(bitfield: str, piece_length: int, size: int) -> int:
     rest = int(bitfield[full], 16) if full < len(bitfield) else 0
     pieces = 4 * full + (4 - (rest ^ 0xF).bit_length())
     return min(pieces * piece_length, size)
-
-
-def md5(path: Path, advanced: Callable[[int], None]) -> Digest:
-    """Return the MD5 of a whole file."""
-    return PrefixHasher(path).finish(advanced)

@@ -38,6 +38,7 @@ class Probe:
     version : ETag and time of the last change; each empty if the server does not say
     private : whether a credential was sent: then aria2c gets the file over the relay
     knows_head : whether the server answers HEAD, so that no body is sent in vain
+    signed : whether the query of the URL is a signature, which differs each time
     """
 
     url: str
@@ -46,6 +47,12 @@ class Probe:
     version: tuple[str, str]
     private: bool = False
     knows_head: bool = False
+    signed: bool = False
+
+    @property
+    def key(self) -> str:
+        """The URL that stands for the file in the record of its sources: without a signature."""
+        return shown(self.url) if self.signed else self.url
 
 
 def probe(url: str, credentials: Credentials, timeout: float) -> Probe:
@@ -160,7 +167,7 @@ def check_unchanged(part: Part, found: Offer, listener: Listener) -> None:
     origin = part.origin
     if found.torrent or not part.path.exists():
         return
-    changed = [p for p in found.probes if origin.is_changed(p.url, p.version)]
+    changed = [p for p in found.probes if origin.is_changed(p.key, p.version)]
     if changed or (origin.size and found.size and origin.size != found.size):
         where = shown((changed or found.probes)[0].url)
         text = f"{where}: the file has changed on the server; the bytes of the old one are kept as"
@@ -172,7 +179,8 @@ def _answers(sources: Sources, request: FetchRequest, listener: Listener) -> lis
     failures: list[IlsvrcError] = []
     for url in sources.urls:
         try:
-            answers.append(probe(url, request.credentials, min(_ANSWER, request.limits.patience)))
+            found = probe(url, request.credentials, min(_ANSWER, request.limits.patience))
+            answers.append(replace(found, signed=sources.signed))
         except IlsvrcError as error:
             failures.append(error)
     if failures and not answers and not sources.torrent:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from ilsvrc import facts
+from ilsvrc.archive.expected import Expected, expected_digest
 from ilsvrc.errors import UsageError
 from ilsvrc.fetch.request import FetchRequest
 from ilsvrc.fetch.torrents import ACADEMIC, Torrent
@@ -25,11 +27,24 @@ class Sources:
     name : file name
     urls : servers of this one file
     torrent : of this one file, or None
+    expected : the digest that the source itself states; None if it states none
+    signed : whether the queries of the URLs are signatures, which differ each time that the source is asked
     """
 
     name: str
     urls: tuple[str, ...]
     torrent: Torrent | None = None
+    expected: Expected | None = None
+    signed: bool = False
+
+    @property
+    def algorithm(self) -> str:
+        """The algorithm of the digest to compute."""
+        return self.expected.digest.algorithm if self.expected else "md5"
+
+    def expected_digest(self, archive: Path, size: int) -> Expected | None:
+        """Return the digest that an archive of this name and size should have: as the source states it, or MD5."""
+        return self.expected or expected_digest(archive, size, "md5")
 
 
 def file_name(word: str) -> str:
@@ -87,12 +102,14 @@ def instructions() -> str:
     """Return the hint that lists the ways to get the archives."""
     return "\n".join(
         (
-            f"three ways to get the archives:\n  1. Sign up at {facts.urls('login')[0]} and accept the terms at",
+            f"five ways to get the data:\n  1. Sign up at {facts.urls('login')[0]} and accept the terms at",
             f"     {facts.urls('terms')[0]}. Log in with a browser, export the cookies of",
             "     image-net.org with an extension (Netscape format, cookies.txt), and add --cookies cookies.txt",
             '     (or --header "Cookie: ...", or --netrc FILE where the server takes a password).',
             "  2. Academic Torrents: add --torrent academic (train and val).",
             "  3. Your own mirror: add --url https://.../ILSVRC2012_img_train.tar, more than once for more servers.",
+            "  4. Hugging Face, as Parquet files: ilsvrc fetch --hf --to DIR.",
+            "  5. Kaggle, as a zip of folders: ilsvrc fetch --kaggle --to DIR.",
         )
     )
 

@@ -131,7 +131,7 @@ class Transfer:
         self._engine, self._request, self._listener = session.engine, session.request, session.listener
         self._sources = sources
         self._part = Part(session.request.folder, sources.name)
-        self._hasher = PrefixHasher(self._part.path)
+        self._hasher = PrefixHasher(self._part.path, sources.algorithm)
         self._restarts = 0
 
     def run(self, found: Offer) -> tuple[PrefixHasher, int]:
@@ -195,7 +195,7 @@ class Transfer:
         options = self._prepare(found)
         if not self._part.control.exists():
             self._hasher.stop()
-            self._hasher = PrefixHasher(self._part.path)
+            self._hasher = PrefixHasher(self._part.path, self._sources.algorithm)
         progress.resume(kept=self._part.path.exists())
         urls = [self._session.relay.address(p.url) if p.private else p.url for p in found.probes]
         if found.torrent:
@@ -225,7 +225,7 @@ class Transfer:
             part.control.unlink(missing_ok=True)
         elif not infohash:
             part.settle()
-        versions = part.origin.versions | {p.url: p.version for p in found.probes}
+        versions = part.origin.versions | {p.key: p.version for p in found.probes}
         piece = found.torrent.piece if found.torrent else self._piece(found.size)
         part.origin = Origin(found.size, part.origin.prefix, piece, infohash, versions)
         return self._options(found, recheck=recheck)

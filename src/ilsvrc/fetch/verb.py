@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from ilsvrc.errors import system_errors
+from ilsvrc.errors import UsageError, system_errors
 from ilsvrc.events import Listener, silent
 from ilsvrc.fetch.archives import fetch_request
 from ilsvrc.fetch.credentials import Credentials
@@ -20,6 +20,9 @@ from ilsvrc.paths import given_path
 def fetch(  # noqa: PLR0913  -- a verb's choices, each with its name
     *archives: str,
     to: Path | str,
+    origin: str | None = None,
+    splits: Iterable[str] = (),
+    revision: str | None = None,
     urls: Iterable[str] = (),
     torrents: Iterable[str] = (),
     metalinks: Iterable[Path | str] = (),
@@ -45,6 +48,13 @@ def fetch(  # noqa: PLR0913  -- a verb's choices, each with its name
         name, or else train, val and devkit.
     to
         The folder for the archives; it is created if it does not exist.
+    origin
+        None for official archives; `hf` for the Parquet files of Hugging Face, in the subfolder `data`; `kaggle` for
+        the zip of Kaggle's competition. A hub takes the login from the places that its own client uses.
+    splits
+        With `hf`: the splits to fetch, of `train`, `val` and `test`; train and val by default.
+    revision
+        With `hf`: a branch, a tag or a commit; `main` by default.
     urls
         Servers of the archives; several of one archive are used together.
     torrents
@@ -74,25 +84,45 @@ def fetch(  # noqa: PLR0913  -- a verb's choices, each with its name
     --------
     >>> import ilsvrc
     >>> ilsvrc.fetch("train", "val", to="/data/archives", torrents=["academic"])  # doctest: +SKIP
+    >>> ilsvrc.fetch(to="/data/hf", origin="hf", splits=["val"])  # doctest: +SKIP
 
     Raises
     ------
     UsageError
-        No source for an archive, or a login that a server refuses.
+        No source for an archive, a login that a server or a hub refuses, or choices that exclude each other.
     ArchiveError
         The sources have a wrong file: a web page, another size, another digest (twice).
     NetworkError, MachineError
-        No byte came for `patience` seconds; no space; another fetch in the folder; no aria2c.
+        No byte came for `patience` seconds; no space; another fetch in the folder; no aria2c, no client of the hub.
     """
+    folder, limits = given_path(to, "the folder"), Limits(connections, max_speed, seed_ratio, patience, dht)
+    names, revision = _several(splits), revision or None
+    if origin != "hf" and (names or revision):
+        hint = "name archives instead, or fetch from Hugging Face (--hf)"
+        raise UsageError("only Hugging Face has splits and revisions", hint=hint)
+    if origin is not None:
+        elsewhere = (archives, urls, torrents, metalinks, cookies, headers, netrc, seed_ratio)
+        if any(elsewhere):
+            hint = "leave out archives, URLs, torrents, Metalink files, logins and seeding"
+            raise UsageError("a hub is a source of its own", hint=hint)
+        if origin == "hf":
+            from ilsvrc.fetch.hubs.huggingface import fetch_dataset
+
+            return fetch_dataset(folder, names, revision or "main", limits, listener)
+        if origin == "kaggle":
+            from ilsvrc.fetch.hubs.kaggle import fetch_competition
+
+            return fetch_competition(folder, limits, listener)
+        raise UsageError(f"no hub is called {origin!r}", hint="hf, or kaggle")
     request = FetchRequest(
-        folder=given_path(to, "the folder for the archives"),
+        folder=folder,
         names=tuple(file_name(word) for word in archives),
         urls=_several(urls),
         torrents=tuple(map(_torrent, _several(torrents))),
         credentials=Credentials(
             _path(cookies, "the cookies file"), _several(headers), _path(netrc, "the netrc file")
         ),
-        limits=Limits(connections, max_speed, seed_ratio, patience, dht),
+        limits=limits,
     )
     paths = [metalinks] if isinstance(metalinks, (str, Path)) else metalinks
     return fetch_request(with_metalinks(request, [given_path(p, "the Metalink file") for p in paths]), listener)

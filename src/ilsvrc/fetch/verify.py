@@ -9,7 +9,7 @@ from ilsvrc.archive.source import FileState
 from ilsvrc.errors import ArchiveError
 from ilsvrc.events import Advanced, Finished, Listener, Started
 from ilsvrc.facts import Digest, known_by_size, official
-from ilsvrc.fetch.digest import PrefixHasher, md5
+from ilsvrc.fetch.digest import PrefixHasher
 from ilsvrc.issues import Code
 
 
@@ -35,15 +35,15 @@ def confirm(archive: Path, digest: Digest, against: str) -> None:
     record(archive, digest, against, FileState.of(archive))
 
 
-def hash_file(path: Path, listener: Listener, hasher: PrefixHasher | None = None) -> Digest:
-    """Return a file's MD5 and report progress; a `hasher` that followed the file has done most of the work."""
-    stage = f"{path.name.removesuffix('.part')}: md5"
+def hash_file(path: Path, listener: Listener, hasher: PrefixHasher) -> Digest:
+    """Return a file's digest and report progress; a `hasher` that followed the file has done most of the work."""
+    stage = f"{path.name.removesuffix('.part')}: {hasher.algorithm}"
     listener(Started(stage, total_bytes=path.stat().st_size))
 
     def _advanced(count: int) -> None:
         listener(Advanced(stage, bytes=count))
 
-    digest = hasher.finish(_advanced) if hasher else md5(path, _advanced)
+    digest = hasher.finish(_advanced)
     listener(Finished(stage))
     return digest
 
@@ -52,10 +52,11 @@ def known_digest(archive: Path, wanted: Expected | None, listener: Listener) -> 
     """Return an archive's MD5 from its record, else by hashing; if it is the expected one, it is recorded."""
     from ilsvrc.archive.sidecar import recorded
 
+    algorithm = wanted.digest.algorithm if wanted else "md5"
     before = recorded(archive)
-    if before and before.digest.startswith("md5:"):
-        return Digest("md5", before.digest.removeprefix("md5:"))
-    digest = hash_file(archive, listener)
+    if before and before.digest.startswith(f"{algorithm}:"):
+        return Digest(algorithm, before.digest.removeprefix(f"{algorithm}:"))
+    digest = hash_file(archive, listener, PrefixHasher(archive, algorithm))
     if wanted and digest == wanted.digest:
         confirm(archive, digest, wanted.against)
     return digest
