@@ -31,7 +31,7 @@ AGAINST = "huggingface"
 
 HUB = Hub(
     "Hugging Face",
-    f"accept the terms at {PAGE} , then log in with `hf auth login`, or set HF_TOKEN",
+    f"accept the terms at {PAGE} and log in with `hf auth login`, or set HF_TOKEN",
     f"accept the terms at {PAGE} with this account; a fine-grained token needs access to gated repositories",
     "check --revision, and HF_ENDPOINT if it is set",
 )

@@ -32,8 +32,8 @@ AGAINST = "kaggle"
 
 HUB = Hub(
     "Kaggle",
-    f"accept the rules at {PAGE} , make an API token in the settings of your account, and keep it in "
-    "~/.kaggle/kaggle.json (or set KAGGLE_USERNAME and KAGGLE_KEY)",
+    f"accept the rules at {PAGE} and make an API token in the settings of your account; keep it in "
+    "~/.kaggle/access_token or ~/.kaggle/kaggle.json (or set KAGGLE_USERNAME and KAGGLE_KEY)",
     f"accept the rules at {PAGE} with this account; Kaggle may ask for a phone number first",
     f"look at {PAGE}: the competition may have moved",
 )
@@ -55,8 +55,8 @@ def _signed_in() -> KaggleApi:
     with HUB.errors(), _quiet():
         try:
             from kaggle.api.kaggle_api_extended import KaggleApi  # its import signs in a first time, and may print
-        except ImportError:
-            raise MissingExtraError("kaggle", "kaggle") from None
+        except ImportError as error:  # of kaggle, or of a package that it imports and does not require
+            raise MissingExtraError((error.name or "kaggle").partition(".")[0], "kaggle") from None
         api = KaggleApi()
         try:
             api.authenticate()
