@@ -50,7 +50,8 @@ class Storage(_Server):
     """Gives files in ranges by signed addresses, which may expire.
 
     files : bytes by path
-    lifetime : bytes that one signature is good for; then 403
+    lifetime : bytes that one signature is good for
+    refusal : status of the answer to an expired signature: 403 on CloudFront, 400 on Google Cloud Storage
     rate : bytes per second and connection
     sent : bytes sent so far
     leaked : whether anybody showed it an Authorization header
@@ -60,6 +61,7 @@ class Storage(_Server):
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
         self.lifetime: int | None = None
+        self.refusal = 403
         self.rate: int | None = None
         self.sent = 0
         self.leaked = False
@@ -104,7 +106,7 @@ class _StorageHandler(_Handler):
         server.leaked |= "Authorization" in self.headers
         expired = server.lifetime is not None and server.served.get(signature, 0) >= server.lifetime
         if signature not in server.served or expired or server.status:
-            self.answer(server.status or 403)
+            self.answer(server.status or server.refusal)
             return
         data = server.files[unquote(parts.path).lstrip("/")]
         match = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))

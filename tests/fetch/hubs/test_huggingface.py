@@ -174,10 +174,11 @@ class TestInterruptions:
         assert storage.sent - before < len(big) - 1_000_000
         assert report.archives[0].received < len(big) - 1_000_000
 
-    def test_an_address_that_expires_on_the_way_is_asked_for_again(
-        self, hub: HuggingFace, storage: Storage, big: bytes, tmp_path: Path, heard: Heard
+    @pytest.mark.parametrize("refusal", [403, 400])
+    def test_an_address_that_expires_on_the_way_is_asked_for_again(  # noqa: PLR0917
+        self, hub: HuggingFace, storage: Storage, big: bytes, tmp_path: Path, heard: Heard, refusal: int
     ) -> None:
-        storage.lifetime = 2_500_000
+        storage.lifetime, storage.refusal = 2_500_000, refusal
         ilsvrc.fetch(to=tmp_path, origin="hf", splits=["val"], connections=1, patience=10, listener=heard)
         assert (tmp_path / BIG).read_bytes() == big
         assert "asking for a new address" in heard.notes
@@ -187,7 +188,7 @@ class TestInterruptions:
         self, hub: HuggingFace, storage: Storage, tmp_path: Path
     ) -> None:
         storage.status = 403
-        with pytest.raises(UsageError, match=r"\(403\)"):
+        with pytest.raises(NetworkError, match=r"\(403\)"):
             ilsvrc.fetch(to=tmp_path, origin="hf", splits=["test"])
 
     def test_a_hub_that_fails_between_two_files_is_asked_again(

@@ -102,16 +102,16 @@ class _HubFetch:
             return here
         part = Part(self._request.folder, file.name)
         while True:
-            before = part.allocated
+            address, before = self._persist(file.address), part.allocated
             try:
-                return self._attempt(file)
+                return self._attempt(file, address)
             except UsageError as error:
                 if part.allocated <= before:
-                    raise
+                    hint = "the storage server refuses the address that the hub has just given: try again later"
+                    raise NetworkError(error.message, hint=hint) from error
                 self._listener(Note(f"{error}; asking for a new address"))
 
-    def _attempt(self, file: HubFile) -> Fetched:
-        address = self._persist(file.address)
+    def _attempt(self, file: HubFile, address: Address) -> Fetched:
         credentials = Credentials(headers=address.headers)
         with Relay(Secrets(credentials), seconds(self._request.limits.patience, 60)) as relay:
             archive = self._archive(file, address, relay)
