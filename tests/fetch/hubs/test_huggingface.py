@@ -49,6 +49,9 @@ class TestFiles:
         assert [a.name for a in report.archives] == ["test-00000-of-00001.parquet"]
         assert not list(tmp_path.glob("data/train*"))
 
+    def test_a_split_that_is_named_twice_is_fetched_once(self, hub: HuggingFace, tmp_path: Path) -> None:
+        assert len(ilsvrc.fetch(to=tmp_path, origin="hf", splits=["test", "test"]).archives) == 1
+
     def test_a_second_split_joins_the_list_of_digests(self, hub: HuggingFace, tmp_path: Path) -> None:
         for split in ("val", "test"):
             ilsvrc.fetch(to=tmp_path, origin="hf", splits=[split])

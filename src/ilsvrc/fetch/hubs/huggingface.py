@@ -47,7 +47,7 @@ def fetch_dataset(
     unknown = [split for split in splits if split not in SPLITS]
     if unknown:
         raise UsageError(f"no split is called {unknown[0]}", hint=f"one of {', '.join(SPLITS)}")
-    files = dataset_files([SPLITS[split] for split in splits or DEFAULT], revision)
+    files = dataset_files([SPLITS[split] for split in dict.fromkeys(splits or DEFAULT)], revision)
     folder = to / "data"
     report = fetch_files(folder, files, limits, listener, stage=REPOSITORY)
     _list_digests(folder / SUMS_FILES["sha256"], {f.name: f.expected.digest.hex for f in files if f.expected})
