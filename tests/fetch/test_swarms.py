@@ -117,7 +117,7 @@ class TestSwarms:
     def test_a_swarm_without_peers_is_given_up(self, big: Served, tmp_path: Path) -> None:
         torrent = tmp_path / "lonely.torrent"
         torrent.write_bytes(make_torrent(big.path))
-        with pytest.raises(NetworkError, match="not a byte came"):
+        with pytest.raises(NetworkError, match="no byte came"):
             fetch_request(FetchRequest(tmp_path, torrents=(str(torrent),), limits=HASTY))
 
     def test_it_seeds_as_much_as_it_is_asked_to(self, big: Served, tmp_path: Path, heard: Heard) -> None:
