@@ -138,7 +138,7 @@ class TestResuming:
         dying.join()
         done = heard.bytes(big.name)
         assert done >= 6_000_000
-        assert f"{done:,} of {len(big.data):,} bytes are here and are kept" in str(caught.value)
+        assert f"{done:,} of {len(big.data):,} bytes are on disk and are kept" in str(caught.value)
         assert all(e.bytes >= 0 for e in heard.events if isinstance(e, Advanced))
 
     def test_a_file_that_changed_on_the_server_is_not_mixed_with_the_old_one(
