@@ -125,11 +125,16 @@ def test_a_link_in_the_place_of_a_part(server: Nginx, tmp_path: Path) -> None:
 
 def test_stalled(server: Nginx, tmp_path: Path) -> None:
     cutter = Cutter(server.port, None)
-    timer = threading.Timer(2.0, lambda: setattr(cutter, "silent", True))
-    timer.start()
+
+    def mute() -> None:
+        wait_for(lambda: size(tmp_path / "a.tar.part") > 50_000)
+        cutter.silent = True
+
+    muting = threading.Thread(target=mute)
+    muting.start()
     url = f"http://127.0.0.1:{cutter.port}/slow/a.tar"
     promised("stalled", "--to", tmp_path, "--url", url, "--connections", 1, "--patience", 3)
-    timer.join()
+    muting.join()
     cutter.close()
     assert unfinished(tmp_path) == [tmp_path / "a.tar"]
 
