@@ -21,6 +21,9 @@ LABELS = {"labels.md", "detect.md", "which-mapping.md"}
 IN_PLACE = {"read-in-place.md", "dataset.md"}
 """Pages that tests/docs/test_read_in_place.py runs, with the frameworks that they need."""
 
+FETCHING = {"fetch.md"}
+"""Pages that tests/docs/test_fetch.py runs, with the servers that they name."""
+
 PRELUDES = {"which-mapping.md": "import torch\nmodel = torch.nn.Sequential()\nmodel.fc = torch.nn.Linear(8, 1000)\n"}
 """What programs shown on a page take for granted."""
 
@@ -63,7 +66,7 @@ def environment() -> dict[str, str]:
 
 @pytest.mark.parametrize(
     "page",
-    [page for page in PAGES if commands(page) and page.name not in LABELS | IN_PLACE],
+    [page for page in PAGES if commands(page) and page.name not in LABELS | IN_PLACE | FETCHING],
     ids=lambda page: page.name,
 )
 def test_commands_shown_work(page: Path, data: Path) -> None:

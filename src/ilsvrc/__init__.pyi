@@ -20,7 +20,7 @@ from .facts import (
     schemes,
     val_labels,
 )
-from .fetch.job import fetch
+from .fetch.verb import fetch
 from .issues import Code, Issue
 from .labels.detect import Detection, detect_scheme
 from .prepare.prepare import prepare

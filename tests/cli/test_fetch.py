@@ -74,7 +74,7 @@ def test_it_ends_with_a_verified_archive_and_a_document(server: Nginx, tmp_path:
     assert (archive["against"], archive["received"], archive["size"]) == ("MD5SUMS", len(DATA), len(DATA))
     subprocess.run(["md5sum", "--quiet", "-c", "MD5SUMS"], cwd=tmp_path, check=True)
     again = ilsvrc("fetch", "--to", tmp_path, "--url", server.url("ranges", "a.tar"))
-    assert "it was there" in again.stdout
+    assert "it was on disk" in again.stdout
 
 
 def test_progress_without_a_terminal_is_plain_lines(server: Nginx, tmp_path: Path) -> None:
@@ -125,11 +125,16 @@ def test_a_link_in_the_place_of_a_part(server: Nginx, tmp_path: Path) -> None:
 
 def test_stalled(server: Nginx, tmp_path: Path) -> None:
     cutter = Cutter(server.port, None)
-    timer = threading.Timer(2.0, lambda: setattr(cutter, "silent", True))
-    timer.start()
+
+    def mute() -> None:
+        wait_for(lambda: size(tmp_path / "a.tar.part") > 50_000)
+        cutter.silent = True
+
+    muting = threading.Thread(target=mute)
+    muting.start()
     url = f"http://127.0.0.1:{cutter.port}/slow/a.tar"
     promised("stalled", "--to", tmp_path, "--url", url, "--connections", 1, "--patience", 3)
-    timer.join()
+    muting.join()
     cutter.close()
     assert unfinished(tmp_path) == [tmp_path / "a.tar"]
 
@@ -199,7 +204,7 @@ def test_a_disk_that_is_too_small_or_fills_up(server: Nginx, tiny_disk: Path) ->
 
 
 def test_every_row_of_the_table_has_a_test() -> None:
-    source = Path(__file__).read_text()
+    source = Path(__file__).read_text() + Path(__file__).with_name("test_fetch_hubs.py").read_text()
     missing = [row for row in table() if f'"{row}"' not in source]
     assert not missing
 
@@ -215,7 +220,7 @@ def test_interrupted(server: Nginx, tmp_path: Path, whole_group: bool) -> None:
     _, said = process.communicate(timeout=30)
     assert process.returncode == status, said
     assert message in said
-    assert re.search(r"a\.tar: [\d,]+ of 4,000,000 bytes are here and will be kept", said)
+    assert re.search(r"a\.tar: [\d,]+ of 4,000,000 bytes are on disk and will be kept", said)
     assert (tmp_path / "a.tar.part.aria2").exists()
     document = ilsvrc_json("fetch", "--to", tmp_path, "--url", server.url("ranges", "a.tar"))
     assert (tmp_path / "a.tar").read_bytes() == DATA

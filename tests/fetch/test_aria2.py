@@ -89,7 +89,7 @@ def test_a_dead_engine_is_an_error_and_is_cleared_away() -> None:
         engine._process.wait()
         with pytest.raises(MachineError, match="aria2c does not answer"):
             engine.call("getVersion")
-    assert engine._said.closed
+    assert engine._output.closed
     assert engine._process is None
 
 

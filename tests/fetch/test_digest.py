@@ -6,7 +6,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ilsvrc.fetch.digest import PrefixHasher, leading_bytes, md5
+from ilsvrc.fetch.digest import PrefixHasher, leading_bytes
 
 
 @given(st.lists(st.booleans(), max_size=40), st.integers(1, 5), st.integers(0, 4))
@@ -49,4 +49,4 @@ def test_nothing_beyond_the_allowed_bytes_is_read(tmp_path: Path) -> None:
 
 def test_md5_of_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"abc")
-    assert str(md5(tmp_path / "file", lambda count: None)) == "md5:900150983cd24fb0d6963f7d28e17f72"
+    assert str(PrefixHasher(tmp_path / "file").finish(lambda count: None)) == "md5:900150983cd24fb0d6963f7d28e17f72"

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from ilsvrc.errors import ArchiveError, IlsvrcError, NetworkError, UsageError
-from ilsvrc.fetch.client import Secrets
+from ilsvrc.fetch.credentials import Credentials, Secrets
 from ilsvrc.fetch.probe import is_page, probe
-from ilsvrc.fetch.request import Credentials, FetchRequest
+from ilsvrc.fetch.request import FetchRequest
 from ilsvrc.issues import Code
 from tests.fetch.conftest import Served
 from tests.fetch.nginx import PASSWORD, USER, Nginx, free_port
@@ -53,9 +53,9 @@ def test_a_login_page_is_no_archive(nginx: Nginx, small: Served, habit: str) -> 
         ("auth", UsageError, "wants a login (401)"),
         ("status/403", UsageError, "refuses this login (403)"),
         ("ranges/absent", UsageError, "no such file on the server (404)"),
-        ("status/416", ArchiveError, "no bytes there (416)"),
-        ("status/500", NetworkError, "in trouble (500)"),
-        ("status/503", NetworkError, "in trouble (503)"),
+        ("status/416", ArchiveError, "no bytes in the requested range (416)"),
+        ("status/500", NetworkError, "can't answer now (500)"),
+        ("status/503", NetworkError, "can't answer now (503)"),
     ],
 )
 def test_each_status_has_its_sentence(
@@ -114,8 +114,8 @@ def test_a_redirect_to_another_server_does_not_take_the_headers_along(nginx: Ngi
     ("answer", "text"),
     [
         (b"HTTP/1.1 200 OK\r\nContent-Length: abc\r\n\r\n", "can't be understood: 'Content-Length: abc'"),
-        (b"HTTP/1.1 302 Found\r\nLocation: http://[::1\r\n\r\n", r"leads to 'http://\[::1', which is no URL"),
-        (b"HTTP/1.1 302 Found\r\nLocation: ftp://a/b\r\n\r\n", "leads to 'ftp://a/b', which is no URL"),
+        (b"HTTP/1.1 302 Found\r\nLocation: http://[::1\r\n\r\n", r"redirects to 'http://\[::1', which is no URL"),
+        (b"HTTP/1.1 302 Found\r\nLocation: ftp://a/b\r\n\r\n", "redirects to 'ftp://a/b', which is no URL"),
         (b"HTTP/1.1 302 Found\r\nLocation: /again\r\n\r\n", "more than 10 redirects"),
         (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "can't be understood: 'SSH-2.0-OpenSSH_9.2"),
         (b"", "broke off the connection"),
@@ -165,7 +165,7 @@ def test_credentials_are_checked_before_they_are_used(tmp_path: Path) -> None:
     loose = tmp_path / "netrc"
     loose.write_text("machine host login me password secret\n")
     loose.chmod(0o644)
-    with pytest.raises(UsageError, match="others may read it"):
+    with pytest.raises(UsageError, match="other users may read it"):
         Credentials(netrc=loose)
     with pytest.raises(UsageError, match="no such file"):
         Credentials(cookies=tmp_path / "absent")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ilsvrc.fetch import Credentials, fetch_request
-from ilsvrc.fetch.client import Secrets
+from ilsvrc.fetch.credentials import Secrets
 from ilsvrc.fetch.relay import Relay
 from tests.fetch.helpers import HASTY, request
 from tests.fetch.servers import Recorder, serving

@@ -7,7 +7,8 @@ import pytest
 
 from ilsvrc import facts
 from ilsvrc.errors import UsageError
-from ilsvrc.fetch.request import Credentials, FetchRequest
+from ilsvrc.fetch.credentials import Credentials
+from ilsvrc.fetch.request import FetchRequest
 from ilsvrc.fetch.sources import Sources, file_name, plan, wanted
 from ilsvrc.fetch.torrents import Torrent, expand
 
@@ -58,9 +59,9 @@ def test_a_torrent_and_a_url_of_one_archive_are_used_together() -> None:
 
 def test_a_url_or_torrent_of_none_of_the_archives_is_refused() -> None:
     names = (facts.TRAIN, facts.VAL)
-    with pytest.raises(UsageError, match="none of the archives"):
+    with pytest.raises(UsageError, match="none of the requested archives"):
         plan(FetchRequest(HERE, names=names, urls=("http://a/other.tar", "http://b/")), [])
-    with pytest.raises(UsageError, match=r"x\.tar: none of the archives"):
+    with pytest.raises(UsageError, match=r"x\.tar: matches none of the requested archives"):
         plan(FetchRequest(HERE, names=names, urls=("http://b/",)), [TORRENT])
 
 

@@ -39,7 +39,7 @@ class TestResuming:
         report = fetch_request(request(tmp_path, nginx.url("ranges", big.name)), heard)
         check(report, big, tmp_path)
         assert report.archives[0].received < 5_500_000
-        assert "goes on from the file that lies there" in heard.notes
+        assert "resumes from the file in the folder" in heard.notes
 
     def test_a_login_page_saved_by_hand_is_not(
         self, nginx: Nginx, small: Served, tmp_path: Path, heard: Heard
@@ -133,12 +133,12 @@ class TestResuming:
         dying.start()
         url = f"http://127.0.0.1:{cutter.port}/slow/{big.name}"
         wanted = request(tmp_path, url, limits=replace(HASTY, patience=4))
-        with pytest.raises(NetworkError, match=r"big\.tar: stalled: not a byte came for 4 s") as caught:
+        with pytest.raises(NetworkError, match=r"big\.tar: stalled: no byte came for 4 s") as caught:
             fetch_request(wanted, heard)
         dying.join()
         done = heard.bytes(big.name)
         assert done >= 6_000_000
-        assert f"{done:,} of {len(big.data):,} bytes are here and are kept" in str(caught.value)
+        assert f"{done:,} of {len(big.data):,} bytes are on disk and are kept" in str(caught.value)
         assert all(e.bytes >= 0 for e in heard.events if isinstance(e, Advanced))
 
     def test_a_file_that_changed_on_the_server_is_not_mixed_with_the_old_one(
@@ -170,7 +170,7 @@ class TestServersThatCantResume:
         report = fetch_request(replace(wanted, urls=(nginx.url("whole", small.name),)), heard)
         check(report, small, tmp_path)
         assert report.archives[0].received == len(small.data)
-        assert "can't resume, so it begins anew" in heard.notes
+        assert "can't resume; fetching it from the beginning" in heard.notes
 
     def test_one_that_always_breaks_off_is_given_up(
         self, nginx: Nginx, cutter: Cutter, small: Served, tmp_path: Path

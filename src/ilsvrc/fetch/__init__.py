@@ -1,4 +1,7 @@
-"""From a URL, a torrent or several of them to a verified archive on disk, over aria2c."""
+"""Fetch archives from servers, torrents and dataset hubs: the verb, its transfers, and their verification.
+
+Only the bytes of whole files matter here: their contents belong to `archive`, and official digests to `facts`.
+"""
 
 import lazy_loader
 

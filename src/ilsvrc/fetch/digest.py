@@ -14,15 +14,16 @@ _CHUNK = 1 << 22  # bytes: one read
 
 
 class PrefixHasher:
-    """The MD5 of a growing file, followed from its beginning by a thread.
+    """The digest of a growing file, followed from its beginning by a thread.
 
-    The thread hashes as far as `allow` has said the file is right, which is soon after the bytes arrived, when they
-    are still in memory. `finish` hashes the rest. One caller's thread drives it; used as a context manager.
+    The thread hashes up to the limit set by `allow`, soon after the bytes arrived, while they are still in memory.
+    `finish` hashes the rest. One thread calls its methods; used as a context manager.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, algorithm: str = "md5") -> None:
         self._path = path
-        self._hash = hashlib.md5(usedforsecurity=False)
+        self.algorithm = algorithm
+        self._hash = hashlib.new(algorithm, usedforsecurity=False)
         self._condition = threading.Condition()
         self._limit = 0
         self._stopped = False
@@ -41,12 +42,12 @@ class PrefixHasher:
         return self._done
 
     def allow(self, limit: int) -> None:
-        """Say that the first `limit` bytes of the file are there; it never shrinks."""
+        """Let the first `limit` bytes of the file be hashed; a limit below an earlier one is ignored."""
         with self._condition:
             self._limit = max(self._limit, limit)
             self._condition.notify()
         if self._thread is None and limit:
-            self._thread = threading.Thread(target=self._follow, name="md5", daemon=True)
+            self._thread = threading.Thread(target=self._follow, name=self.algorithm, daemon=True)
             self._thread.start()
 
     def stop(self) -> None:
@@ -58,7 +59,7 @@ class PrefixHasher:
             self._thread.join()
 
     def finish(self, advanced: Callable[[int], None]) -> Digest:
-        """Hash what is left, telling `advanced` of the bytes done at each step, and return the digest."""
+        """Hash the remaining bytes, call `advanced` with the bytes of each step, and return the digest."""
         self.stop()
         advanced(self._done)
         with open(self._path, "rb") as file:
@@ -66,13 +67,13 @@ class PrefixHasher:
             while chunk := file.read(_CHUNK):
                 self._hash.update(chunk)
                 advanced(len(chunk))
-        return Digest("md5", self._hash.hexdigest())
+        return Digest(self.algorithm, self._hash.hexdigest())
 
     def _follow(self) -> None:
-        with open(self._path, "rb", buffering=0) as file:  # a buffer would read ahead, into what is not there yet
+        with open(self._path, "rb", buffering=0) as file:  # a buffer would read ahead, past the limit
             while (wanted := self._wait()) and (chunk := file.read(wanted)):
                 self._hash.update(chunk)
-                let_go(file.fileno(), self._done, len(chunk))  # so aria2c, which syncs it soon, waits for little
+                let_go(file.fileno(), self._done, len(chunk))  # begins to write it: aria2c syncs it soon
                 self._done += len(chunk)
 
     def _wait(self) -> int:
@@ -83,16 +84,11 @@ class PrefixHasher:
 
 
 def leading_bytes(bitfield: str, piece_length: int, size: int) -> int:
-    """Return how many bytes from the start are there without a gap.
+    """Return the length in bytes of the beginning that has arrived without a gap.
 
-    `bitfield` is aria2's: hexadecimal, one bit for a piece, the highest bit first, padded with zeros.
+    `bitfield` is aria2's: hexadecimal, one bit per piece, the highest bit first, padded with zeros.
     """
     full = len(bitfield) - len(bitfield.lstrip("f"))
     rest = int(bitfield[full], 16) if full < len(bitfield) else 0
     pieces = 4 * full + (4 - (rest ^ 0xF).bit_length())
     return min(pieces * piece_length, size)
-
-
-def md5(path: Path, advanced: Callable[[int], None]) -> Digest:
-    """Return the MD5 of a whole file."""
-    return PrefixHasher(path).finish(advanced)

@@ -1,15 +1,15 @@
-"""Turn what a server, the network or aria2c says into one error that tells what to do."""
+"""Turn a failure of a server, the network or aria2c into one error with a hint."""
 
 from __future__ import annotations
 
 import http.client
-import re
 import socket
 import ssl
 from typing import Any
 from urllib.parse import urlsplit
 
 from ilsvrc.errors import ArchiveError, IlsvrcError, MachineError, NetworkError, UsageError
+from ilsvrc.fetch.urls import shown
 from ilsvrc.issues import Code
 
 LOGIN_HINT = "log in with a browser and pass its cookies (--cookies FILE), or use --header or --netrc"
@@ -26,16 +26,7 @@ class DamagedControlError(NetworkError):
 
 
 class CannotResumeError(NetworkError):
-    """The server broke off and can't go on in the middle of a file."""
-
-
-def shown(url: str) -> str:
-    """Return a URL as it may be printed: without a user's name, password or signed query."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:  # no URL, such as http://[::1
-        return re.sub(r"//[^/]*@", "//", url.partition("?")[0])
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    """The server broke off and can't resume in the middle of a file."""
 
 
 def http_failure(url: str, status: int) -> IlsvrcError:
@@ -47,17 +38,17 @@ def http_failure(url: str, status: int) -> IlsvrcError:
         case 403:
             return UsageError(f"{where}: the server refuses this login (403)", hint=LOGIN_HINT)
         case 404 | 410:
-            return UsageError(f"{where}: no such file on the server ({status})", hint="look the URL up again")
+            return UsageError(f"{where}: no such file on the server ({status})", hint="check the URL")
         case 416:
-            detail = "the server has no bytes there (416): its file is empty, or shorter than it was"
-            return ArchiveError(Code.WRONG_SIZE, detail, where, hint="look the URL up again")
+            detail = "the server has no bytes in the requested range (416): its file is empty, or shorter than before"
+            return ArchiveError(Code.WRONG_SIZE, detail, where, hint="check the URL")
         case _ if status >= 500 or status in (408, 429):
-            return NetworkError(f"{where}: the server is in trouble ({status})", hint="try again later")
-    return UsageError(f"{where}: the server answers {status}", hint="look the URL up again")
+            return NetworkError(f"{where}: the server can't answer now ({status})", hint="try again later")
+    return UsageError(f"{where}: the server answers {status}", hint="check the URL")
 
 
 def request_failure(url: str, error: Exception) -> IlsvrcError:
-    """Return the error for a request that brought no answer."""
+    """Return the error for a request that got no answer."""
     where, host = shown(url), urlsplit(url).hostname
     match error:
         case socket.gaierror():
@@ -78,7 +69,7 @@ def request_failure(url: str, error: Exception) -> IlsvrcError:
 
 
 def bad_answer(url: str, what: str) -> NetworkError:
-    """Return the error for an answer that breaks the rules of HTTP; `what` shows the place."""
+    """Return the error for an answer that breaks the rules of HTTP; the message quotes `what`."""
     hint = "use another server, or try again later"
     return NetworkError(f"{shown(url)}: the server's answer can't be understood: {what[:80]!r}", hint=hint)
 
@@ -95,13 +86,13 @@ def engine_failure(name: str, status: dict[str, Any]) -> IlsvrcError:
     """
     code, message = int(status.get("errorCode", 1)), status.get("errorMessage", "")
     if code == _UNKNOWN and message == "Download aborted.":
-        return DamagedControlError(f"{name}: aria2c can't go on with what is there", hint="remove its .part files")
+        return DamagedControlError(f"{name}: aria2c can't read its control file", hint="remove its .part files")
     if code == _NO_SPACE or "No space left" in message:
         return disk_full(name)
     if code in _FILES or "write into the segment file" in message:
         return MachineError(f"{name}: can't be written: {message}", hint=f"check the folder, then {AGAIN}")
     if code == _NOT_FOUND:
-        return UsageError(f"{name}: no such file on the server (404)", hint="look the URL up again")
+        return UsageError(f"{name}: no such file on the server (404)", hint="check the URL")
     if code == _LOGIN:
         return UsageError(f"{name}: the server wants a login (401)", hint=LOGIN_HINT)
     if code == _CANT_RESUME:

@@ -9,17 +9,18 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from ilsvrc.errors import DataError, UsageError
-from ilsvrc.fetch.request import FetchRequest, url_parts
+from ilsvrc.fetch.request import FetchRequest
+from ilsvrc.fetch.urls import url_parts
 
 LARGEST = 1 << 20
-"""Bytes of a Metalink file; a larger one is something else."""
+"""Bytes; a larger file is refused."""
 
 
 def with_metalinks(request: FetchRequest, paths: Iterable[Path]) -> FetchRequest:
     """Return a request with the servers that Metalink files list, and their files' names if it names none itself.
 
-    aria2c uses all servers of one file together, as with several URLs. Digests in the file are not taken: what an
-    archive should be, its official digest, MD5SUMS or a torrent says.
+    aria2c uses all servers of one file together, as with several URLs. Digests in the file are ignored: an archive
+    is compared with its official digest, with MD5SUMS or with a torrent.
 
     Raises
     ------
@@ -49,14 +50,14 @@ def _servers(path: Path) -> list[tuple[str, str]]:
     except (ElementTree.ParseError, ValueError, LookupError) as error:  # the latter two for an odd encoding
         raise DataError(f"{path} is no Metalink file: {error}", hint="give a .meta4 or .metalink file") from None
     for _, name, url in found:
-        _refuse_nonsense(path, name, url)
+        _refuse_invalid(path, name, url)
     if not found:
         raise DataError(f"{path} lists no server with http:// or https://", hint="give another one, or --url")
     return [(name, url) for _, name, url in sorted(found, key=lambda one: one[0])]
 
 
-def _refuse_nonsense(path: Path, name: str, url: str) -> None:
-    """Refuse a name that no archive has, and a URL that can't be fetched."""
+def _refuse_invalid(path: Path, name: str, url: str) -> None:
+    """Refuse a file name that can't be printed, and a URL that can't be fetched."""
     if not name or not name.isprintable():
         raise DataError(f"{path}: {name!r} is not a file name", hint="give another Metalink file, or --url")
     try:

@@ -1,4 +1,4 @@
-"""The options that aria2c is given, by its long option names."""
+"""Options for aria2c, by its long option names."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from ilsvrc.fetch.relay import HOST
 from ilsvrc.fetch.request import Limits
 
 SMALLEST_PIECE = 1 << 20
-"""Bytes: aria2c takes no smaller ones from servers."""
+"""Bytes: the least piece length that aria2c uses with servers."""
 
 _LARGEST, _PIECES = 16 << 20, 512
 
 WHOLE_OPTIONS = {"split": "1", "max-connection-per-server": "1", "enable-http-pipelining": "false"}
-"""For a server that gives a file whole or not at all."""
+"""For a server that sends no ranges."""
 
 
 def engine_settings(limits: Limits) -> dict[str, str]:
-    """Return what holds for the whole process; the proxy comes from the environment, as aria2c reads it."""
+    """Return the options of the whole process; aria2c takes the proxy from the environment itself."""
     return {
         "no-netrc": "true",
         "max-overall-download-limit": str(limits.max_speed),
@@ -29,10 +29,10 @@ def engine_settings(limits: Limits) -> dict[str, str]:
 
 
 def file_options(limits: Limits, piece: int) -> dict[str, str]:
-    """Return how one file is fetched in pieces of so many bytes, from servers or peers.
+    """Return the options of one file that is fetched in pieces of `piece` bytes.
 
-    Pieces are taken in order, each by its own exact range on a connection that is kept: the beginning of the file is
-    there early, so that hashing keeps up, and no connection is cut with bytes still in flight.
+    aria2c requests the pieces in order, each by its exact range, over connections that it keeps. So the beginning of
+    the file arrives first and hashing keeps up, and no connection is closed while bytes are in flight.
     """
     return {
         "split": str(limits.connections),
@@ -60,18 +60,18 @@ def file_options(limits: Limits, piece: int) -> dict[str, str]:
 
 
 def seeding_options(limits: Limits) -> Options:
-    """Return how a verified archive is given back to other peers."""
+    """Return the options for uploading a verified archive to peers."""
     return {"seed-ratio": str(limits.seed_ratio), "bt-seed-unverified": "true", "check-integrity": "false"}
 
 
 def piece_length(size: int) -> int:
     """Return the bytes of a piece: a power of two that makes about 512 of the file, from 1 to 16 MiB.
 
-    It follows from the size alone, so that every run of one file agrees with its control file.
+    It depends on the size alone, so that every run agrees with the control file of an earlier one.
     """
     return min(max(1 << (size // _PIECES).bit_length(), SMALLEST_PIECE), _LARGEST)
 
 
 def seconds(patience: float, most: int) -> int:
-    """Return the whole seconds to wait for one answer: all the patience there is, but no more than `most`."""
+    """Return the whole seconds to wait for one answer: `patience`, at most `most`."""
     return max(1, min(int(patience), most))

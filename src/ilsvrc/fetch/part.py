@@ -1,6 +1,6 @@
-"""An archive on its way: the file NAME.part, aria2's control file beside it, and what is known of its source.
+"""An unfinished archive: the file NAME.part, aria2's control file beside it, and the record of its sources.
 
-A file under its final name is whole and verified; until then it is NAME.part.
+A file takes its final name when it is complete and verified.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ from ilsvrc.files import (
 
 CONTROL = ".aria2"
 PART = ".part"
-_ROOM = 1 << 20  # bytes that must be free for a file just written to be believed
+_ROOM = 1 << 20  # bytes: with less free, a file just written may be incomplete
 _PATIENCE = 5.0  # seconds: a killed run's aria2c ends within two
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What a part came from.
+    """The sources of a part, and which of its bytes are right.
 
     size : bytes of the whole file
     prefix : leading bytes that are right even without a control file
-    piece : bytes of a piece in the control file, 0 where that is not known
+    piece : bytes of a piece in the control file, 0 if unknown
     infohash : of the torrent that the control file belongs to; empty for servers alone
     versions : ETag and time of change by URL, as each server gave them
     """
@@ -54,7 +54,7 @@ class Origin:
     versions: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def is_changed(self, url: str, version: tuple[str, str]) -> bool:
-        """Whether a server has another file now: all that it says is different.
+        """Whether a server has another file now: ETag and time of change differ, as far as it gives them.
 
         The machines behind one name may each give their own ETag for the same file, but not their own time.
         """
@@ -63,16 +63,16 @@ class Origin:
 
 
 def _origin_of(document: Any) -> Origin:
-    """Return the Origin that a JSON document holds; ValueError, TypeError or AttributeError where it holds none."""
+    """Return the Origin that a JSON document holds; ValueError, TypeError or AttributeError if it holds none."""
     origin = Origin(**document)
     numbers = origin.size, origin.prefix, origin.piece
     if not all(type(n) is int and n >= 0 for n in numbers) or type(origin.infohash) is not str:
-        raise ValueError("not what is known of a part")
+        raise ValueError("not an origin")
     return replace(origin, versions={url: (str(etag), str(when)) for url, (etag, when) in origin.versions.items()})
 
 
 class Part:
-    """The files of one archive under way in a folder."""
+    """The files of one unfinished archive in a folder."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self.name = name
@@ -86,7 +86,7 @@ class Part:
 
     @property
     def origin(self) -> Origin:
-        """Where the part came from; an empty Origin where that is not known."""
+        """The sources of the part; an empty Origin if they are not recorded."""
         try:
             return _origin_of(json.loads(read_own(self._origin)))
         except (FileNotFoundError, ValueError, TypeError, AttributeError):
@@ -98,7 +98,7 @@ class Part:
 
     @property
     def by_hand(self) -> bool:
-        """Whether an aria2c by hand left the file under the final name unfinished."""
+        """Whether the user's own aria2c left the file under its final name unfinished."""
         return _control(self.final).exists()
 
     @property
@@ -107,39 +107,37 @@ class Part:
         return self.path.stat().st_blocks * 512 if self.path.exists() else 0
 
     def refuse_foreign(self) -> None:
-        """Refuse what is no regular file where this part or what belongs to it is to be written.
+        """Refuse links, folders and pipes under the names that this part is written to.
 
-        aria2c would write through a link, into a file of somebody else's.
+        aria2c would write through a link, into somebody else's file.
         """
         for path in (self.path, self.control, self._temporary, self._origin, self._spare):
             with contextlib.suppress(FileNotFoundError):
                 os.close(open_own(path, os.O_RDONLY))
         if os.path.lexists(self.final) and not self.final.is_file():
             hint = f"see what it is and move it away: ls -ld {self.final}"
-            raise MachineError(
-                f"{self.final}: a folder, or a link that leads nowhere, has the archive's place", hint=hint
-            )
+            raise MachineError(f"{self.final}: a folder, or a link to nothing, has the archive's name", hint=hint)
 
     @property
     def _temporary(self) -> Path:
-        """What aria2c writes before it takes the name of the control file."""
+        """The control file while aria2c writes it; aria2c then renames it."""
         return self.control.with_name(f"{self.control.name}__temp")
 
     def looks_whole(self, size: int) -> bool:
-        """Whether a run may have been killed between the last byte and saying so; only a digest can tell."""
+        """Whether the part may be complete, from a run that was killed before hashing it; only a digest can tell."""
         if self.control.exists() or self.origin.prefix >= size or not self.path.exists():
             return False
         return self.path.stat().st_size == size
 
     def adopt(self) -> None:
-        """Take over a file that lies under the final name but is not whole.
+        """Take over an incomplete file that has the final name.
 
-        With a control file beside it, it is what `aria2c -c` by hand left; without, the beginning that wget left.
-        MachineError for a link: what it leads to is not to be written.
+        With a control file beside it, the user's own `aria2c -c` left it; without, it is a beginning, as wget leaves
+        it. MachineError for a link: its target must not be written.
         """
         if self.final.is_symlink():
             hint = "fetch into another folder, or move the link away"
-            raise MachineError(f"{self.final}: a link to a file that is not the whole archive", hint=hint)
+            raise MachineError(f"{self.final}: a link to a file that is not the complete archive", hint=hint)
         if self.by_hand:
             _control(self.final).replace(self.control)
         else:
@@ -147,21 +145,21 @@ class Part:
         self.final.replace(self.path)
 
     def settle(self) -> None:
-        """Without a control file only the known prefix can be trusted: what follows may have holes. Cut it off."""
+        """Without a control file, cut the part down to its known prefix: the rest may have holes."""
         if self.path.exists() and not self.control.exists():
             os.truncate(self.path, min(self.origin.prefix, self.path.stat().st_size))
 
     def keep_control(self) -> None:
-        """Keep a copy of the control file: aria2c leaves an empty one where it can't write, as on a full disk.
+        """Copy the control file: aria2c leaves an empty one if it can't write, as on a full disk.
 
-        An older one is as right, it only knows of fewer bytes.
+        An older copy is right too; it only lists fewer bytes.
         """
         if self.control.exists() and shutil.disk_usage(self.folder).free > _ROOM:
             with written_whole(self._spare) as beside:
                 shutil.copyfile(self.control, beside)
 
     def distrust_control(self) -> bool:
-        """Go back to the copy of a control file that can't be read, or do without; return whether there was one."""
+        """Replace a control file that can't be read by its copy, if there is one; return whether there was a file."""
         if not self.control.exists():
             return False
         self.control.unlink()
@@ -170,7 +168,7 @@ class Part:
         return True
 
     def restart(self) -> None:
-        """Forget every byte."""
+        """Delete the part and its records."""
         self._drop_control()
         self.path.unlink(missing_ok=True)
         self._origin.unlink(missing_ok=True)
@@ -178,8 +176,8 @@ class Part:
     def set_aside(self, ending: str, *, for_good: bool = False) -> Path:
         """Rename the part to NAME plus this ending; return the new path.
 
-        Only what this run set aside earlier is replaced, and not if it was to be kept `for_good`, as a file of the
-        user's; other files keep their names, and a number is added.
+        A file that this run set aside earlier is replaced, unless it was set aside `for_good`, as the user's files
+        are. Any other file keeps its name, and the new name gets a number.
         """
         first = self.folder / (self.name + ending)
         free = (path for n in count(2) if not os.path.lexists(path := first.with_name(f"{first.name}.{n}")))
@@ -191,12 +189,12 @@ class Part:
         return aside
 
     def publish(self) -> None:
-        """Give the part its final name; it must be whole, verified and closed. MachineError if the name is taken."""
+        """Give the complete, verified, closed part its final name. MachineError if the name is taken."""
         sync_path(self.path)
         try:
             rename_new(self.path, self.final)
         except FileExistsError:
-            text = f"{self.final}: came to lie there during the fetch; what was fetched stays {self.path.name}"
+            text = f"{self.final}: a file of this name appeared during the fetch; the archive stays {self.path.name}"
             raise MachineError(text, hint="move one of the two away and run the same command again") from None
         sync_path(self.folder)
         self._drop_control()
@@ -211,7 +209,7 @@ class Part:
 def unfinished(folder: Path) -> list[Path]:
     """Return the archives in a folder, by their final paths, that are still being fetched.
 
-    Those that `ilsvrc fetch` began, and those that an aria2c by hand left with its control file.
+    Those that `ilsvrc fetch` began, and those that the user's own aria2c left with a control file.
     """
     parts = [path.with_suffix("") for path in folder.glob(f"*{PART}") if not path.name.startswith(".")]
     by_hand = [path.with_suffix("") for path in folder.glob(f"*{CONTROL}") if path.with_suffix("").suffix != PART]
@@ -219,15 +217,15 @@ def unfinished(folder: Path) -> list[Path]:
 
 
 def state_folder(folder: Path) -> Path:
-    """Return the folder beside the archives where what is known of them is kept."""
+    """Return the folder beside the archives that holds their records."""
     return folder / OWN_FOLDER
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[int]:
-    """Hold a folder for one fetch and yield the lock's descriptor; MachineError where another holds it.
+    """Lock a folder for one fetch and yield the lock's descriptor; MachineError if another fetch holds it.
 
-    Give the descriptor to aria2c: the lock then lasts until it has closed its files, however its parent died.
+    Pass the descriptor to aria2c: then the lock lasts until aria2c has closed its files, even if we were killed.
     """
     lock = make_own_folder(state_folder(folder)) / "fetch.lock"
     descriptor = open_own(lock, os.O_RDWR | os.O_CREAT, 0o644)
@@ -246,7 +244,7 @@ def _acquire(descriptor: int, folder: Path) -> None:
         except BlockingIOError:
             if time.monotonic() > end:
                 hint = "wait for it, or stop it"
-                raise MachineError(f"{folder}: another `ilsvrc fetch` is at work there", hint=hint) from None
+                raise MachineError(f"{folder}: another `ilsvrc fetch` is running there", hint=hint) from None
             time.sleep(0.1)
 
 

@@ -12,12 +12,14 @@ from pathlib import Path
 from ilsvrc.errors import ArchiveError, IlsvrcError, MachineError
 from ilsvrc.events import Listener, Note
 from ilsvrc.facts import official
-from ilsvrc.fetch.client import Answer, Client, Secrets
-from ilsvrc.fetch.failures import AGAIN, LOGIN_HINT, bad_answer, http_failure, request_failure, shown
+from ilsvrc.fetch.client import Answer, Client
+from ilsvrc.fetch.credentials import Credentials, Secrets
+from ilsvrc.fetch.failures import AGAIN, LOGIN_HINT, bad_answer, http_failure, request_failure
 from ilsvrc.fetch.part import Part
-from ilsvrc.fetch.request import Credentials, FetchRequest
+from ilsvrc.fetch.request import FetchRequest
 from ilsvrc.fetch.sources import Sources
 from ilsvrc.fetch.torrents import Torrent
+from ilsvrc.fetch.urls import shown
 from ilsvrc.fetch.verify import check_size
 from ilsvrc.issues import Code
 
@@ -28,14 +30,15 @@ _PAGE = re.compile(rb"\s*(?:\xef\xbb\xbf)?\s*<(?:!doctype\s+html|html|head|\?xml
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What a server says of a file.
+    """A server's answer about a file.
 
-    url : where to get it: as given, or where it leads if that is another server and nothing secret was shown
-    size : bytes, or None where the server does not say
-    resumes : whether it gives parts of the file
-    version : its ETag and the time of its last change; each empty where the server does not say
-    private : whether a server was shown what the user gave to log in: then aria2c gets the file over the relay
-    knows_head : whether it tells the size without sending the file, so that no byte is sent in vain
+    url : the URL given, or the target of its redirects if that is another server and no credential was sent
+    size : bytes, or None if the server does not say
+    resumes : whether the server sends ranges
+    version : ETag and time of the last change; each empty if the server does not say
+    private : whether a credential was sent: then aria2c gets the file over the relay
+    knows_head : whether the server answers HEAD, so that no body is sent in vain
+    signed : whether the query of the URL is a signature, which differs each time
     """
 
     url: str
@@ -44,13 +47,19 @@ class Probe:
     version: tuple[str, str]
     private: bool = False
     knows_head: bool = False
+    signed: bool = False
+
+    @property
+    def key(self) -> str:
+        """The URL that stands for the file in the record of its sources: without a signature."""
+        return shown(self.url) if self.signed else self.url
 
 
 def probe(url: str, credentials: Credentials, timeout: float) -> Probe:
-    """Ask for the first bytes of a file and return what the answer says.
+    """Request the first bytes of a file and return the server's answer.
 
-    UsageError for a refused login or a missing file, NetworkError for a server or a network in trouble,
-    ArchiveError for a page in the file's place.
+    UsageError for a refused login or a missing file, NetworkError for a failing server or network, ArchiveError
+    for a web page instead of the file.
     """
     with Client(Secrets(credentials), timeout) as client:
         answer = client.ask("GET", url, {"Range": f"bytes=0-{_LOOK - 1}"} | _OURS)
@@ -67,7 +76,7 @@ def probe(url: str, credentials: Credentials, timeout: float) -> Probe:
 
 
 def is_page(path: Path) -> bool:
-    """Return whether a file is a web page, such as a login page saved under an archive's name."""
+    """Return whether a file is a web page, such as a login page with an archive's name."""
     with open(path, "rb") as file:
         return _PAGE.match(file.read(_LOOK)) is not None
 
@@ -87,21 +96,21 @@ def _read(url: str, answer: Answer) -> Probe:
 
 
 def _length(url: str, text: str | None) -> int | None:
-    """Return the Content-Length of an answer in bytes, None where it has none."""
+    """Return the Content-Length of an answer in bytes, None if it has none."""
     if text is not None and not re.fullmatch(r"\d{1,18}", text.strip(), re.ASCII):
         raise bad_answer(url, f"Content-Length: {text}")
     return int(text) if text else None
 
 
-_ANSWER = 30.0  # seconds that a server has to answer a probe
+_ANSWER = 30.0  # seconds for a server to answer a probe
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
-    """What is known of an archive before it is fetched.
+class Offer:
+    """The size and the sources of an archive, as the sources state them.
 
     name : file name
-    size : bytes, 0 where no source says
+    size : bytes, 0 if no source says
     probes : the servers that have it, all of one size
     torrent : of it, or None
     """
@@ -113,54 +122,55 @@ class Survey:
 
     @property
     def resumes(self) -> bool:
-        """Whether what has arrived can be kept when a connection breaks."""
+        """Whether the bytes received can be kept when a connection breaks."""
         return self.torrent is not None or any(p.resumes for p in self.probes)
 
 
-def survey(sources: Sources, request: FetchRequest, listener: Listener) -> Survey:
-    """Ask every source of an archive and settle on its size; an error where no source is left, or it is a wrong file.
+def ask_sources(sources: Sources, request: FetchRequest, listener: Listener) -> Offer:
+    """Ask every source of an archive and decide its size.
 
-    A server that fails, or has a file of another size, is left out with a warning while another source is left.
+    A server that fails, or has a file of another size, is left out with a warning if another source remains. Without
+    one, the first failure is raised; ArchiveError if the size is not that of the official archive.
     """
     probes = _answers(sources, request, listener)
     sizes = [p.size for p in probes if p.size]
-    size = sources.torrent.size if sources.torrent else _settled(sources.name, sizes)
+    size = sources.torrent.size if sources.torrent else _decided_size(sources.name, sizes)
     if size:
         check_size(request.folder / sources.name, size)
     agreeing = [p for p in probes if p.size in (size, None)]
     for other in (p for p in probes if p not in agreeing):
         listener(Note(f"{shown(other.url)}: left out, its file has {other.size:,} bytes, not {size:,}", warning=True))
     resuming = [p for p in agreeing if p.resumes]
-    return Survey(sources.name, size, tuple(resuming or agreeing), sources.torrent)
+    return Offer(sources.name, size, tuple(resuming or agreeing), sources.torrent)
 
 
-def _settled(name: str, sizes: Sequence[int]) -> int:
-    """Return the size to believe where servers differ: the official one if any has it, else the first server's."""
+def _decided_size(name: str, sizes: Sequence[int]) -> int:
+    """Return the official size if any server has it, else the first server's."""
     spec = official(name)
     return spec.size if spec and spec.size and spec.size in sizes else next(iter(sizes), 0)
 
 
-def check_space(folder: Path, surveys: Sequence[Survey]) -> None:
-    """Refuse with MachineError what will not fit on the disk; what has arrived already is not counted again."""
-    needed = sum(max(s.size - Part(folder, s.name).allocated, 0) for s in surveys)
+def check_space(folder: Path, offers: Sequence[Offer]) -> None:
+    """Raise MachineError if the archives don't fit on the disk; bytes received earlier are not counted again."""
+    needed = sum(max(s.size - Part(folder, s.name).allocated, 0) for s in offers)
     free = shutil.disk_usage(folder).free
     if needed > free:
-        detail = f"{folder}: {needed:,} bytes are still to come and only {free:,} are free"
+        detail = f"{folder}: {needed:,} more bytes are needed and only {free:,} are free"
         raise MachineError(detail, hint=f"free {needed - free:,} bytes or choose another folder, then {AGAIN}")
 
 
-def check_unchanged(part: Part, found: Survey, listener: Listener) -> None:
-    """Put a part aside whose file has changed on the server since: the two must never be mixed.
+def check_unchanged(part: Part, found: Offer, listener: Listener) -> None:
+    """Set a part aside if its file has changed on the server: the two must never be mixed.
 
-    With a torrent at hand that is not needed: every piece that is kept is checked.
+    With a torrent this is not needed: every piece that is kept is checked.
     """
     origin = part.origin
     if found.torrent or not part.path.exists():
         return
-    changed = [p for p in found.probes if origin.is_changed(p.url, p.version)]
+    changed = [p for p in found.probes if origin.is_changed(p.key, p.version)]
     if changed or (origin.size and found.size and origin.size != found.size):
         where = shown((changed or found.probes)[0].url)
-        text = f"{where}: the file has changed on the server; what had arrived of the old one is kept as"
+        text = f"{where}: the file has changed on the server; the bytes of the old one are kept as"
         listener(Note(f"{text} {part.set_aside('.old').name}", warning=True))
 
 
@@ -169,13 +179,14 @@ def _answers(sources: Sources, request: FetchRequest, listener: Listener) -> lis
     failures: list[IlsvrcError] = []
     for url in sources.urls:
         try:
-            answers.append(probe(url, request.credentials, min(_ANSWER, request.limits.patience)))
+            found = probe(url, request.credentials, min(_ANSWER, request.limits.patience))
+            answers.append(replace(found, signed=sources.signed))
         except IlsvrcError as error:
             failures.append(error)
     if failures and not answers and not sources.torrent:
         raise failures[0]
     for failure in failures:
-        listener(Note(f"left out: {failure}", warning=True))
+        listener(Note(f"source left out: {failure}", warning=True))
     if not answers and not sources.torrent:
         raise ArchiveError(Code.MISSING_FILE, "no source is left", sources.name)
     return answers

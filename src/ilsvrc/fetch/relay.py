@@ -1,7 +1,7 @@
-"""A server on loopback through which aria2c gets what needs a login, so that aria2c itself holds no secret.
+"""A server on loopback through which aria2c gets files that need a login, so that aria2c itself holds no secret.
 
-aria2c shows a download's headers to every server that a redirect leads to. So it is given none: it asks the relay,
-and the relay asks the server, with what that server may see.
+aria2c sends a download's headers to every server that a redirect leads to. So it gets no headers: it asks the relay,
+and the relay asks the server, with the credentials that this server may see.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from types import TracebackType
 from typing import Self
 
 from ilsvrc.errors import IlsvrcError, NetworkError
-from ilsvrc.fetch.client import Answer, Client, Route, Secrets
+from ilsvrc.fetch.client import Answer, Client, Route
+from ilsvrc.fetch.credentials import Secrets
 
 HOST = "127.0.0.1"
 
@@ -27,14 +28,14 @@ _UNREACHABLE, _BAD_ANSWER, _UNKNOWN = 503, 502, 404
 class Relay:
     """Used as a context manager: it listens from the first `address` until the context ends.
 
-    An address holds a random word, so that nobody else on the machine can use the login.
+    An address holds a random word, so that no other user of the machine can use the login.
 
     Parameters
     ----------
     secrets
-        What servers may see.
+        The user's credentials.
     timeout
-        Seconds that a server has to answer, and then to send more of the body.
+        Seconds for a server to answer, and for each further read of the body.
     """
 
     def __init__(self, secrets: Secrets, timeout: float) -> None:
@@ -56,20 +57,20 @@ class Relay:
             self._server = None
 
     def address(self, url: str) -> str:
-        """Return the address on loopback that gives what is behind a URL."""
+        """Return the address on loopback that serves a URL."""
         if self._server is None:
             self._server = _Server((HOST, 0), _Handler)
             self._server.relay = self
             threading.Thread(target=self._server.serve_forever, name="relay", daemon=True).start()
-        path = next((path for path, known in self._urls.items() if known == url), "")
+        path = next((path for path, served in self._urls.items() if served == url), "")
         path = path or f"/{random_words.token_urlsafe(24)}"
         self._urls[path] = url
         return f"http://{HOST}:{self._server.server_port}{path}"
 
     def ask(self, client: Client, method: str, path: str, headers: dict[str, str]) -> Answer | None:
-        """Ask the server behind an address; None where there is none. Where redirects lead to is kept.
+        """Ask the server behind an address; None for an unknown address.
 
-        A link that has expired is asked for anew.
+        The target of redirects is remembered; if it fails, the redirects are followed again.
         """
         url = self._urls.get(path)
         if url is None:
@@ -96,7 +97,7 @@ class _Server(ThreadingHTTPServer):
     relay: Relay
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing: aria2c closes connections as it likes, and learns of every failure by its own end."""
+        """Print nothing: aria2c closes connections at will, and notices every failure itself."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -115,11 +116,11 @@ class _Handler(BaseHTTPRequestHandler):
         super().finish()
 
     def do_GET(self) -> None:
-        """Pass on a body."""
+        """Answer with header and body."""
         self._relay()
 
     def do_HEAD(self) -> None:
-        """Pass on a header."""
+        """Answer with the header."""
         self._relay()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  -- the name of the standard library
@@ -141,9 +142,9 @@ class _Handler(BaseHTTPRequestHandler):
                 self.send_error(_UNKNOWN)
 
     def _pass_on(self, answer: Answer) -> None:
-        """Send aria2c what the server answered; a body that ends early ends the connection early too."""
+        """Send aria2c the server's answer; if its body ends early, close the connection."""
         response = answer.response
-        response.take_time(self.server.relay.timeout)
+        response.limit_each_read(self.server.relay.timeout)
         self.send_response(response.status)
         for name in _PASSED_ON:
             if name in response.headers:

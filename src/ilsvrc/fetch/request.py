@@ -1,72 +1,27 @@
-"""What a caller asks of `fetch`, and what it gets back."""
+"""The values of a fetch: the request, its limits and the report."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import SplitResult, urlsplit
 
 from ilsvrc.errors import UsageError
 from ilsvrc.facts import Digest
+from ilsvrc.fetch.credentials import Credentials
+from ilsvrc.fetch.urls import url_parts
 
 MOST_CONNECTIONS = 16
 """aria2 opens no more than this to one server."""
 
 
-def url_parts(url: str) -> SplitResult:
-    """Return the parts of a URL that can be fetched; UsageError for any other text."""
-    try:
-        parts = urlsplit(url)
-        right = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:  # such as http://[::1, or a port that is no number
-        right = False
-    if not right or not url.isprintable() or " " in url:
-        hint = "it begins with http:// or https://, and a space in it is written %20"
-        raise UsageError(f"{_without_login(url)!r}: not a URL that can be fetched", hint=hint)
-    return parts
-
-
-def _without_login(url: str) -> str:
-    """Return what may be printed of a text that should be a URL."""
-    return re.sub(r"//[^/]*@", "//", url.partition("?")[0])
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """What a server may want to see before it gives an archive.
-
-    cookies : a cookies file as browsers' extensions export it (Netscape format)
-    headers : whole header lines, such as "Authorization: Bearer ..."
-    netrc : a netrc file; it must be readable by its owner alone
-    """
-
-    cookies: Path | None = None
-    headers: tuple[str, ...] = ()
-    netrc: Path | None = None
-
-    def __post_init__(self) -> None:
-        for path in (self.cookies, self.netrc):
-            if path and not path.is_file():
-                raise UsageError(f"{path}: there is no such file")
-        if self.netrc and self.netrc.stat().st_mode & 0o077:
-            raise UsageError(f"{self.netrc}: others may read it", hint=f"chmod 600 {self.netrc}")
-        for header in self.headers:
-            if ":" not in header or not header.isprintable():
-                raise UsageError(f"not a header: {header!r}", hint='write it as --header "Name: value"')
-
-    def __bool__(self) -> bool:
-        return bool(self.cookies or self.headers or self.netrc)
-
-
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How hard to pull, and for how long.
+    """Limits of a transfer.
 
     connections : to all servers of one archive together, 1 to 16
-    max_speed : bytes a second, 0 for as fast as can be
-    seed_ratio : give back this share of the archive to other peers once it is verified; 0 for none
-    patience : seconds to go on trying while no byte arrives
+    max_speed : bytes per second, 0 for no limit
+    seed_ratio : upload this share of a verified archive to other peers; 0 for none
+    patience : seconds to keep trying while no byte arrives
     dht : find peers without a tracker
     """
 
@@ -85,10 +40,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class FetchRequest:
-    """What to fetch, from where, to where.
+    """The archives to fetch, their sources, and the folder for them.
 
-    folder : where the archives go, under their official names
-    names : official file names; empty to take them from the URLs and torrents, or else train, val and devkit
+    folder : for the archives, under their official names
+    names : official file names; if empty, those of the URLs and torrents, or else train, val and devkit
     urls : servers of the archives; several of one archive are used together
     torrents : torrent files, magnet links, or "academic" for the copies of Academic Torrents
     """
@@ -107,11 +62,11 @@ class FetchRequest:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """One archive that is now there.
+    """One archive that is now on disk.
 
     digest : its MD5
-    against : what the digest was compared with: official, MD5SUMS or torrent; None where nothing is known of it
-    received : bytes that this call brought, 0 where the archive was there before
+    against : the source of the expected digest: official, MD5SUMS or torrent; None if no digest is known
+    received : bytes that this call received, 0 if the archive was on disk before
     seconds : from the first request to the verified file
     """
 

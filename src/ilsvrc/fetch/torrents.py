@@ -49,7 +49,7 @@ def expand(sources: tuple[str, ...], names: tuple[str, ...]) -> list[str]:
 
 
 def read_torrent(engine: Aria2, source: str, request: FetchRequest, listener: Listener) -> Torrent:
-    """Return the torrent in a file, or behind a magnet link; UsageError where it is not one of a single file."""
+    """Return the torrent in a file, or of a magnet link; UsageError if it has several files."""
     if source.startswith("magnet:"):
         data = _metadata(engine, source, request, listener)
     else:
@@ -74,7 +74,7 @@ def _describe(engine: Aria2, source: str, data: bytes) -> Torrent:
 
 
 def _metadata(engine: Aria2, link: str, request: FetchRequest, listener: Listener) -> bytes:
-    """Get the torrent behind a magnet link from its peers; it is kept beside the archives for the next run."""
+    """Get the torrent of a magnet link from its peers; it is kept beside the archives for the next run."""
     folder = state_folder(request.folder)
     for kept in folder.glob("*.torrent"):  # aria2c would write through a link
         os.close(open_own(kept, os.O_RDONLY))
@@ -98,7 +98,7 @@ def _await_metadata(engine: Aria2, gid: str, patience: float) -> str:
         if status["status"] == "error":
             raise engine_failure("magnet link", status)
         if time.monotonic() > end:
-            detail = f"no peer gave the torrent behind the magnet link in {patience:,.0f} s"
+            detail = f"no peer sent the torrent of the magnet link within {patience:,.0f} s"
             raise NetworkError(detail, hint=f"add --url or a torrent file, or {AGAIN}")
         time.sleep(_POLL)
 
@@ -107,9 +107,9 @@ _SEEDING_POLL = 0.5  # seconds
 
 
 def seed(engine: Aria2, torrent: Torrent, path: Path, limits: Limits) -> Iterator[Event]:
-    """Upload an archive until `limits.seed_ratio` times its size has gone out; with a ratio of 0 only say so."""
+    """Upload an archive `limits.seed_ratio` times to other peers; with a ratio of 0 yield only a note."""
     if not limits.seed_ratio:
-        yield Note(f"{path.name}: seeding is off (--seed-ratio 1 gives back as much as came)")
+        yield Note(f"{path.name}: not uploaded to other peers (--seed-ratio 1 uploads as much as was downloaded)")
         return
     options = {"dir": str(path.parent.resolve()), "index-out": f"1={path.name}"}
     gid = engine.add_torrent(torrent.data, [], options | dict(seeding_options(limits)))
