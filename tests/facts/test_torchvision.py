@@ -38,7 +38,6 @@ def prepared(mini: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A prepared tree of the six classes, with meta.bin."""
     root = tmp_path_factory.mktemp("prepared") / "imagenet"
     ilsvrc("prepare", mini, root, "--layout", "wnid")
-    (root / facts.TORCHVISION_META).write_bytes(facts.torchvision_meta())
     return root
 
 
