@@ -1,4 +1,4 @@
-"""`ilsvrc check`: what is wrong with a data set."""
+"""`ilsvrc check`: find the faults of a data set."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def check(
     against: Annotated[Path | None, typer.Option(metavar="SRC", help="Archives that the tree came from.")] = None,
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Processes; one per processor by default.")] = None,
 ) -> None:
-    """Say what is wrong with a data set: a prepared tree, another tool's tree, or archives.
+    """Find the faults of a data set: a prepared tree, another tool's tree, or archives.
 
     A tree is compared with its manifest, with the archives of --against, or with the facts of ILSVRC 2012; an archive
     with its digest and the devkit. The last line says what was compared with what, and what was not. The known odd
@@ -52,13 +52,17 @@ def _print(console: Console, report: CheckReport) -> None:
 
 
 def _print_part(console: Console, part: PartReport) -> None:
-    what = f"{part.split}: {part.images:,} images, {part.classes:,} classes, {decimal(part.bytes)}"
-    console.print(f"{part.where}: {what if part.split else 'not readable'}; layout {part.layout}", markup=False)
+    summary = f"{part.split}: {part.images:,} images, {part.classes:,} classes, {decimal(part.bytes)}"
+    console.print(f"{part.where}: {summary if part.split else 'not readable'}; layout {part.layout}", markup=False)
     lines = [*part.comparisons]
     lines += [] if part.warnings else [part.order]
     lines += [f"warning: {text}" for text in part.warnings]
     lines += [f"digest {part.digest} proved"] if part.digest else []
     for line in filter(None, lines):
         console.print(f"  {line}", markup=False)
-    print_issues(console, "known, as expected", [issue for issue in part.issues if not issue.is_damage])
+    print_issues(
+        console,
+        "odd in the official archives too, as expected",
+        [issue for issue in part.issues if not issue.is_damage],
+    )
     print_issues(console, "wrong", damage(part.issues))

@@ -70,7 +70,7 @@ def mini(
 ) -> None:
     """Write a fake ImageNet: ILSVRC 2012 in small, in any form, with real names, labels and structure.
 
-    Nothing is downloaded: the pictures are made, the labels are the real ones. For tests of whatever reads ImageNet.
+    Nothing is downloaded: the pictures are generated, the labels are real. For tests of programs that read ImageNet.
     """
     spec = MiniSpec(
         classes=classes,
