@@ -5,8 +5,19 @@ from .check.check import check
 from .check.report import CheckReport, Compared, NotCompared, PartReport
 from .dataset.imagenet import ImageNet
 from .dataset.shuffle import BlockShuffle
-from .errors import ArchiveError, DamageError, DataError, IlsvrcError, MachineError, UsageError
-from .events import Advanced, Event, Finished, Note, Started
+from .digests import record_digests
+from .errors import (
+    ArchiveError,
+    DamageError,
+    DataError,
+    IlsvrcError,
+    LayoutError,
+    MachineError,
+    MissingExtraError,
+    NetworkError,
+    UsageError,
+)
+from .events import Advanced, Event, Finished, Listener, Note, Started
 from .facts import (
     ArchiveSpec,
     ClassTable,
@@ -48,8 +59,12 @@ __all__ = [
     "Index",
     "Issue",
     "LabelScheme",
+    "LayoutError",
+    "Listener",
     "MachineError",
     "Member",
+    "MissingExtraError",
+    "NetworkError",
     "NotCompared",
     "Note",
     "PartReport",
@@ -59,6 +74,7 @@ __all__ = [
     "Started",
     "Synset",
     "UsageError",
+    "__version__",
     "check",
     "classes",
     "convert",
@@ -68,6 +84,7 @@ __all__ = [
     "index",
     "permutation",
     "prepare",
+    "record_digests",
     "relabel",
     "scheme",
     "schemes",

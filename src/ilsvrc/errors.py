@@ -135,6 +135,7 @@ _HINTS = {
     errno.EACCES: "change the permissions, or choose another folder",
     errno.EPERM: "change the permissions, or choose another folder",
     errno.EMFILE: "raise the limit on open files (ulimit -n), or try fewer --jobs",
+    errno.EFBIG: "raise the limit on file sizes (ulimit -f), or choose a file system that takes larger files",
     errno.EROFS: "choose a folder that can be written",
     errno.EIO: "the disk reports an error: look at the system's log (dmesg) before you use this disk again",
 }

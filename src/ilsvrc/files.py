@@ -14,7 +14,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Self
 
@@ -110,15 +110,23 @@ def written_whole(path: Path) -> Iterator[Path]:
         beside.unlink(missing_ok=True)
 
 
-def rename_new(source: Path, target: Path) -> None:
+def rename_new(source: Path, target: Path, *, rename: Callable[[Path, Path], int] | None = None) -> None:
     """Rename a file or folder to a name that is free; nothing is ever replaced.
+
+    Parameters
+    ----------
+    source, target
+        The old and the new path.
+    rename
+        Renames without replacing, and returns 0 or the number of the error; the system's own call by default. Where
+        it is not supported, as on NFS and on some file systems in user space, the name is claimed first.
 
     Raises
     ------
     FileExistsError
         If `target` exists by now.
     """
-    number = _rename_exclusively(source, target)
+    number = (rename or _rename_exclusively)(source, target)
     if number in _NO_EXCLUSIVE_RENAME:
         _rename_by_claim(source, target)
     elif number:
@@ -390,7 +398,7 @@ def _rename_exclusively(source: Path, target: Path) -> int:
 
 
 def _rename_by_claim(source: Path, target: Path) -> None:
-    """Claim the name first, where the file system knows no exclusive rename: NFS, and some in user space."""
+    """Claim the name, then rename over the claim."""
     if source.is_dir():
         target.mkdir()  # fails if the name is taken; an empty folder may then be renamed over
         source.rename(target)

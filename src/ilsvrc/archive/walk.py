@@ -28,7 +28,7 @@ _LONGEST_PADDING = 1 << 20
 TOGETHER = 64
 """Tars walked at once, and so the reads that a disk gets at a time. Their headers take 40 MB at full scale."""
 
-_SLOW = 5e-6
+SLOW = 5e-6
 """Seconds per header above which reads are taken to wait for the disk; from memory a header takes about 1e-6."""
 
 Blocks = npt.NDArray[np.uint8]
@@ -45,21 +45,34 @@ def walk(source: ByteSource, extent: Extent) -> Members:
     return next(walk_all(source, [extent]))
 
 
-def walk_all(source: ByteSource, extents: Sequence[Extent]) -> Iterator[Members]:
-    """Yield the members of each of many tars, as `walk` returns them; up to TOGETHER tars are walked at once.
+def walk_all(
+    source: ByteSource, extents: Sequence[Extent], *, together: int = TOGETHER, slow: float = SLOW
+) -> Iterator[Members]:
+    """Yield the members of each of many tars, as `walk` returns them.
 
     The offset of a header is known only once the header before it has been read, so the walk through one tar gives a
     disk one read at a time. Walking many tars together gives it many.
+
+    Parameters
+    ----------
+    source
+        The archive.
+    extents
+        Where the tars lie in it.
+    together
+        Tars walked at once.
+    slow
+        Seconds per header above which reads are announced before they are made.
 
     Raises
     ------
     ArchiveError
         The message names archive, member and byte offset of the first fault.
     """
-    for start in range(0, len(extents), TOGETHER):
-        batch = extents[start : start + TOGETHER]
+    for start in range(0, len(extents), together):
+        batch = extents[start : start + together]
         hops = [_Hop(extent.start, extent.stop - BLOCK) for extent in batch]
-        _hop_all(source, hops)
+        _hop_all(source, hops, slow)
         for extent, hop in zip(batch, hops, strict=True):
             yield _members(source, extent, hop) or walk_with_care(source, extent)
 
@@ -92,19 +105,19 @@ class _Hop:
         return True
 
 
-def _hop_all(source: ByteSource, hops: Sequence[_Hop]) -> None:
+def _hop_all(source: ByteSource, hops: Sequence[_Hop], slow: float) -> None:
     """Advance all walks in turn, one header each, until all have ended.
 
     When reads wait for the disk, a round of reads is announced before the first of them is made.
     """
-    slow = False
+    waits = False
     while hops:
         begun = time.perf_counter()
-        if slow:
+        if waits:
             for hop in hops:
                 source.will_need(hop.place, BLOCK)
         going = [hop for hop in hops if hop.step(source.read)]
-        slow = time.perf_counter() - begun > _SLOW * len(hops)
+        waits = time.perf_counter() - begun > slow * len(hops)
         hops = going
 
 

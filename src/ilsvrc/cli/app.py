@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from typing import Annotated
 
 import typer
@@ -19,7 +18,9 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"ilsvrc {importlib.metadata.version('ilsvrc')}")
+        from ilsvrc.version import __version__
+
+        typer.echo(f"ilsvrc {__version__}")
         raise typer.Exit
 
 
