@@ -14,6 +14,7 @@ from ilsvrc.check.report import CheckReport, PartReport
 from ilsvrc.cli.app import app
 from ilsvrc.cli.output import print_issues, progress, show
 from ilsvrc.issues import damage
+from ilsvrc.paths import given_path
 
 _EXAMPLES = """**Examples**
 
@@ -41,7 +42,8 @@ def check(
     images of the official archives are reported as expected. Exit status 1 if anything is wrong.
     """
     with progress() as listener:
-        report = check_path(path, deep=deep, against=against, jobs=jobs, listener=listener)
+        source = given_path(against, "--against") if against else None
+        report = check_path(given_path(path), deep=deep, against=source, jobs=jobs, listener=listener)
     show(report.to_dict(), lambda console: _print(console, report), ok=report.ok)
 
 

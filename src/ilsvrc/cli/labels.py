@@ -22,6 +22,7 @@ from ilsvrc.labels.query import find
 from ilsvrc.labels.rewrite import Conversion, rewrite
 from ilsvrc.labels.tables import rows, table
 from ilsvrc.labels.verify import read_val_labels, verify
+from ilsvrc.paths import given_path
 
 labels = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
 app.add_typer(
@@ -122,7 +123,7 @@ def verify_command(file: Annotated[Path, typer.Argument(help="A label file, devk
 
     Exit status: 0 all agrees; 1 something does not, or the file holds no labels.
     """
-    verdict = verify(file)
+    verdict = verify(given_path(file))
     show(verdict.to_json(), lambda console: text.print_verdict(console, verdict), ok=verdict.ok)
 
 
@@ -145,12 +146,13 @@ def convert_command(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write here, not to standard output.")] = None,
 ) -> None:
     """Rewrite a label file from one scheme to another; only the labels change, not even the line ends."""
-    done = rewrite(file, Conversion(target, source, form))
-    if output:
-        _save(output, done.text)
+    done = rewrite(given_path(file), Conversion(target, source, form))
+    saved = given_path(output, "--output") if output else None
+    if saved:
+        _save(saved, done.text)
     document = {"labels": done.labels, "from": done.source, "to": done.target}
-    place: dict[str, str | None] = {"output": str(output)} if output else {"text": done.text}
-    show(document | place, lambda console: text.print_rewritten(console, done, output))
+    place: dict[str, str | None] = {"output": str(saved)} if saved else {"text": done.text}
+    show(document | place, lambda console: text.print_rewritten(console, done, saved))
 
 
 @labels.command(
@@ -170,8 +172,8 @@ def detect_command(
 
     Exit status: 0 a scheme is named; 1 the predictions show none.
     """
-    given = read_predictions(predictions)
-    right = None if truth is None else _true_labels(given, truth)
+    given = read_predictions(given_path(predictions))
+    right = None if truth is None else _true_labels(given, given_path(truth, "--truth"))
     detection = detect_scheme(given.names, given.values, right)
     show(detection.to_json(), lambda console: text.print_detection(console, detection), ok=bool(detection.scheme))
 

@@ -12,6 +12,7 @@ from rich.filesize import decimal
 
 from ilsvrc.cli.app import app
 from ilsvrc.cli.output import print_issues, progress, show
+from ilsvrc.paths import given_path
 from ilsvrc.prepare.options import SOURCE, VERIFY
 from ilsvrc.prepare.prepare import prepare as prepare_tree
 from ilsvrc.prepare.report import PrepareReport, SplitReport
@@ -70,7 +71,8 @@ def prepare(
     The digest is checked in the same pass that unpacks; no inner archive is written; a split appears by one rename
     when all of it is durable. Archives without an official digest are checked against MD5SUMS beside them.
     """
-    labels = tuple(map(str, sorted(read_selection(classes)))) if classes is not None else None
+    chosen = None if classes is None else str(Path(classes).expanduser()) if classes.startswith("~") else classes
+    labels = None if chosen is None else tuple(map(str, sorted(read_selection(chosen))))
     with progress() as listener:
         report = prepare_tree(
             source,
@@ -83,7 +85,7 @@ def prepare(
             jobs=jobs,
             restart=restart,
             repair=repair,
-            val_labels=val_labels,
+            val_labels=given_path(val_labels, "--val-labels") if val_labels else None,
             trust_val_labels=trust,
             dry_run=dry_run,
             listener=listener,
