@@ -6,11 +6,12 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
-import typer.main
+import typer
 
 from ilsvrc.cli.app import app
 from ilsvrc.cli.main import main
@@ -72,14 +73,19 @@ def test_the_table_has_every_command_and_every_path_of_it(capsys: pytest.Capture
     """A new command, or a new option with a path, must be put into the table."""
     main(["--help"])  # imports every command
     assert "relabel" in capsys.readouterr().out
-    found = dict(leaves(typer.main.get_command(app)))
+    found = dict(functions(app))
     assert set(found) == set(COMMANDS) | WITHOUT_PATHS
     for name, words in COMMANDS.items():
-        paths = [p for p in found[name].params if type(p.type).__name__.endswith("Path") or p.metavar == "FILE|LIST"]
-        assert sum(word.startswith("~") for word in words) == len(paths), f"{name}: {[p.name for p in paths]}"
+        paths = [parameter for parameter, hint in get_type_hints(found[name]).items() if "Path" in str(hint)]
+        paths += ["classes"] if name == "prepare" else []  # a list or a file
+        assert sum(word.startswith("~") for word in words) == len(paths), f"{name}: {paths}"
 
 
-def leaves(command: Any, name: str = "") -> list[tuple[str, Any]]:
-    """Return every command below a group, with its full name."""
-    inner = getattr(command, "commands", {}).items()  # a group's
-    return [leaf for word, found in inner for leaf in leaves(found, f"{name} {word}".strip())] or [(name, command)]
+def functions(group: typer.Typer, name: str = "") -> Iterator[tuple[str, Callable[..., Any]]]:
+    """Yield the full name and the function of every command below a group."""
+    for command in group.registered_commands:
+        assert command.callback is not None
+        yield f"{name} {command.name or command.callback.__name__}".strip(), command.callback
+    for inner in group.registered_groups:
+        assert inner.typer_instance is not None
+        yield from functions(inner.typer_instance, str(inner.name))
