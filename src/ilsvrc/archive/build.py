@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ilsvrc import facts
+from ilsvrc.archive.expected import is_official
 from ilsvrc.archive.index import SCHEMA, Index
 from ilsvrc.archive.names import RefusedName, flat_image, inner_label, split_of, train_name
 from ilsvrc.archive.source import ByteSource
@@ -111,8 +112,8 @@ def _train_rows(source: ByteSource, outer: Members, listener: Listener) -> list[
     tar = _Tar(source, outer)
     labels = tar.read_names(inner_label)
     tar.refuse_twins(labels)
-    listener(Started("index", total_images=sum(s.train_images for s in facts.classes())))
-
+    official = sum(s.train_images for s in facts.classes()) if is_official(source) else 0  # of others nobody knows
+    listener(Started("index", total_images=official))
     starts, stops = outer.offsets.tolist(), (outer.offsets + outer.sizes).tolist()
     extents = [Extent(*bounds) for bounds in zip(starts, stops, outer.names, strict=True)]
     parts: dict[int, _Rows] = {}

@@ -55,7 +55,8 @@ def _print(console: Console, report: CheckReport) -> None:
 
 def _print_part(console: Console, part: PartReport) -> None:
     summary = f"{part.split}: {part.images:,} images, {part.classes:,} classes, {decimal(part.bytes)}"
-    console.print(f"{part.where}: {summary if part.split else 'not readable'}; layout {part.layout}", markup=False)
+    layout = "" if part.layout == "archive" else f"; layout {part.layout}"
+    console.print(f"{part.where}: {summary if part.split else 'not readable'}{layout}", markup=False)
     lines = [*part.comparisons]
     lines += [] if part.warnings else [part.order]
     lines += [f"warning: {text}" for text in part.warnings]
