@@ -112,7 +112,7 @@ def _train_rows(source: ByteSource, outer: Members, listener: Listener) -> list[
     tar = _Tar(source, outer)
     labels = tar.read_names(inner_label)
     tar.refuse_twins(labels)
-    official = sum(s.train_images for s in facts.classes()) if is_official(source) else 0  # of others nobody knows
+    official = sum(s.train_images for s in facts.classes()) if is_official(source.path, source.state.size) else 0
     listener(Started("index", total_images=official))
     starts, stops = outer.offsets.tolist(), (outer.offsets + outer.sizes).tolist()
     extents = [Extent(*bounds) for bounds in zip(starts, stops, outer.names, strict=True)]
