@@ -38,6 +38,7 @@ from .prepare.prepare import prepare
 from .prepare.report import PrepareReport, SplitReport
 from .relabel import Relabelling, relabel
 from .testing.mini import write_mini
+from .version import __version__
 
 __all__ = [
     "Advanced",

@@ -32,7 +32,7 @@ COMMANDS = {
 }
 """Every command with paths, with `~` in all of them; those of `fetch` are in its own tests."""
 
-WITHOUT_PATHS = {"labels show", "labels table", "fetch"}
+WITHOUT_PATHS = {"labels show", "labels table", "labels list", "fetch"}
 
 
 @pytest.fixture(scope="module")

@@ -110,7 +110,7 @@ def _whole(reading: Reading) -> Finding | None:
     if name in (form.usual, "wnid") or form is TREE:
         part = f" for the classes of {reading.selection}" if reading.selection else ""
         return Finding(None, f"agrees with the truth{part} in the scheme {name}", ok=True)
-    detail = f"true, but in the scheme {name}: who takes the labels of {form.name} for {form.usual} gets them wrong"
+    detail = f"true, but in the scheme {name}: programs that read {form.name} as {form.usual} get wrong labels"
     return Finding(_scheme_cause(name), detail, ok=True)
 
 

@@ -59,7 +59,7 @@ class Reading:
 
     @property
     def agreeing_slots(self) -> int:
-        """Return how many images or classes have an entry that is right."""
+        """Return the number of images or classes with a right entry."""
         names = self.listing.numbers if self.listing.form.subject is Subject.TRAIN else self.slots
         return distinct(names[self.agrees()])
 

@@ -79,7 +79,7 @@ def require_scipy() -> None:
     Raises
     ------
     MissingExtraError
-        scipy is not installed.
+        If scipy is not installed.
     """
     _savemat()
 

@@ -206,7 +206,7 @@ def _refuse_precious(path: Path, *, force: bool) -> None:
 
 
 def _publish(staging: Path, target: Path, *, force: bool) -> dict[str, int]:
-    """Move the files to their names; return their sizes. MD5SUMS comes last: where it is, all of them are."""
+    """Move the files to their names; return their sizes. MD5SUMS comes last: if it exists, all files do."""
     names = sorted(path.name for path in staging.iterdir() if path.name != MD5SUMS)
     if (staging / MD5SUMS).exists():
         if force:
