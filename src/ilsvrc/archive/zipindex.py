@@ -1,0 +1,446 @@
+"""The images of a zip as columns: built from its list of members, kept beside it, proved before it is believed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+
+from ilsvrc import facts
+from ilsvrc.archive import zip as zips
+from ilsvrc.archive.catalog import SPLITS, UNKNOWN, UNSAID, Images, images_of
+from ilsvrc.archive.columns import are_in_order, are_named, lie_apart, text_of
+from ilsvrc.archive.index import load, numbers, one_chunk, save
+from ilsvrc.archive.sidecar import kept
+from ilsvrc.archive.source import ByteSource
+from ilsvrc.archive.zip import Directory, Entry, Int, Members
+from ilsvrc.errors import ArchiveError, DamageError
+from ilsvrc.events import Advanced, Finished, Listener, Started, silent
+from ilsvrc.facts.names import val_name, val_number
+from ilsvrc.files import printable
+from ilsvrc.issues import Code, Issue
+
+FORMAT = "zip 1"
+"""Version of the file format; a file of another version is built anew."""
+
+SCHEMA = pa.schema(
+    [
+        ("name", pa.string()),
+        ("label", pa.int16()),
+        ("offset", pa.int64()),
+        ("room", pa.int64()),
+        ("packed", pa.int64()),
+        ("size", pa.int64()),
+        ("crc", pa.uint32()),
+        ("method", pa.uint8()),
+    ]
+)
+"""Columns as `ilsvrc.archive.zip.Entry` has them, besides name and label."""
+
+_PLACED = ("offset", "room", "packed", "size", "crc", "method")
+
+LARGEST = 1 << 26
+"""Bytes of the largest image that is read: more is taken for an attack on memory."""
+
+SOLUTION = "LOC_val_solution.csv"
+"""The file of validation labels in Kaggle's zip: lines of image, comma, then wnid and box, repeated."""
+
+_LARGEST_SOLUTION = 1 << 27
+_MOST_ISSUES = 1000
+"""Contradictions that an error carries; the others are counted."""
+
+Labels = npt.NDArray[np.int16]
+
+
+@dataclass(frozen=True)
+class ZipIndex:
+    """Images of one split in a zip, in catalog order.
+
+    split : train, val or test
+    table : Arrow table of SCHEMA, N rows
+    """
+
+    split: str
+    table: pa.Table
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    def part(self, rows: npt.NDArray[np.integer]) -> ZipIndex:
+        """Return these rows alone, in this order."""
+        return ZipIndex(self.split, self.table.take(pa.array(rows)).combine_chunks())
+
+    def entry(self, row: int) -> Entry:
+        """Return where the bytes of the image in a row are."""
+        return Entry(*(column.item(row) for column in self._placed))
+
+    def name(self, row: int) -> str:
+        """Return the file name of the image in a row."""
+        return str(self.names[row].as_py())
+
+    @cached_property
+    def names(self) -> pa.StringArray:
+        """Official file names, N strings."""
+        return one_chunk(self.table.column("name"))
+
+    @cached_property
+    def labels(self) -> Labels:
+        """Labels, shape (N,), int16: indices of sorted wnids, -1 in the test split."""
+        labels: Labels = self.numbers("label")
+        return labels
+
+    @cached_property
+    def identity(self) -> str:
+        """xxh3_128 over split and all columns, in hex: in every copy of the zip the same, whatever its file's name."""
+        digest = xxhash.xxh3_128(f"zip {self.split} {len(self)}".encode())
+        for column in (*text_of(self.names), self.labels, *self._placed):
+            digest.update(np.ascontiguousarray(column).data)
+        return digest.hexdigest()
+
+    def numbers(self, name: str) -> npt.NDArray[np.integer]:
+        """Return a column of numbers, shape (N,)."""
+        return numbers(one_chunk(self.table.column(name)))
+
+    @cached_property
+    def _placed(self) -> tuple[npt.NDArray[np.integer], ...]:
+        return tuple(self.numbers(name) for name in _PLACED)
+
+
+Splits = dict[str, ZipIndex]
+"""The images of a zip by split; a split without images is not there."""
+
+
+def open_splits(source: ByteSource, listener: Listener = silent) -> Splits:
+    """Return the images of a zip, building and keeping their index first where none that fits is there.
+
+    Raises
+    ------
+    DataError
+        If the zip can't be trusted, or contradicts itself or the facts.
+    """
+
+    def write(splits: Splits, path: Path) -> None:
+        parts = [splits[split].table for split in SPLITS if split in splits]
+        table = pa.concat_tables(parts or [SCHEMA.empty_table()])
+        save(table, path, _metadata(source, splits))
+
+    return kept(
+        source.path,
+        read=lambda data: _read(data, source),
+        build=lambda: build_splits(source, listener),
+        write=write,
+    )
+
+
+def _metadata(source: ByteSource, splits: Splits) -> dict[bytes, bytes]:
+    """Return what an index file says of its zip and of itself."""
+    said: dict[str, object] = {"format": FORMAT, **asdict(source.state)}
+    for split, index in splits.items():
+        said |= {split: len(index), f"{split} columns": index.identity}
+    return {key.encode(): str(value).encode() for key, value in said.items()}
+
+
+def _read(data: pa.Buffer, source: ByteSource) -> Splits | None:
+    """Return the splits in a file's bytes, or None if they are damaged, stale, or not what `write` would write."""
+    try:
+        table, metadata = load(data, SCHEMA)
+        counts = {split: int(metadata.get(split.encode(), b"0")) for split in SPLITS}
+        if min(counts.values()) < 0 or sum(counts.values()) != table.num_rows:
+            return None
+        splits = dict(_cut(table.combine_chunks(), counts))
+        fits = metadata == _metadata(source, splits) and _could_be_built(splits, source.state.size)
+    except (OSError, ValueError, OverflowError, pa.ArrowException):
+        return None
+    return splits if fits else None
+
+
+def _cut(table: pa.Table, counts: dict[str, int]) -> Iterator[tuple[str, ZipIndex]]:
+    start = 0
+    for split, count in counts.items():
+        if count:
+            yield split, ZipIndex(split, table.slice(start, count))
+        start += count
+
+
+def _could_be_built(splits: Splits, size: int) -> bool:
+    """Whether a zip of `size` bytes could have this index: official names and true labels in order, places apart."""
+    if not splits:
+        return True
+    offsets, room, packed, sizes, _, methods = (
+        np.concatenate([index.numbers(name) for index in splits.values()]) for name in _PLACED
+    )
+    stored = methods == zips.STORED
+    return bool(
+        (stored | (methods == zips.DEFLATED)).all()
+        and packed.min() >= 0
+        and sizes.min() >= 0
+        and sizes.max() <= LARGEST
+        and (packed[stored] == sizes[stored]).all()
+        and (packed <= room).all()
+        and (room <= packed + zips.LONGEST_HEADER).all()
+        and lie_apart(offsets, room, size)
+        and all(_are_official(index) for index in splits.values())
+    )
+
+
+def _are_official(index: ZipIndex) -> bool:
+    """Whether names, labels and order are what a zip's could be; validation images may have train images' names."""
+    if index.split != "val" or pc.all(pc.starts_with(index.names, "ILSVRC2012_val_")).as_py():
+        return are_named(index.split, index.names, index.labels)
+    train = pc.starts_with(index.names, "n")
+    sides = (("train", train), ("val", pc.invert(train)))
+    parts = [(split, index.table.filter(mask)) for split, mask in sides]
+    return are_in_order(index.names, index.labels) and all(
+        are_named(split, one_chunk(part.column("name")), numbers(one_chunk(part.column("label"))))
+        for split, part in parts
+    )
+
+
+def build_splits(source: ByteSource, listener: Listener = silent) -> Splits:
+    """Return the images of a zip by its list of members; no image is read, nor any local header.
+
+    Raises
+    ------
+    ArchiveError
+        If the zip is damaged, cut short, encrypted, compressed by another method, or unsafe.
+    DamageError
+        If it contradicts itself or the facts: names and folders, or the validation labels in it.
+    """
+    directory = zips.find_directory(source)
+    listener(Started("index", total_images=directory.entries))
+    build = _Build(source)
+    for members in zips.walk(source, directory):
+        found = images_of(members.paths())
+        build.add(members, found)
+        listener(Advanced("index", images=len(members.names)))
+    splits = build.splits(directory)
+    listener(Finished("index"))
+    return splits
+
+
+class _Build:
+    """What was found in the members of a zip so far."""
+
+    def __init__(self, source: ByteSource) -> None:
+        self._source = source
+        self._parts: dict[str, list[pa.Table]] = {split: [] for split in SPLITS}
+        self._offsets: list[Int] = []
+        self._extents: list[Int] = []
+        self._contradictions: list[Issue] = []
+        self._count = 0
+        self._solution: Entry | None = None
+
+    def add(self, members: Members, images: Images) -> None:
+        """Take in some members, of which these are images."""
+        self._offsets.append(members.offsets)
+        self._extents.append(members.extents())
+        self._find_solution(members)
+        self._refuse_unsafe(members, images)
+        splits = np.where(images.folder_splits == UNSAID, images.splits, images.folder_splits)
+        self._compare(members, images, splits)
+        for number, split in enumerate(SPLITS):
+            there = np.flatnonzero(splits == number)
+            if len(there):
+                self._parts[split].append(_table(members, images, there, split))
+
+    def splits(self, directory: Directory) -> Splits:
+        """Return all images in catalog order, having compared them with all that the zip says."""
+        offsets, extents = np.concatenate([*self._offsets, []]), np.concatenate([*self._extents, []])
+        offsets, extents = offsets.astype(np.int64), extents.astype(np.int64)
+        if not lie_apart(offsets, extents, directory.start):
+            raise _overlap(self._source, offsets, extents, directory)
+        self._raise_contradictions()
+        ends = np.append(np.sort(offsets), directory.start)
+        found = {split: _in_order(parts) for split, parts in self._parts.items() if parts}
+        splits = {split: ZipIndex(split, _with_room(table, ends)) for split, table in found.items()}
+        for index in splits.values():
+            _refuse_twins(self._source, index)
+        if self._solution:
+            _compare_solution(self._source, self._solution)
+        return splits
+
+    def _find_solution(self, members: Members) -> None:
+        """Remember where Kaggle's file of validation labels is, if it is among these members."""
+        for row, name in enumerate(members.names):
+            if name.endswith(b".csv") and name.rpartition(b"/")[2] == SOLUTION.encode():
+                _refuse_unread(self._source, members, np.array([row]), _LARGEST_SOLUTION)
+                packed = members.packed.item(row)
+                room = min(packed + zips.LONGEST_HEADER, self._source.state.size - members.offsets.item(row))
+                sizes = packed, members.sizes.item(row), members.crcs.item(row), members.methods.item(row)
+                self._solution = Entry(members.offsets.item(row), room, *sizes)
+
+    def _refuse_unsafe(self, members: Members, images: Images) -> None:
+        rows = images.rows
+        for code, wrong, detail in (
+            (Code.PATH_TRAVERSAL, images.unsafe, "its name leads out of the folder that it would be unpacked to"),
+            (Code.SYMLINK, members.are_links()[rows], "a symbolic link in the place of an image"),
+            (Code.DEVICE, members.are_special()[rows], "no regular file, in the place of an image"),
+        ):
+            if wrong.any():
+                raise _at(self._source, members, int(rows[wrong][0]), code, detail, "look at who made this zip")
+        if (images.labels == UNKNOWN).any():
+            row = int(rows[images.labels == UNKNOWN][0])
+            hint = "this may be another release of ImageNet; ilsvrc handles ILSVRC 2012"
+            raise _at(self._source, members, row, Code.UNKNOWN_CLASS, "no image of ILSVRC 2012", hint)
+        _refuse_unread(self._source, members, rows, LARGEST)
+
+    def _compare(self, members: Members, images: Images, splits: npt.NDArray[np.int16]) -> None:
+        """Note images whose folders say another class or split than their names."""
+        said = images.folder_labels
+        wrong = (said != UNSAID) & (said != images.labels) & (splits != SPLITS.index("test"))
+        # the validation images of imagenette have names of train images
+        as_val = (images.splits == 0) & (splits == 1)
+        foreign = (splits != images.splits) & ~as_val
+        for place in np.flatnonzero(wrong | foreign).tolist():
+            self._count += 1
+            if len(self._contradictions) < _MOST_ISSUES:
+                path = printable(members.path(images.rows.item(place)))
+                if foreign[place]:
+                    named, lies = SPLITS[images.splits[place]], SPLITS[splits[place]]
+                    issue = Issue(path, Code.WRONG_FILE, f"its folder says {lies}, its name {named}")
+                else:
+                    detail = (
+                        f"its folder says {_class(said.item(place))}, its name {_class(images.labels.item(place))}"
+                    )
+                    issue = Issue(path, Code.WRONG_LABEL, detail)
+                self._contradictions.append(issue)
+
+    def _raise_contradictions(self) -> None:
+        if not self._contradictions:
+            return
+        first = self._contradictions[0]
+        others = f"; so it is with {self._count:,} images in all" if self._count > 1 else ""
+        message = f"{self._source.path}: {first.key}: {first.detail}{others} [{first.code}]"
+        hint = "find out which is right: unpack the zip, then `ilsvrc check` its folders, or fetch it again"
+        raise DamageError(message, self._contradictions, hint=hint)
+
+
+def _class(label: int) -> str:
+    return f"{facts.classes()[label].wnid} (index {label})" if label >= 0 else "a class that ILSVRC 2012 has not"
+
+
+def _at(  # noqa: PLR0913, PLR0917  -- what, where, what to do
+    source: ByteSource, members: Members, row: int, code: Code, detail: str, hint: str
+) -> ArchiveError:
+    """Return the error about a member."""
+    member = printable(members.path(row))
+    offset = members.offsets.item(row)
+    return ArchiveError(code, detail, source.path, member=member, offset=offset, hint=hint)
+
+
+def _refuse_unread(source: ByteSource, members: Members, rows: Int, largest: int) -> None:
+    """Refuse members that are encrypted, compressed by a method that is not read, or impossibly large."""
+    methods, sizes, packed = members.methods[rows], members.sizes[rows], members.packed[rows]
+    stored = methods == zips.STORED
+    again = "unpack it with 7z, and give ilsvrc the folder"
+    encrypted = (members.flags[rows] & zips.ENCRYPTED) > 0
+    if encrypted.any():
+        detail = "it is encrypted"
+        raise _at(
+            source, members, int(rows[encrypted][0]), Code.ENCRYPTED, detail, f"{again}; this takes its password"
+        )
+    strange = ~stored & (methods != zips.DEFLATED)
+    if strange.any():
+        method = int(methods[strange][0])
+        detail = f"it is compressed by method {method} ({zips.METHODS.get(method, 'not a known one')})"
+        detail += "; stored and deflated ones are read"
+        raise _at(source, members, int(rows[strange][0]), Code.COMPRESSED, detail, again)
+    larger = (sizes > largest) | (sizes < 0) | (packed < 0) | (stored & (packed != sizes))
+    larger |= sizes > zips.LARGEST_RATIO * packed + zips.LARGEST_RATIO
+    if larger.any():
+        at = int(np.flatnonzero(larger)[0])
+        detail = f"it is said to unpack from {packed[at]:,} to {sizes[at]:,} bytes, which is not believed"
+        raise _at(source, members, int(rows[at]), Code.BAD_HEADER, detail, "look at who made this zip")
+
+
+def _table(members: Members, images: Images, there: Int, split: str) -> pa.Table:
+    """Return some of the images among members as a table; their room is not known yet."""
+    rows = images.rows[there]
+    labels = images.labels[there] if split != "test" else np.full(len(there), -1, np.int16)
+    columns = [
+        images.names.take(pa.array(there)),
+        pa.array(labels),
+        pa.array(members.offsets[rows]),
+        pa.array(members.extents()[rows]),
+        pa.array(members.packed[rows]),
+        pa.array(members.sizes[rows]),
+        pa.array(members.crcs[rows]),
+        pa.array(members.methods[rows].astype(np.uint8)),
+    ]
+    return pa.Table.from_arrays(columns, schema=SCHEMA)
+
+
+def _in_order(parts: list[pa.Table]) -> pa.Table:
+    """Return the rows of all parts in catalog order, as one chunk; the parts are used up."""
+    table = pa.concat_tables(parts).combine_chunks()
+    parts.clear()
+    names, labels = one_chunk(table.column("name")), numbers(one_chunk(table.column("label")))
+    if not are_in_order(names, labels):
+        table = table.take(pc.sort_indices(table, [("label", "ascending"), ("name", "ascending")])).combine_chunks()
+    return table
+
+
+def _with_room(table: pa.Table, ends: Int) -> pa.Table:
+    """Return the table with the bytes that each member has up to the next one, or as many as it can need."""
+    offsets, packed = (numbers(one_chunk(table.column(name))) for name in ("offset", "packed"))
+    room = ends[np.searchsorted(ends, offsets, "right")] - offsets
+    room = np.minimum(room, packed + zips.LONGEST_HEADER)
+    place = table.schema.get_field_index("room")
+    return table.set_column(place, SCHEMA.field("room"), pa.array(room))
+
+
+def _overlap(source: ByteSource, offsets: Int, extents: Int, directory: Directory) -> ArchiveError:
+    """Return the error for members that share bytes, or lie beyond the others."""
+    order = np.argsort(offsets, kind="stable")
+    starts, stops = offsets[order], (offsets + extents)[order]
+    later = np.append(starts[1:], directory.start)
+    wrong = np.flatnonzero((starts < 0) | (stops < starts) | (stops > np.minimum(later, directory.start)))
+    place = max(int(starts[wrong[0]]), 0) if len(wrong) else 0
+    detail = "the member here would share bytes with the next one, or with the list of members"
+    return ArchiveError(Code.BAD_HEADER, detail, source.path, offset=place, hint="look at who made this zip")
+
+
+def _refuse_twins(source: ByteSource, index: ZipIndex) -> None:
+    """Refuse two members that stand for the same image."""
+    if are_in_order(index.names, index.labels):
+        return
+    same = pc.equal(index.names.slice(1), index.names.slice(0, len(index) - 1))
+    row = pc.index(same, True).as_py()
+    first, second = sorted((index.entry(row).offset, index.entry(row + 1).offset))
+    detail = f"it is there twice, first at byte {first:,}"
+    hint = "fetch the zip again, or remove one of the two from it"
+    raise ArchiveError(Code.DUPLICATE_MEMBER, detail, source.path, member=index.name(row), offset=second, hint=hint)
+
+
+def _compare_solution(source: ByteSource, entry: Entry) -> None:
+    """Compare the validation labels in the zip with the packaged truth."""
+    try:
+        text = zips.unpacked(source, entry, lambda name: name.endswith(SOLUTION.encode())).decode("utf-8", "replace")
+    except zips.BadMember as fault:
+        hint = "fetch the zip again"
+        raise ArchiveError(
+            fault.code, str(fault), source.path, member=SOLUTION, offset=entry.offset, hint=hint
+        ) from None
+    issues = []
+    for line in text.splitlines():
+        image, _, boxes = line.partition(",")
+        number = val_number(image)
+        said = boxes.partition(" ")[0]
+        if number is None or not said:
+            continue  # the line of titles
+        true = facts.classes()[int(facts.val_labels()[number - 1])]
+        if said != true.wnid:
+            detail = f"{SOLUTION} says {said}, the devkit {true.wnid} (index {true.index})"
+            issues.append(Issue(val_name(number), Code.WRONG_LABEL, detail))
+    if issues:
+        first = issues[0]
+        message = f"{source.path}: {first.key}: {first.detail}; {len(issues):,} labels differ in all [{first.code}]"
+        hint = "this is not the file that Kaggle serves: fetch the zip again"
+        raise DamageError(message, issues[:_MOST_ISSUES], hint=hint)
