@@ -75,7 +75,7 @@ def images_of(paths: list[str]) -> Images:
 
 
 def official_name(base: str) -> str:
-    """Return the official file name of an image, or an empty text if it is none: `..._1.jpg` is `..._00000001.JPEG`."""
+    """Return the official name of an image's file, or an empty text: of `..._1.jpg` it is `..._00000001.JPEG`."""
     found = images_of([base])
     return str(found.names[0].as_py()) if len(found.rows) else ""
 
@@ -134,7 +134,8 @@ def _train_labels(names: pa.StringArray) -> Small:
     wnids = pc.utf8_slice_codeunits(names, 0, 9).dictionary_encode()
     synsets = [facts.classes().get(wnid) for wnid in wnids.dictionary.to_pylist()]
     known = np.array([synset.index if synset else UNKNOWN for synset in synsets], np.int16)
-    return known[numbers(wnids.indices)]
+    labels: Small = known[numbers(wnids.indices)]
+    return labels
 
 
 def _flat(names: pa.StringArray, split: str) -> tuple[pa.StringArray, Small]:

@@ -6,7 +6,7 @@ import itertools
 import json
 import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from functools import cached_property, partial
 from pathlib import Path
@@ -14,13 +14,15 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from ilsvrc.archive import zip as zips
 from ilsvrc.archive.catalog import SPLITS, UNSAID, Images, images_of, official_name
 from ilsvrc.archive.expected import SUMS_FILES, expected
 from ilsvrc.archive.find import refuse_unfinished
 from ilsvrc.archive.source import FileSource
-from ilsvrc.archive.zip import Directory
-from ilsvrc.archive.zipindex import Splits, ZipIndex, open_splits
+from ilsvrc.archive.zip.build import indexed
+from ilsvrc.archive.zip.directory import SPANNED, Directory, find_directory
+from ilsvrc.archive.zip.entry import LONGEST_HEADER, MAGIC, BadMember, data_start, local_name, unpacked
+from ilsvrc.archive.zip.index import Splits, ZipIndex
+from ilsvrc.archive.zip.walk import RECORD, cut, walk
 from ilsvrc.errors import ArchiveError, UsageError
 from ilsvrc.events import Listener, silent
 from ilsvrc.files import printable
@@ -37,7 +39,7 @@ _SAMPLES, _SAMPLE = 256, 1 << 14
 class ZipReader:
     """Images of one split in a zip: each is one `pread` of its header and its bytes.
 
-    Every image is compared with the CRC-32 that the zip has of it whenever it is read, whether or not this is asked for.
+    Whenever an image is read, it is compared with the CRC-32 that the zip has of it.
 
     Parameters
     ----------
@@ -73,7 +75,7 @@ class ZipReader:
             If it can't be trusted.
         """
         refuse_unfinished(source.path)
-        return cls._of(source, open_splits(source, listener), split)
+        return cls._of(source, indexed(source, listener), split)
 
     @classmethod
     def _of(cls, source: FileSource, splits: Splits, split: str) -> ZipReader:
@@ -110,17 +112,17 @@ class ZipReader:
         return self.index.name(row)
 
     def where(self, row: int) -> Place:
-        """Return where an image lies: its member by the name that it has in the zip, and its first, maybe packed byte.
+        """Return where an image lies: its member's name in the zip, and its first byte there, maybe packed.
 
         Name and place are in the member's own header. If that is damaged, they are the official name and the header.
         """
         path, entry = str(self.source.path), self.index.entry(row)
         try:
-            header = self.source.read(entry.offset, min(entry.room, zips.LONGEST_HEADER))
-            begin = zips.data_start(header, entry, partial(_is_name, self.name(row)))
-        except (ArchiveError, zips.BadMember):
+            header = self.source.read(entry.offset, min(entry.room, LONGEST_HEADER))
+            begin = data_start(header, entry, partial(_is_name, self.name(row)))
+        except (ArchiveError, BadMember):
             return Place(self.split, path, self.name(row), entry.offset, path)
-        return Place(self.split, path, printable(zips.local_name(header)), entry.offset + begin, path)
+        return Place(self.split, path, printable(local_name(header)), entry.offset + begin, path)
 
     def digest(self, row: int) -> None:
         """Return None: a zip has a CRC-32 of every image, which `read` compares."""
@@ -128,8 +130,8 @@ class ZipReader:
     def read(self, row: int) -> bytes:
         """Return an image's file, byte for byte; it has the CRC-32 that the zip has of it."""
         try:
-            data = zips.unpacked(self.source, self.index.entry(row), partial(_is_name, self.name(row)))
-        except zips.BadMember as fault:
+            data = unpacked(self.source, self.index.entry(row), partial(_is_name, self.name(row)))
+        except BadMember as fault:
             self.source.refuse_changed()
             raise self.where(row).fault(fault.code, str(fault)) from None
         self.source.refuse_changed()
@@ -212,7 +214,7 @@ class _Zip:
         refuse_unfinished(self._source.path)
         with self._opening:
             if self._splits is None:
-                self._splits = open_splits(self._source, listener)
+                self._splits = indexed(self._source, listener)
         return ZipReader._of(self._source, self._splits, split)
 
 
@@ -238,7 +240,7 @@ def _recognised(path: Path, *, skip: bool) -> list[Found]:
         if not stat.S_ISREG(path.stat().st_mode) or not _begins_as_zip(path):
             return []
         source = FileSource(path)
-        splits = _splits_in(source, zips.find_directory(source))
+        splits = _splits_in(source, find_directory(source))
     except OSError:
         return []
     except ArchiveError:
@@ -251,14 +253,14 @@ def _recognised(path: Path, *, skip: bool) -> list[Found]:
 
 def _begins_as_zip(path: Path) -> bool:
     with open(path, "rb") as file:
-        return file.read(len(zips.MAGIC)) in (zips.MAGIC, zips.SPANNED)
+        return file.read(len(MAGIC)) in (MAGIC, SPANNED)
 
 
 def _splits_in(source: FileSource, directory: Directory) -> list[str]:
     """Return the splits whose images are seen in the list of members."""
     length = directory.stop - directory.start
     if length <= _WHOLE:
-        seen = [images_of(members.paths()) for members in zips.walk(source, directory)]
+        seen = [images_of(members.paths()) for members in walk(source, directory)]
     else:
         places = np.linspace(directory.start, directory.stop - _SAMPLE, _SAMPLES).astype(np.int64)
         seen = [_seen(source.read(place, _SAMPLE)) for place in places.tolist()]
@@ -270,6 +272,6 @@ def _splits_in(source: FileSource, directory: Directory) -> list[str]:
 
 def _seen(sample: bytes) -> Images:
     """Return the images whose records are whole in some bytes from the middle of a list of members."""
-    begin = sample.find(zips.RECORD)
-    members, _ = zips.cut(sample[begin:] if begin >= 0 else b"")
+    begin = sample.find(RECORD)
+    members, _ = cut(sample[begin:] if begin >= 0 else b"")
     return images_of(members.paths())

@@ -1,53 +1,36 @@
-"""The images of a zip as columns: built from its list of members, kept beside it, proved before it is believed."""
+"""Find the images of a zip by its list of members, and compare all that it says of them."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import xxhash
 
 from ilsvrc import facts
-from ilsvrc.archive import zip as zips
 from ilsvrc.archive.catalog import SPLITS, UNKNOWN, UNSAID, Images, images_of
-from ilsvrc.archive.columns import are_in_order, are_named, lie_apart, text_of
-from ilsvrc.archive.index import load, numbers, one_chunk, save
-from ilsvrc.archive.sidecar import kept
+from ilsvrc.archive.columns import are_in_order, lie_apart
+from ilsvrc.archive.index import numbers, one_chunk
 from ilsvrc.archive.source import ByteSource
-from ilsvrc.archive.zip import Directory, Entry, Int, Members
+from ilsvrc.archive.zip.directory import Directory, find_directory
+from ilsvrc.archive.zip.entry import (
+    DEFLATED,
+    ENCRYPTED,
+    LARGEST_RATIO,
+    LONGEST_HEADER,
+    METHODS,
+    STORED,
+    BadMember,
+    Entry,
+    unpacked,
+)
+from ilsvrc.archive.zip.index import LARGEST, SCHEMA, Splits, ZipIndex, open_splits
+from ilsvrc.archive.zip.walk import Int, Members, walk
 from ilsvrc.errors import ArchiveError, DamageError
 from ilsvrc.events import Advanced, Finished, Listener, Started, silent
 from ilsvrc.facts.names import val_name, val_number
 from ilsvrc.files import printable
 from ilsvrc.issues import Code, Issue
-
-FORMAT = "zip 1"
-"""Version of the file format; a file of another version is built anew."""
-
-SCHEMA = pa.schema(
-    [
-        ("name", pa.string()),
-        ("label", pa.int16()),
-        ("offset", pa.int64()),
-        ("room", pa.int64()),
-        ("packed", pa.int64()),
-        ("size", pa.int64()),
-        ("crc", pa.uint32()),
-        ("method", pa.uint8()),
-    ]
-)
-"""Columns as `ilsvrc.archive.zip.Entry` has them, besides name and label."""
-
-_PLACED = ("offset", "room", "packed", "size", "crc", "method")
-
-LARGEST = 1 << 26
-"""Bytes of the largest image that is read: more is taken for an attack on memory."""
 
 SOLUTION = "LOC_val_solution.csv"
 """The file of validation labels in Kaggle's zip: lines of image, comma, then wnid and box, repeated."""
@@ -56,151 +39,16 @@ _LARGEST_SOLUTION = 1 << 27
 _MOST_ISSUES = 1000
 """Contradictions that an error carries; the others are counted."""
 
-Labels = npt.NDArray[np.int16]
 
-
-@dataclass(frozen=True)
-class ZipIndex:
-    """Images of one split in a zip, in catalog order.
-
-    split : train, val or test
-    table : Arrow table of SCHEMA, N rows
-    """
-
-    split: str
-    table: pa.Table
-
-    def __len__(self) -> int:
-        return int(self.table.num_rows)
-
-    def part(self, rows: npt.NDArray[np.integer]) -> ZipIndex:
-        """Return these rows alone, in this order."""
-        return ZipIndex(self.split, self.table.take(pa.array(rows)).combine_chunks())
-
-    def entry(self, row: int) -> Entry:
-        """Return where the bytes of the image in a row are."""
-        return Entry(*(column.item(row) for column in self._placed))
-
-    def name(self, row: int) -> str:
-        """Return the file name of the image in a row."""
-        return str(self.names[row].as_py())
-
-    @cached_property
-    def names(self) -> pa.StringArray:
-        """Official file names, N strings."""
-        return one_chunk(self.table.column("name"))
-
-    @cached_property
-    def labels(self) -> Labels:
-        """Labels, shape (N,), int16: indices of sorted wnids, -1 in the test split."""
-        labels: Labels = self.numbers("label")
-        return labels
-
-    @cached_property
-    def identity(self) -> str:
-        """xxh3_128 over split and all columns, in hex: in every copy of the zip the same, whatever its file's name."""
-        digest = xxhash.xxh3_128(f"zip {self.split} {len(self)}".encode())
-        for column in (*text_of(self.names), self.labels, *self._placed):
-            digest.update(np.ascontiguousarray(column).data)
-        return digest.hexdigest()
-
-    def numbers(self, name: str) -> npt.NDArray[np.integer]:
-        """Return a column of numbers, shape (N,)."""
-        return numbers(one_chunk(self.table.column(name)))
-
-    @cached_property
-    def _placed(self) -> tuple[npt.NDArray[np.integer], ...]:
-        return tuple(self.numbers(name) for name in _PLACED)
-
-
-Splits = dict[str, ZipIndex]
-"""The images of a zip by split; a split without images is not there."""
-
-
-def open_splits(source: ByteSource, listener: Listener = silent) -> Splits:
-    """Return the images of a zip, building and keeping their index first where none that fits is there.
+def indexed(source: ByteSource, listener: Listener = silent) -> Splits:
+    """Return the images of a zip by split, building and keeping their index first where none that fits is there.
 
     Raises
     ------
     DataError
-        If the zip can't be trusted, or contradicts itself or the facts.
+        As `build_splits` does.
     """
-
-    def write(splits: Splits, path: Path) -> None:
-        parts = [splits[split].table for split in SPLITS if split in splits]
-        table = pa.concat_tables(parts or [SCHEMA.empty_table()])
-        save(table, path, _metadata(source, splits))
-
-    return kept(
-        source.path,
-        read=lambda data: _read(data, source),
-        build=lambda: build_splits(source, listener),
-        write=write,
-    )
-
-
-def _metadata(source: ByteSource, splits: Splits) -> dict[bytes, bytes]:
-    """Return what an index file says of its zip and of itself."""
-    said: dict[str, object] = {"format": FORMAT, **asdict(source.state)}
-    for split, index in splits.items():
-        said |= {split: len(index), f"{split} columns": index.identity}
-    return {key.encode(): str(value).encode() for key, value in said.items()}
-
-
-def _read(data: pa.Buffer, source: ByteSource) -> Splits | None:
-    """Return the splits in a file's bytes, or None if they are damaged, stale, or not what `write` would write."""
-    try:
-        table, metadata = load(data, SCHEMA)
-        counts = {split: int(metadata.get(split.encode(), b"0")) for split in SPLITS}
-        if min(counts.values()) < 0 or sum(counts.values()) != table.num_rows:
-            return None
-        splits = dict(_cut(table.combine_chunks(), counts))
-        fits = metadata == _metadata(source, splits) and _could_be_built(splits, source.state.size)
-    except (OSError, ValueError, OverflowError, pa.ArrowException):
-        return None
-    return splits if fits else None
-
-
-def _cut(table: pa.Table, counts: dict[str, int]) -> Iterator[tuple[str, ZipIndex]]:
-    start = 0
-    for split, count in counts.items():
-        if count:
-            yield split, ZipIndex(split, table.slice(start, count))
-        start += count
-
-
-def _could_be_built(splits: Splits, size: int) -> bool:
-    """Whether a zip of `size` bytes could have this index: official names and true labels in order, places apart."""
-    if not splits:
-        return True
-    offsets, room, packed, sizes, _, methods = (
-        np.concatenate([index.numbers(name) for index in splits.values()]) for name in _PLACED
-    )
-    stored = methods == zips.STORED
-    return bool(
-        (stored | (methods == zips.DEFLATED)).all()
-        and packed.min() >= 0
-        and sizes.min() >= 0
-        and sizes.max() <= LARGEST
-        and (packed[stored] == sizes[stored]).all()
-        and (packed <= room).all()
-        and (room <= packed + zips.LONGEST_HEADER).all()
-        and lie_apart(offsets, room, size)
-        and all(_are_official(index) for index in splits.values())
-    )
-
-
-def _are_official(index: ZipIndex) -> bool:
-    """Whether names, labels and order are what a zip's could be; validation images may have train images' names."""
-    if index.split != "val" or pc.all(pc.starts_with(index.names, "ILSVRC2012_val_")).as_py():
-        return are_named(index.split, index.names, index.labels)
-    train = pc.starts_with(index.names, "n")
-    sides = (("train", train), ("val", pc.invert(train)))
-    parts = [(split, index.table.filter(mask)) for split, mask in sides]
-    return are_in_order(index.names, index.labels) and all(
-        are_named(split, one_chunk(part.column("name")), numbers(one_chunk(part.column("label"))))
-        for split, part in parts
-    )
+    return open_splits(source, lambda: build_splits(source, listener))
 
 
 def build_splits(source: ByteSource, listener: Listener = silent) -> Splits:
@@ -213,10 +61,10 @@ def build_splits(source: ByteSource, listener: Listener = silent) -> Splits:
     DamageError
         If it contradicts itself or the facts: names and folders, or the validation labels in it.
     """
-    directory = zips.find_directory(source)
+    directory = find_directory(source)
     listener(Started("index", total_images=directory.entries))
     build = _Build(source)
-    for members in zips.walk(source, directory):
+    for members in walk(source, directory):
         found = images_of(members.paths())
         build.add(members, found)
         listener(Advanced("index", images=len(members.names)))
@@ -272,7 +120,7 @@ class _Build:
             if name.endswith(b".csv") and name.rpartition(b"/")[2] == SOLUTION.encode():
                 _refuse_unread(self._source, members, np.array([row]), _LARGEST_SOLUTION)
                 packed = members.packed.item(row)
-                room = min(packed + zips.LONGEST_HEADER, self._source.state.size - members.offsets.item(row))
+                room = min(packed + LONGEST_HEADER, self._source.state.size - members.offsets.item(row))
                 sizes = packed, members.sizes.item(row), members.crcs.item(row), members.methods.item(row)
                 self._solution = Entry(members.offsets.item(row), room, *sizes)
 
@@ -338,22 +186,22 @@ def _at(  # noqa: PLR0913, PLR0917  -- what, where, what to do
 def _refuse_unread(source: ByteSource, members: Members, rows: Int, largest: int) -> None:
     """Refuse members that are encrypted, compressed by a method that is not read, or impossibly large."""
     methods, sizes, packed = members.methods[rows], members.sizes[rows], members.packed[rows]
-    stored = methods == zips.STORED
+    stored = methods == STORED
     again = "unpack it with 7z, and give ilsvrc the folder"
-    encrypted = (members.flags[rows] & zips.ENCRYPTED) > 0
+    encrypted = (members.flags[rows] & ENCRYPTED) > 0
     if encrypted.any():
         detail = "it is encrypted"
         raise _at(
             source, members, int(rows[encrypted][0]), Code.ENCRYPTED, detail, f"{again}; this takes its password"
         )
-    strange = ~stored & (methods != zips.DEFLATED)
+    strange = ~stored & (methods != DEFLATED)
     if strange.any():
         method = int(methods[strange][0])
-        detail = f"it is compressed by method {method} ({zips.METHODS.get(method, 'not a known one')})"
+        detail = f"it is compressed by method {method} ({METHODS.get(method, 'not a known one')})"
         detail += "; stored and deflated ones are read"
         raise _at(source, members, int(rows[strange][0]), Code.COMPRESSED, detail, again)
     larger = (sizes > largest) | (sizes < 0) | (packed < 0) | (stored & (packed != sizes))
-    larger |= sizes > zips.LARGEST_RATIO * packed + zips.LARGEST_RATIO
+    larger |= sizes > LARGEST_RATIO * packed + LARGEST_RATIO
     if larger.any():
         at = int(np.flatnonzero(larger)[0])
         detail = f"it is said to unpack from {packed[at]:,} to {sizes[at]:,} bytes, which is not believed"
@@ -391,7 +239,7 @@ def _with_room(table: pa.Table, ends: Int) -> pa.Table:
     """Return the table with the bytes that each member has up to the next one, or as many as it can need."""
     offsets, packed = (numbers(one_chunk(table.column(name))) for name in ("offset", "packed"))
     room = ends[np.searchsorted(ends, offsets, "right")] - offsets
-    room = np.minimum(room, packed + zips.LONGEST_HEADER)
+    room = np.minimum(room, packed + LONGEST_HEADER)
     place = table.schema.get_field_index("room")
     return table.set_column(place, SCHEMA.field("room"), pa.array(room))
 
@@ -422,8 +270,8 @@ def _refuse_twins(source: ByteSource, index: ZipIndex) -> None:
 def _compare_solution(source: ByteSource, entry: Entry) -> None:
     """Compare the validation labels in the zip with the packaged truth."""
     try:
-        text = zips.unpacked(source, entry, lambda name: name.endswith(SOLUTION.encode())).decode("utf-8", "replace")
-    except zips.BadMember as fault:
+        text = unpacked(source, entry, lambda name: name.endswith(SOLUTION.encode())).decode("utf-8", "replace")
+    except BadMember as fault:
         hint = "fetch the zip again"
         raise ArchiveError(
             fault.code, str(fault), source.path, member=SOLUTION, offset=entry.offset, hint=hint
