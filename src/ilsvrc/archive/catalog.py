@@ -55,16 +55,15 @@ class Images:
     unsafe: npt.NDArray[np.bool_]
 
 
-def images_of(paths: list[str]) -> Images:
+def images_of(paths: pa.StringArray) -> Images:
     """Return the images among paths with `/` between folders.
 
     Left out are names of no image of ours, and all that lies in a folder that is hidden or that macOS adds.
     """
-    parted = [path.rpartition("/") for path in paths]
-    bases = pa.array([base for _, _, base in parted], pa.string())
+    folders, bases = _parted(paths)
     splits = _splits(bases)
     rows = np.flatnonzero(splits >= 0)
-    folders = pa.array([parted[row][0] + parted[row][1] for row in rows.tolist()], pa.string()).dictionary_encode()
+    folders = folders.take(pa.array(rows)).dictionary_encode()
     told = np.array([_folder(folder) for folder in folders.dictionary.to_pylist()], np.int16).reshape(-1, 4)
     told = told[numbers(folders.indices)]
     shown = told[:, 3] == 0
@@ -74,9 +73,21 @@ def images_of(paths: list[str]) -> Images:
     return Images(rows, names, labels, splits, told[:, 0], told[:, 1], told[:, 2].astype(np.bool_))
 
 
+def _parted(paths: pa.StringArray) -> tuple[pa.StringArray, pa.StringArray]:
+    """Return folder and file name of each path: folder `.` if the path has none, and an empty one for the root."""
+    parts = pc.split_pattern(paths, "/", max_splits=1, reverse=True)
+    counts = numbers(pc.list_value_length(parts))
+    lasts = np.cumsum(counts, dtype=np.int64) - 1
+    texts = parts.flatten()
+    folders = texts.take(pa.array(np.maximum(lasts - 1, 0)))
+    if (counts < 2).any():
+        folders = pc.if_else(pa.array(counts < 2), ".", folders)
+    return folders, texts.take(pa.array(lasts))
+
+
 def official_name(base: str) -> str:
     """Return the official name of an image's file, or an empty text: of `..._1.jpg` it is `..._00000001.JPEG`."""
-    found = images_of([base])
+    found = images_of(pa.array([base], pa.string()))
     return str(found.names[0].as_py()) if len(found.rows) else ""
 
 
@@ -108,7 +119,7 @@ def _folder(folder: str) -> tuple[int, int, bool, bool]:
     synset = facts.classes().get(label) if label else None
     split = next((_FOLDER_SPLITS[part.lower()] for part in reversed(parts) if part.lower() in _FOLDER_SPLITS), UNSAID)
     hidden = any(part == "__MACOSX" or (part.startswith(".") and part != "..") for part in parts)
-    unsafe = folder.startswith("/") or ".." in parts
+    unsafe = not folder or folder.startswith("/") or ".." in parts
     return (synset.index if synset else UNKNOWN if label else UNSAID), split, unsafe, hidden
 
 

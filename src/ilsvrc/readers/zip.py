@@ -80,7 +80,7 @@ class ZipReader:
     @classmethod
     def _of(cls, source: FileSource, splits: Splits, split: str) -> ZipReader:
         if split not in splits:
-            others = f"it has {' and '.join(splits)}" if splits else "it has no image of ILSVRC 2012"
+            others = f"it has {' and '.join(splits)}" if list(splits) else "it has no image of ILSVRC 2012"
             raise UsageError(f"{source.path} holds no {split} image", hint=others)
         return cls(source, splits[split], complete=True)
 

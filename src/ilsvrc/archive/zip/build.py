@@ -8,9 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ilsvrc import facts
-from ilsvrc.archive.catalog import SPLITS, UNKNOWN, UNSAID, Images, images_of
+from ilsvrc.archive.catalog import SPLITS, UNKNOWN, UNSAID, Images, Small, images_of
 from ilsvrc.archive.columns import are_in_order, lie_apart
 from ilsvrc.archive.index import numbers, one_chunk
+from ilsvrc.archive.names import NO_LABEL
 from ilsvrc.archive.source import ByteSource
 from ilsvrc.archive.zip.directory import Directory, find_directory
 from ilsvrc.archive.zip.entry import (
@@ -24,7 +25,7 @@ from ilsvrc.archive.zip.entry import (
     Entry,
     unpacked,
 )
-from ilsvrc.archive.zip.index import LARGEST, SCHEMA, Splits, ZipIndex, open_splits
+from ilsvrc.archive.zip.index import LARGEST, SCHEMA, Labels, Splits, open_splits
 from ilsvrc.archive.zip.walk import Int, Members, walk
 from ilsvrc.errors import ArchiveError, DamageError
 from ilsvrc.events import Advanced, Finished, Listener, Started, silent
@@ -34,6 +35,10 @@ from ilsvrc.issues import Code, Issue
 
 SOLUTION = "LOC_val_solution.csv"
 """The file of validation labels in Kaggle's zip: lines of image, comma, then wnid and box, repeated."""
+
+_COLUMNS = {field.name: field.type for field in SCHEMA if field.name not in ("label", "room")}
+_SPLIT = 2000
+"""What a split is worth in the order of all images, by split and then by label."""
 
 _LARGEST_SOLUTION = 1 << 27
 _MOST_ISSUES = 1000
@@ -78,7 +83,7 @@ class _Build:
 
     def __init__(self, source: ByteSource) -> None:
         self._source = source
-        self._parts: dict[str, list[pa.Table]] = {split: [] for split in SPLITS}
+        self._columns: dict[str, list[pa.Array]] = {name: [] for name in (*_COLUMNS, "place")}
         self._offsets: list[Int] = []
         self._extents: list[Int] = []
         self._contradictions: list[Issue] = []
@@ -93,31 +98,64 @@ class _Build:
         self._refuse_unsafe(members, images)
         splits = np.where(images.folder_splits == UNSAID, images.splits, images.folder_splits)
         self._compare(members, images, splits)
-        for number, split in enumerate(SPLITS):
-            there = np.flatnonzero(splits == number)
-            if len(there):
-                self._parts[split].append(_table(members, images, there, split))
+        rows = images.rows
+        found = {
+            "name": images.names,
+            "place": splits * _SPLIT + np.where(splits == SPLITS.index("test"), NO_LABEL, images.labels),
+            "offset": members.offsets[rows],
+            "packed": members.packed[rows],
+            "size": members.sizes[rows],
+            "crc": members.crcs[rows],
+            "method": members.methods[rows],
+        }
+        for name, column in found.items():
+            self._columns[name].append(pa.array(column, _COLUMNS.get(name, pa.int16())))
 
     def splits(self, directory: Directory) -> Splits:
         """Return all images in catalog order, having compared them with all that the zip says."""
-        offsets, extents = np.concatenate([*self._offsets, []]), np.concatenate([*self._extents, []])
-        offsets, extents = offsets.astype(np.int64), extents.astype(np.int64)
-        if not lie_apart(offsets, extents, directory.start):
-            raise _overlap(self._source, offsets, extents, directory)
+        ends = self._all_offsets(directory)
         self._raise_contradictions()
-        ends = np.append(np.sort(offsets), directory.start)
-        found = {split: _in_order(parts) for split, parts in self._parts.items() if parts}
-        splits = {split: ZipIndex(split, _with_room(table, ends)) for split, table in found.items()}
-        for index in splits.values():
-            _refuse_twins(self._source, index)
+        names, places = self._column("name"), self._column("place")
+        order = None
+        if not are_in_order(names, numbers(places)):
+            keys = [("place", "ascending"), ("name", "ascending")]
+            order = pc.sort_indices(pa.table({"place": places, "name": names}), keys)
+            names, places = names.take(order), places.take(order)
+        columns = {"name": names}
+        for name in ("offset", "packed", "size", "crc", "method"):
+            column = self._column(name)
+            columns[name] = column if order is None else column.take(order)
+        at, packed = numbers(columns["offset"]), numbers(columns["packed"])
+        room = np.minimum(ends[np.searchsorted(ends, at, "right")] - at, packed + LONGEST_HEADER)
+        labels, counts = _labels(numbers(places))
+        columns |= {"room": pa.array(room, pa.int32()), "label": pa.array(labels)}
+        found = Splits(pa.Table.from_arrays([columns[field.name] for field in SCHEMA], schema=SCHEMA), counts)
+        _refuse_twins(self._source, found, numbers(places))
         if self._solution:
             _compare_solution(self._source, self._solution)
-        return splits
+        return found
+
+    def _column(self, name: str) -> pa.Array:
+        """Return a column of all images as one array; the parts that it was made of are given up."""
+        parts = self._columns.pop(name)
+        return pa.concat_arrays(parts or [pa.array([], _COLUMNS.get(name, pa.int16()))])
+
+    def _all_offsets(self, directory: Directory) -> Int:
+        """Return where all members begin, rising, and where the directory does; refuse members that share bytes."""
+        none = [np.empty(0, np.int64)]
+        offsets, extents = np.concatenate(self._offsets + none), np.concatenate(self._extents + none)
+        self._offsets, self._extents = [], []
+        if not lie_apart(offsets, extents, directory.start):
+            raise _overlap(self._source, offsets, extents, directory)
+        offsets.sort()
+        return np.append(offsets, directory.start)
 
     def _find_solution(self, members: Members) -> None:
         """Remember where Kaggle's file of validation labels is, if it is among these members."""
+        if SOLUTION.encode() not in b"\n".join(members.names):
+            return
         for row, name in enumerate(members.names):
-            if name.endswith(b".csv") and name.rpartition(b"/")[2] == SOLUTION.encode():
+            if name.replace(b"\\", b"/").rpartition(b"/")[2] == SOLUTION.encode():
                 _refuse_unread(self._source, members, np.array([row]), _LARGEST_SOLUTION)
                 packed = members.packed.item(row)
                 room = min(packed + LONGEST_HEADER, self._source.state.size - members.offsets.item(row))
@@ -200,7 +238,7 @@ def _refuse_unread(source: ByteSource, members: Members, rows: Int, largest: int
         detail = f"it is compressed by method {method} ({METHODS.get(method, 'not a known one')})"
         detail += "; stored and deflated ones are read"
         raise _at(source, members, int(rows[strange][0]), Code.COMPRESSED, detail, again)
-    larger = (sizes > largest) | (sizes < 0) | (packed < 0) | (stored & (packed != sizes))
+    larger = (sizes > largest) | (packed > 2 * largest) | (sizes < 0) | (packed < 0) | (stored & (packed != sizes))
     larger |= sizes > LARGEST_RATIO * packed + LARGEST_RATIO
     if larger.any():
         at = int(np.flatnonzero(larger)[0])
@@ -208,40 +246,11 @@ def _refuse_unread(source: ByteSource, members: Members, rows: Int, largest: int
         raise _at(source, members, int(rows[at]), Code.BAD_HEADER, detail, "look at who made this zip")
 
 
-def _table(members: Members, images: Images, there: Int, split: str) -> pa.Table:
-    """Return some of the images among members as a table; their room is not known yet."""
-    rows = images.rows[there]
-    labels = images.labels[there] if split != "test" else np.full(len(there), -1, np.int16)
-    columns = [
-        images.names.take(pa.array(there)),
-        pa.array(labels),
-        pa.array(members.offsets[rows]),
-        pa.array(members.extents()[rows]),
-        pa.array(members.packed[rows]),
-        pa.array(members.sizes[rows]),
-        pa.array(members.crcs[rows]),
-        pa.array(members.methods[rows].astype(np.uint8)),
-    ]
-    return pa.Table.from_arrays(columns, schema=SCHEMA)
-
-
-def _in_order(parts: list[pa.Table]) -> pa.Table:
-    """Return the rows of all parts in catalog order, as one chunk; the parts are used up."""
-    table = pa.concat_tables(parts).combine_chunks()
-    parts.clear()
-    names, labels = one_chunk(table.column("name")), numbers(one_chunk(table.column("label")))
-    if not are_in_order(names, labels):
-        table = table.take(pc.sort_indices(table, [("label", "ascending"), ("name", "ascending")])).combine_chunks()
-    return table
-
-
-def _with_room(table: pa.Table, ends: Int) -> pa.Table:
-    """Return the table with the bytes that each member has up to the next one, or as many as it can need."""
-    offsets, packed = (numbers(one_chunk(table.column(name))) for name in ("offset", "packed"))
-    room = ends[np.searchsorted(ends, offsets, "right")] - offsets
-    room = np.minimum(room, packed + LONGEST_HEADER)
-    place = table.schema.get_field_index("room")
-    return table.set_column(place, SCHEMA.field("room"), pa.array(room))
+def _labels(places: Small) -> tuple[Labels, tuple[int, ...]]:
+    """Return the label of each image by its place in the order of all, and how many images each split has."""
+    splits = (places - NO_LABEL) // _SPLIT
+    labels: Labels = places - splits * np.int16(_SPLIT)
+    return labels, tuple(np.bincount(splits, minlength=len(SPLITS)).tolist())
 
 
 def _overlap(source: ByteSource, offsets: Int, extents: Int, directory: Directory) -> ArchiveError:
@@ -255,16 +264,18 @@ def _overlap(source: ByteSource, offsets: Int, extents: Int, directory: Director
     return ArchiveError(Code.BAD_HEADER, detail, source.path, offset=place, hint="look at who made this zip")
 
 
-def _refuse_twins(source: ByteSource, index: ZipIndex) -> None:
+def _refuse_twins(source: ByteSource, splits: Splits, places: Small) -> None:
     """Refuse two members that stand for the same image."""
-    if are_in_order(index.names, index.labels):
+    names = one_chunk(splits.table.column("name"))
+    if are_in_order(names, places):
         return
-    same = pc.equal(index.names.slice(1), index.names.slice(0, len(index) - 1))
+    same = pc.and_(pc.equal(names.slice(1), names.slice(0, len(names) - 1)), pa.array(places[1:] == places[:-1]))
     row = pc.index(same, True).as_py()
-    first, second = sorted((index.entry(row).offset, index.entry(row + 1).offset))
+    first, second = sorted(splits.table.column("offset").slice(row, 2).to_pylist())
     detail = f"it is there twice, first at byte {first:,}"
     hint = "fetch the zip again, or remove one of the two from it"
-    raise ArchiveError(Code.DUPLICATE_MEMBER, detail, source.path, member=index.name(row), offset=second, hint=hint)
+    name = str(names[row].as_py())
+    raise ArchiveError(Code.DUPLICATE_MEMBER, detail, source.path, member=name, offset=second, hint=hint)
 
 
 def _compare_solution(source: ByteSource, entry: Entry) -> None:

@@ -29,9 +29,9 @@ SCHEMA = pa.schema(
         ("name", pa.string()),
         ("label", pa.int16()),
         ("offset", pa.int64()),
-        ("room", pa.int64()),
-        ("packed", pa.int64()),
-        ("size", pa.int64()),
+        ("room", pa.int32()),
+        ("packed", pa.int32()),
+        ("size", pa.int32()),
         ("crc", pa.uint32()),
         ("method", pa.uint8()),
     ]
@@ -100,31 +100,41 @@ class ZipIndex:
         return tuple(self.numbers(name) for name in _PLACED)
 
 
-Splits = dict[str, ZipIndex]
-"""The images of a zip by split; a split without images is not there."""
+@dataclass(frozen=True, slots=True)
+class Splits:
+    """The images of a zip by split.
+
+    table : Arrow table of SCHEMA in one chunk: the images of each split in catalog order, one split after the other
+    counts : how many images each of SPLITS has
+    """
+
+    table: pa.Table
+    counts: tuple[int, ...]
+
+    def __getitem__(self, split: str) -> ZipIndex:
+        number = SPLITS.index(split)
+        start, count = sum(self.counts[:number]), self.counts[number]
+        return ZipIndex(split, self.table.slice(start, count))
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the splits that have images."""
+        return (split for split, count in zip(SPLITS, self.counts, strict=True) if count)
 
 
 def open_splits(source: ByteSource, build: Callable[[], Splits]) -> Splits:
     """Return the images of a zip, which are found by `build` and kept where no index that fits is there yet."""
 
     def write(splits: Splits, path: Path) -> None:
-        parts = [splits[split].table for split in SPLITS if split in splits]
-        table = pa.concat_tables(parts or [SCHEMA.empty_table()])
-        save(table, path, _metadata(source, splits))
+        save(splits.table, path, _metadata(source, splits))
 
-    return kept(
-        source.path,
-        read=lambda data: _read(data, source),
-        build=build,
-        write=write,
-    )
+    return kept(source.path, read=lambda data: _read(data, source), build=build, write=write)
 
 
 def _metadata(source: ByteSource, splits: Splits) -> dict[bytes, bytes]:
     """Return what an index file says of its zip and of itself."""
     said: dict[str, object] = {"format": FORMAT, **asdict(source.state)}
-    for split, index in splits.items():
-        said |= {split: len(index), f"{split} columns": index.identity}
+    for split, count in zip(SPLITS, splits.counts, strict=True):
+        said |= {split: count, f"{split} columns": splits[split].identity}
     return {key.encode(): str(value).encode() for key, value in said.items()}
 
 
@@ -132,42 +142,31 @@ def _read(data: pa.Buffer, source: ByteSource) -> Splits | None:
     """Return the splits in a file's bytes, or None if they are damaged, stale, or not what `write` would write."""
     try:
         table, metadata = load(data, SCHEMA)
-        counts = {split: int(metadata.get(split.encode(), b"0")) for split in SPLITS}
-        if min(counts.values()) < 0 or sum(counts.values()) != table.num_rows:
+        counts = tuple(int(metadata[split.encode()]) for split in SPLITS)
+        if min(counts) < 0 or sum(counts) != table.num_rows:
             return None
-        splits = dict(_cut(table.combine_chunks(), counts))
+        splits = Splits(table.combine_chunks(), counts)
         fits = metadata == _metadata(source, splits) and _could_be_built(splits, source.state.size)
-    except (OSError, ValueError, OverflowError, pa.ArrowException):
+    except (OSError, ValueError, KeyError, OverflowError, pa.ArrowException):
         return None
     return splits if fits else None
 
 
-def _cut(table: pa.Table, counts: dict[str, int]) -> Iterator[tuple[str, ZipIndex]]:
-    start = 0
-    for split, count in counts.items():
-        if count:
-            yield split, ZipIndex(split, table.slice(start, count))
-        start += count
-
-
 def _could_be_built(splits: Splits, size: int) -> bool:
     """Whether a zip of `size` bytes could have this index: official names and true labels in order, places apart."""
-    if not splits:
-        return True
-    offsets, room, packed, sizes, _, methods = (
-        np.concatenate([index.numbers(name) for index in splits.values()]) for name in _PLACED
-    )
+    offsets, room, packed, sizes, _, methods = (numbers(one_chunk(splits.table.column(name))) for name in _PLACED)
     stored = methods == STORED
-    return bool(
+    return not len(offsets) or bool(
         (stored | (methods == DEFLATED)).all()
         and packed.min() >= 0
+        and packed.max() <= 2 * LARGEST
         and sizes.min() >= 0
         and sizes.max() <= LARGEST
         and (packed[stored] == sizes[stored]).all()
         and (packed <= room).all()
         and (room <= packed + LONGEST_HEADER).all()
-        and lie_apart(offsets, room, size)
-        and all(_are_official(index) for index in splits.values())
+        and lie_apart(offsets, room.astype(np.int64), size)
+        and all(_are_official(splits[split]) for split in splits)
     )
 
 

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from ilsvrc.archive.source import ByteSource
 from ilsvrc.archive.zip.directory import FETCH_AGAIN, Directory
@@ -80,14 +82,14 @@ class Members:
     offsets: Int
     modes: npt.NDArray[np.uint16]
 
-    def paths(self) -> list[str]:
-        """Return the names as text with `/` between folders, whatever program wrote them."""
-        joined = b"".join(self.names)
-        if joined.isascii():
-            paths = [name.decode("ascii") for name in self.names]
-        else:
-            paths = [decoded(name) for name in self.names]
-        return [path.replace("\\", "/") for path in paths] if b"\\" in joined else paths
+    def paths(self) -> pa.StringArray:
+        """Return the names as N texts with `/` between folders, whatever program wrote them."""
+        try:
+            paths = pa.array(self.names, pa.string())
+        except pa.ArrowInvalid:  # some are no UTF-8
+            paths = pa.array([decoded(name) for name in self.names], pa.string())
+        backslashes = pc.any(pc.match_substring(paths, "\\")).as_py()
+        return pc.replace_substring(paths, "\\", "/") if backslashes else paths
 
     def path(self, row: int) -> str:
         """Return one name as `paths` does."""
@@ -155,7 +157,7 @@ def cut(block: bytes) -> tuple[Members, int]:
         at = following
     text = np.frombuffer(block, np.uint8)
     places = np.array(starts, np.int64)
-    records = _gathered(text, places, _RECORD.itemsize).view(_RECORD)[:, 0]
+    records = _gathered(text, places, _RECORD)
     strange = np.flatnonzero(records["signature"] != int.from_bytes(RECORD, "little"))
     if len(strange):
         return _members(text, records[:0], places[:0], []), -1 - starts[strange[0]]
@@ -169,10 +171,12 @@ def _damaged(source: ByteSource, offset: int) -> ArchiveError:
     return ArchiveError(Code.BAD_HEADER, detail, source.path, offset=offset, hint=FETCH_AGAIN)
 
 
-def _gathered(text: Text, places: Int, length: int) -> Text:
-    """Return so many bytes from each place: shape (N, length)."""
-    found: Text = text[places[:, None] + np.arange(length)]
-    return found
+def _gathered(text: Text, places: Int, kind: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Return the values of a kind at each place: shape (N,)."""
+    kind = np.dtype(kind)
+    if not len(places):
+        return np.empty(0, kind)
+    return np.ndarray((len(text) - kind.itemsize + 1,), kind, text, strides=(1,))[places]
 
 
 def _members(text: Text, records: npt.NDArray[Any], places: Int, names: list[bytes]) -> Members:
@@ -204,7 +208,7 @@ def _widen(text: Text, records: npt.NDArray[Any], places: Int, columns: list[Int
     at, stop = _wide_fields(text, at, at + records["extra"][rows])
     for column, wanted in zip(columns, full[:, rows], strict=True):
         there = wanted & (at + 8 <= stop)
-        column[rows[there]] = _gathered(text, at[there], 8).view("<i8")[:, 0]
+        column[rows[there]] = _gathered(text, at[there], "<i8")
         at[there] += 8
 
 
@@ -214,7 +218,7 @@ def _wide_fields(text: Text, at: Int, ends: Int) -> tuple[Int, Int]:
     at = at.copy()
     going = np.flatnonzero(at + 4 <= ends)
     while len(going):
-        kinds, lengths = _gathered(text, at[going], 4).view("<u2").astype(np.int64).T
+        kinds, lengths = (_gathered(text, at[going] + field, "<u2").astype(np.int64) for field in (0, 2))
         at[going] += 4
         wide = (kinds == 1) & (at[going] + lengths <= ends[going])
         begins[going[wide]] = at[going[wide]]
