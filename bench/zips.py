@@ -42,7 +42,7 @@ def rows(size: float, runs: int) -> list[Row]:
 
 
 def indexing(runs: int, fraction: float = 1.0) -> list[Row]:
-    """Compare opening a zip of Kaggle's size for the first time with zipfile's, and the memory with the contract's."""
+    """Compare opening a zip of Kaggle's size with zipfile, and the memory with the contract's."""
     archive = simulated(fraction)
     rounds = measure(
         [
@@ -65,16 +65,8 @@ def reading(archive: Path, name: str, runs: int) -> list[Row]:
     """Compare random reads of images that are in memory."""
     works = [Work(kind, (*ZIPS, kind, archive, "read"), partial(warm, archive)) for kind in ("ours", "zipfile")]
     rounds = measure(works, runs)
-    limit = 0.5 if name == "stored" else None
-    return [
-        Row(
-            f"zip, {name}: random reads, warm",
-            "zipfile",
-            ratio(rounds["ours"], rounds["zipfile"], stated),
-            runs,
-            limit,
-        )
-    ]
+    measured = ratio(rounds["ours"], rounds["zipfile"], stated)
+    return [Row(f"zip, {name}: random reads, warm", "zipfile", measured, runs, 0.5 if name == "stored" else None)]
 
 
 def sweeping(archive: Path, name: str, runs: int) -> list[Row]:

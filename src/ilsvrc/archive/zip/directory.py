@@ -58,7 +58,7 @@ def find_directory(source: ByteSource) -> Directory:
     begin = max(0, size - _LONGEST_END)
     tail = source.read(begin, size - begin)
     at = _last_end(tail)
-    if at is None or not head.startswith((MAGIC, _END)):
+    if at is None:
         raise _no_zip(source, head)
     _, disk, first_disk, here, entries, length, offset, _ = _END_FIELDS.unpack_from(tail, at)
     stop = begin + at
@@ -67,6 +67,8 @@ def find_directory(source: ByteSource) -> Directory:
         stop, (_, _, _, _, disk, first_disk, here, entries, length, offset) = wide
     if disk or first_disk or here != entries:
         raise _in_parts(source)
+    if not head.startswith((MAGIC, _END)):
+        raise _no_zip(source, head)
     start = stop - length
     surplus = start - offset
     if surplus < 0 or start < 0:
