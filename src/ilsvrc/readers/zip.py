@@ -19,8 +19,8 @@ from ilsvrc.archive.expected import SUMS_FILES, expected
 from ilsvrc.archive.find import refuse_unfinished
 from ilsvrc.archive.source import FileSource
 from ilsvrc.archive.zip.build import indexed
-from ilsvrc.archive.zip.directory import SPANNED, Directory, find_directory
-from ilsvrc.archive.zip.entry import LONGEST_HEADER, MAGIC, BadMember, data_start, local_name, unpacked
+from ilsvrc.archive.zip.directory import Directory, find_directory, is_zip
+from ilsvrc.archive.zip.entry import LONGEST_HEADER, BadMember, data_start, local_name, unpacked
 from ilsvrc.archive.zip.index import Splits, ZipIndex
 from ilsvrc.archive.zip.walk import RECORD, cut, walk
 from ilsvrc.errors import ArchiveError, UsageError
@@ -237,9 +237,11 @@ def recognise(root: Path) -> list[Found]:
 
 def _recognised(path: Path, *, skip: bool) -> list[Found]:
     try:
-        if not stat.S_ISREG(path.stat().st_mode) or not _begins_as_zip(path):
+        if not stat.S_ISREG(path.stat().st_mode):
             return []
         source = FileSource(path)
+        if not is_zip(source):
+            return []
         splits = _splits_in(source, find_directory(source))
     except OSError:
         return []
@@ -249,11 +251,6 @@ def _recognised(path: Path, *, skip: bool) -> list[Found]:
         raise
     found = _Zip(source)
     return [Found(split, ZipReader.form, path, partial(found.open, split)) for split in splits]
-
-
-def _begins_as_zip(path: Path) -> bool:
-    with open(path, "rb") as file:
-        return file.read(len(MAGIC)) in (MAGIC, SPANNED)
 
 
 def _splits_in(source: FileSource, directory: Directory) -> list[str]:

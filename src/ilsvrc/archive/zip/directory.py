@@ -15,7 +15,7 @@ from ilsvrc.archive.zip.entry import MAGIC
 from ilsvrc.errors import ArchiveError
 from ilsvrc.issues import Code
 
-SPANNED = b"PK\x07\x08"
+_SPANNED = b"PK\x07\x08"
 """The signature with which the first part of a split zip begins."""
 
 FETCH_AGAIN = "resume its download, or fetch it again"
@@ -43,6 +43,15 @@ class Directory:
     entries: int
     wide: bool
     wraps: bool = False
+
+
+def is_zip(source: ByteSource) -> bool:
+    """Whether a file begins as a zip does, or ends as the last part of a zip that was split."""
+    if source.read(0, min(source.state.size, len(MAGIC))) in (MAGIC, _SPANNED):
+        return True
+    tail = source.read(max(0, source.state.size - _LONGEST_END), min(source.state.size, _LONGEST_END))
+    at = _last_end(tail)
+    return at is not None and _END_FIELDS.unpack_from(tail, at)[1] not in (0, 0xFFFF)
 
 
 def find_directory(source: ByteSource) -> Directory:
@@ -127,7 +136,7 @@ def _no_zip(source: ByteSource, head: bytes) -> ArchiveError:
         return ArchiveError(
             Code.TRUNCATED_ARCHIVE, detail, source.path, hint=f"let its download end, or {FETCH_AGAIN}"
         )
-    if head.startswith(SPANNED):
+    if head.startswith(_SPANNED):
         return _in_parts(source)
     page = not_a_tar(head, source.path)
     if page and page.code == Code.HTML_PAGE:
