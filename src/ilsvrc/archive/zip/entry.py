@@ -46,6 +46,9 @@ FIXED = _FIELDS.size
 LONGEST_HEADER = FIXED + 2 * 0xFFFF
 """Bytes of the longest local header: its fixed part, a name and an extra field."""
 
+_USUAL_HEADER = 256
+"""Bytes that are read of a local header at first: names of images are shorter."""
+
 _STREAMED = 1 << 3
 """The flag of a member whose sizes and CRC-32 follow its data, since they were not known before."""
 
@@ -77,7 +80,10 @@ class BadMember(ValueError):  # noqa: N818  -- it is what was found, and never l
 
 
 def unpacked(source: ByteSource, entry: Entry, is_name: Callable[[bytes], bool]) -> bytes:
-    """Return the bytes of a member: one read for its local header and its data, both compared with the directory.
+    """Return the bytes of a member, whose local header and CRC-32 are compared with the directory.
+
+    Stored bytes are read apart from the header, since to cut them out of one read would copy them once more: a fifth
+    of the time. Both reads are announced together, so that a disk is waited for once.
 
     Parameters
     ----------
@@ -93,13 +99,25 @@ def unpacked(source: ByteSource, entry: Entry, is_name: Callable[[bytes], bool])
     BadMember
         If it is not what the directory says.
     """
-    data = source.read(entry.offset, entry.room)
-    begin = data_start(data, entry, is_name)
-    packed = memoryview(data)[begin : begin + entry.packed]
-    found = bytes(packed) if entry.method == STORED else _inflated(packed, entry.size)
+    if entry.method == STORED:
+        source.will_need(entry.offset, entry.room)
+        begin = data_start(_header(source, entry), entry, is_name)
+        found = source.read(entry.offset + begin, entry.packed)
+    else:
+        data = source.read(entry.offset, entry.room)
+        begin = data_start(data, entry, is_name)
+        found = _inflated(memoryview(data)[begin : begin + entry.packed], entry.size)
     if zlib.crc32(found) != entry.crc:
         raise BadMember(Code.CHANGED_IMAGE, "its bytes do not have the CRC-32 that the zip has of them")
     return found
+
+
+def _header(source: ByteSource, entry: Entry) -> bytes:
+    """Return a local header with its name: some bytes more or less than it has, but never less than the name."""
+    header = source.read(entry.offset, min(entry.room, _USUAL_HEADER))
+    if len(header) < _USUAL_HEADER or FIXED + int.from_bytes(header[26:28], "little") <= len(header):
+        return header
+    return source.read(entry.offset, min(entry.room, LONGEST_HEADER))
 
 
 def data_start(data: bytes, entry: Entry, is_name: Callable[[bytes], bool]) -> int:
