@@ -61,7 +61,7 @@ def are_named(split: str, names: pa.StringArray, labels: npt.NDArray[np.int16]) 
         right = _are_train(names, labels)
     else:
         right = split in LAST_NUMBER and _are_flat(split, names, labels)
-    return right and _are_in_order(names, labels)
+    return right and are_in_order(names, labels)
 
 
 def _are_train(names: pa.StringArray, labels: npt.NDArray[np.int16]) -> bool:
@@ -135,7 +135,7 @@ def _digits(text: Text) -> int:
     return sum(int(np.count_nonzero(part - np.uint8(ord("0")) < 10)) for part in pieces)  # below "0" wraps around
 
 
-def _are_in_order(names: pa.StringArray, labels: npt.NDArray[np.int16]) -> bool:
+def are_in_order(names: pa.StringArray, labels: npt.NDArray[np.int16]) -> bool:
     """Whether rows rise by label, then by name, and no row equals the one before it."""
     if (labels[1:] < labels[:-1]).any():
         return False

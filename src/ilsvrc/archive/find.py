@@ -25,7 +25,7 @@ def find_archives(source: Path, splits: Sequence[str] = ("train", "val")) -> lis
         If there is no archive, or one of them is still being fetched.
     """
     if source.is_file():
-        return [_complete(source)]
+        return [refuse_unfinished(source)]
     if not source.is_dir():
         raise UsageError(f"{source} does not exist", hint="give the folder that holds the archives, or one archive")
     there = [[source / name for name in _NAMES[split] if (source / name).is_file()] for split in splits]
@@ -34,10 +34,17 @@ def find_archives(source: Path, splits: Sequence[str] = ("train", "val")) -> lis
         raise UsageError(
             f"{source} holds no {' or '.join(n for s in splits for n in _NAMES[s])}", hint=_others(source)
         )
-    return [_complete(archive) for archive in found]
+    return [refuse_unfinished(archive) for archive in found]
 
 
-def _complete(archive: Path) -> Path:
+def refuse_unfinished(archive: Path) -> Path:
+    """Return an archive.
+
+    Raises
+    ------
+    UsageError
+        If a program is still fetching it.
+    """
     for ending in DOWNLOADING:
         if archive.with_name(archive.name + ending).exists():
             hint = f"let the download end first; if you gave it up, remove {archive.name}{ending} and fetch it again"
