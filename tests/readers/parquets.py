@@ -35,10 +35,17 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "lz4": {"compression": "lz4", "row_group_size": 5},
     "delta lengths": {"use_dictionary": False, "column_encoding": {"image.bytes": "DELTA_LENGTH_BYTE_ARRAY"}},
     "delta": {"use_dictionary": False, "column_encoding": {"image.bytes": "DELTA_BYTE_ARRAY"}, "row_group_size": 6},
-    "chunked by content": {**PLAIN, "use_content_defined_chunking": {"min_chunk_size": 8_000, "max_chunk_size": 16_000}},
+    "chunked by content": {
+        **PLAIN,
+        "use_content_defined_chunking": {"min_chunk_size": 8_000, "max_chunk_size": 16_000},
+    },
     "small pages": {**PLAIN, "data_page_size": 100, "write_batch_size": 1},
     "small pages, snappy": {"use_dictionary": False, "data_page_size": 100, "write_batch_size": 2},
-    "dictionary that grows too large": {"dictionary_pagesize_limit": 10_000, "write_batch_size": 1, "data_page_size": 99},
+    "dictionary that grows too large": {
+        "dictionary_pagesize_limit": 10_000,
+        "write_batch_size": 1,
+        "data_page_size": 99,
+    },
 }
 """Keywords of pyarrow.parquet.write_table by what they make."""
 
@@ -67,7 +74,11 @@ def write(truth: Truth, folder: Path, split: str, shards: int = 1, **options: An
     keys, paths = shuffled(truth), []
     for number in range(shards):
         paths.append(folder / f"{PREFIXES[split]}-{number:05}-of-{shards:05}.parquet")
-        pq.write_table(table(truth, keys[number * len(keys) // shards : (number + 1) * len(keys) // shards]), paths[-1], **options)
+        pq.write_table(
+            table(truth, keys[number * len(keys) // shards : (number + 1) * len(keys) // shards]),
+            paths[-1],
+            **options,
+        )
     return paths
 
 

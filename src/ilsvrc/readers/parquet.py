@@ -229,7 +229,8 @@ class ParquetReader:
         return np.cumsum(sizes) - sizes
 
     def _source(self, row: int) -> FileSource:
-        return self.sources[self._files[row]]
+        source: FileSource = self.sources[self._files.item(row)]
+        return source
 
     def _page(self, row: int) -> memoryview:
         """Return the decompressed piece that holds an image."""
@@ -245,7 +246,8 @@ class ParquetReader:
 
         if coding == Coding.BLOCKS:
             return _read()
-        return self._pages.get((self._files.item(row), offset), plain, _read)
+        page: memoryview = self._pages.get((self._files.item(row), offset), plain, _read)
+        return page
 
     def _of_row_group(self, row: int) -> bytes:
         """Return an image out of a row group that pyarrow reads."""

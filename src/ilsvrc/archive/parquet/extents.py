@@ -1,4 +1,4 @@
-"""Where each value of a column of images lies: in the file as it is, or in a piece of it that has to be decompressed."""
+"""Where each value of a column of images lies: in the file as it is, or in a piece of it that is compressed."""
 
 from __future__ import annotations
 
@@ -112,7 +112,8 @@ def locate(source: ByteSource, chunk: Chunk) -> Extents:
         else:
             raise UnusualError
     extents = np.concatenate([np.empty(0, EXTENT), *found])
-    _mark_shared(extents)
+    if dictionary is not None and chunk.codec == "UNCOMPRESSED":
+        _mark_shared(extents)
     return extents
 
 
@@ -209,7 +210,8 @@ class _Page:
             raise self._damaged("a page can't be decompressed") from None
         if len(plain) != page.plain - ahead:
             raise self._damaged("a page is not as long as its header says")
-        return data[:ahead] + plain.to_pybytes() if ahead else plain.to_pybytes()
+        found: bytes = plain.to_pybytes()
+        return data[:ahead] + found if ahead else found
 
     def _after_levels(self, read: Callable[[int], bytes]) -> int:
         """Return where the values begin in the page; refuse levels that say of a value that it is null."""
@@ -259,7 +261,9 @@ class _Page:
                 if not run or (size > len(data) - at and run < len(found) - done):
                     raise self._damaged("its numbers end too early")
                 part = found[done : done + run]
-                part[:] = _packed(data[at : at + size], width, len(part)) if head & 1 else _little(data[at : at + size])
+                part[:] = (
+                    _packed(data[at : at + size], width, len(part)) if head & 1 else _little(data[at : at + size])
+                )
                 at, done = at + size, done + len(part)
         except (IndexError, ValueError, MalformedError):
             raise self._damaged("its numbers are not complete") from None

@@ -21,7 +21,7 @@ from ilsvrc.archive.columns import are_named, lie_apart, text_of
 from ilsvrc.archive.index import load, numbers, one_chunk, save
 from ilsvrc.archive.parquet.extents import EXTENT, PREFIX, Coding, Extents, UnusualError, locate
 from ilsvrc.archive.parquet.pages import LARGEST, Chunk, damaged
-from ilsvrc.archive.parquet.table import NO_CLAIM, ImageTable, Names
+from ilsvrc.archive.parquet.table import NO_CLAIM, ONE_SPLIT, ImageTable, Names
 from ilsvrc.archive.sidecar import kept
 from ilsvrc.archive.source import FileSource
 from ilsvrc.errors import ArchiveError, DamageError
@@ -104,8 +104,8 @@ class ParquetIndex:
     def could_be_built(self, sizes: Sequence[int]) -> bool:
         """Whether an index of files of these sizes in bytes could have these values.
 
-        Names are official ones, of their labels, in catalog order; each image lies in a piece of one of the files, and
-        no two images that are there as they are share a byte, unless they are said to.
+        Names are official ones, of their labels, in catalog order; each image lies in a piece of one of the files,
+        and no two images that are there as they are share a byte, unless they are said to.
         """
         if not are_named(self.split, self.names, self.labels):
             return False
@@ -185,7 +185,7 @@ def build_index(sources: Sequence[FileSource], listener: Listener = silent) -> P
     for place in filled:
         if parts[place].split != split:
             detail = f"it holds images of {parts[place].split}, and {sources[filled[0]].path.name} of {split}"
-            raise ArchiveError(Code.WRONG_FILE, detail, sources[place].path, hint="keep splits in files of their own")
+            raise ArchiveError(Code.WRONG_FILE, detail, sources[place].path, hint=ONE_SPLIT)
     _refuse_contradictions(parts)
     return ParquetIndex(split, _sorted(parts, sources))
 
@@ -196,12 +196,14 @@ def _part(source: FileSource) -> _Part:
         table = ImageTable(source)
         if table.columns is None:
             detail = "it has no column of images and their names"
-            raise ArchiveError(Code.WRONG_FILE, detail, source.path, hint="docs/how-to/read-in-place.md lists columns")
+            raise ArchiveError(
+                Code.WRONG_FILE, detail, source.path, hint="docs/how-to/read-in-place.md lists columns"
+            )
         names = list(table.names())
         splits = {some.split for some in names}
         if len(splits) > 1:
             detail = f"it holds images of {' and '.join(sorted(splits))}"
-            raise ArchiveError(Code.WRONG_FILE, detail, source.path, hint="keep splits in files of their own")
+            raise ArchiveError(Code.WRONG_FILE, detail, source.path, hint=ONE_SPLIT)
         extents = np.concatenate([np.empty(0, EXTENT), *_extents(table)])
         rows = sum(len(some.names) for some in names)
         if rows != len(extents):
@@ -233,7 +235,9 @@ def _extents(table: ImageTable) -> Iterator[Extents]:
         except UnusualError:
             found = _by_row_group(table, group)
         if len(found) != metadata.row_group(group).num_rows:
-            detail = f"row group {group} has {len(found):,} images, its footer says {metadata.row_group(group).num_rows:,}"
+            detail = (
+                f"row group {group} has {len(found):,} images, its footer says {metadata.row_group(group).num_rows:,}"
+            )
             raise damaged(table.source, 0, detail)
         yield found
 
@@ -248,7 +252,7 @@ def _by_row_group(table: ImageTable, group: int) -> Extents:
 
 
 def _contradictions(source: FileSource, names: Names) -> Iterator[Issue]:
-    """Yield an issue for each image whose label column, or the wnid after its name, says another label than its name."""
+    """Yield an issue for each image of which the label column, or the wnid after the name, contradicts the name."""
     for said, by in ((names.claims, "the label column"), (names.repeated, "the end of its name")):
         for row in np.flatnonzero((said != NO_CLAIM) & (said != names.labels)).tolist():
             detail = f"{by} says {_class(said.item(row))}, its name {_class(names.labels.item(row))}"
@@ -266,7 +270,9 @@ def _refuse_contradictions(parts: Sequence[_Part]) -> None:
         return
     issues = [issue for part in parts for issue in part.issues][:_LISTED]
     rows = sum(len(part.names) for part in parts)
-    message = f"{issues[0].key}: {issues[0].detail}; so contradicted are {count:,} of {rows:,} labels [{Code.WRONG_LABEL}]"
+    message = (
+        f"{issues[0].key}: {issues[0].detail}; so contradicted are {count:,} of {rows:,} labels [{Code.WRONG_LABEL}]"
+    )
     hint = "one of the two is wrong: fetch the official files, or write these again with indices of sorted wnids"
     raise DamageError(message, issues, hint=hint)
 
@@ -296,7 +302,7 @@ def _sorted(parts: Sequence[_Part], sources: Sequence[FileSource]) -> pa.Table:
 
 
 def _stored(data: pa.Buffer, sources: Sequence[FileSource]) -> ParquetIndex | None:
-    """Return the index in a file's bytes, or None if it is damaged, stale, of other files, or not one that we build."""
+    """Return the index in a file's bytes, or None if it is damaged, stale, of other files, or impossible."""
     try:
         table, metadata = load(data, SCHEMA)
         index = ParquetIndex(metadata.get(b"split", b"").decode("ascii"), table)

@@ -1,7 +1,7 @@
 """Walk the pages of a column in one row group of a Parquet file, from header to header.
 
-The format is described in Parquet's own parquet.thrift, README.md and Encodings.md. The page index at the end of newer
-files says where pages begin, but not how they are encoded, so headers are read whether there is an index or not.
+The format is described in Parquet's own parquet.thrift, README.md and Encodings.md. The page index at the end of
+newer files says where pages begin, but not how they are encoded, so headers are read with or without an index.
 """
 
 from __future__ import annotations
@@ -65,7 +65,10 @@ class Chunk:
     @classmethod
     def of(cls, metadata: Any, schema: Any) -> Chunk:
         """Return what pyarrow's ColumnChunkMetaData and ColumnSchema say."""
-        starts = [metadata.data_page_offset, metadata.dictionary_page_offset if metadata.has_dictionary_page else None]
+        starts = [
+            metadata.data_page_offset,
+            metadata.dictionary_page_offset if metadata.has_dictionary_page else None,
+        ]
         return cls(
             min(start for start in starts if start),
             metadata.total_compressed_size,

@@ -1,4 +1,4 @@
-"""Find the Parquet files of each split: in a folder as Hugging Face publishes it, in the cache of its hub, or alone."""
+"""Find the Parquet files of each split: in a folder as Hugging Face publishes it, in its hub's cache, or alone."""
 
 from __future__ import annotations
 
@@ -66,7 +66,8 @@ class Shards:
         begun = f"; {len(self.unfinished):,} downloads are unfinished" if self.unfinished else ""
         message = f"{self.folder}: {len(self.files):,} of {self.total:,} files of {self.split} are there"
         issues = [
-            Issue(str(self.folder / name), Code.MISSING_FILE, "it is not there, or not whole") for name in self.missing
+            Issue(str(self.folder / name), Code.MISSING_FILE, "it is not there, or not whole")
+            for name in self.missing
         ]
         hint = "ilsvrc fetch --hf fetches what is missing; or give one file, to read it alone"
         raise DamageError(f"{message}; missing: {named}{begun} [{Code.MISSING_FILE}]", issues, hint=hint)
@@ -128,7 +129,9 @@ def _in_folder(folder: Path, keys: Path) -> Iterator[Shards | None]:
     numbered: dict[tuple[str, int], dict[int, Path]] = {}
     others: dict[str, list[Path]] = {}
     try:
-        files = sorted(path for path in folder.iterdir() if path.name.endswith(SUFFIX) and not path.name.startswith("."))
+        files = sorted(
+            path for path in folder.iterdir() if path.name.endswith(SUFFIX) and not path.name.startswith(".")
+        )
     except OSError:
         return
     for path in files:
@@ -163,7 +166,7 @@ def _key(folder: Path, keys: Path, name: str) -> Path:
 
 
 def _unfinished(folder: Path) -> tuple[Path, ...]:
-    """Return the downloads that huggingface_hub has begun: beside blobs, or below `.cache` in a folder of the user's."""
+    """Return the downloads that huggingface_hub has begun: in `blobs`, or below `.cache` in the user's folder."""
     for base in (folder, *folder.parents[:4]):
         for place in (base / "blobs", base / ".cache" / "huggingface" / "download"):
             if place.is_dir():

@@ -1,8 +1,8 @@
 """Cut a Snappy stream where it can be decompressed from: one image can then be read out of a page of a hundred.
 
 Encoders compress 64 KiB at a time, and what they write of one such block refers to no other (google/snappy,
-`kBlockSize`). The format does not demand it (format_description.txt), so all elements of a stream are looked at before
-it is cut. A piece of it, behind a length of its own, is a Snappy stream again, which any library decompresses.
+`kBlockSize`). The format does not demand it (format_description.txt), so all elements of a stream are looked at
+before it is cut. A piece of it, behind a length of its own, is a Snappy stream again, for any library to decompress.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import io
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ilsvrc import facts
+from ilsvrc.archive.index import numbers
+from ilsvrc.archive.names import LAST_NUMBER, NO_LABEL
 from ilsvrc.archive.parquet.pages import FETCH_AGAIN
 from ilsvrc.archive.source import ByteSource
 from ilsvrc.errors import ArchiveError
@@ -35,6 +37,9 @@ NO_CLAIM = -2
 MAGIC = b"PAR1"
 """The first and the last bytes of a Parquet file."""
 
+ONE_SPLIT = "keep splits in files of their own"
+
+_PREFIXES = {"train": "n", "val": "ILSVRC2012_val_", "test": "ILSVRC2012_test_"}
 _ROWS = 1 << 16
 _LONGEST = 4 << 10
 """Bytes of a name, on average, beyond which the column is no column of names."""
@@ -210,32 +215,32 @@ class ImageTable:
             detail = f"{detail}, which no image of ILSVRC 2012 is"
             raise ArchiveError(Code.UNKNOWN_MEMBER, detail, self.source.path, hint=hint)
         stems, again = parts.field("stem"), parts.field("wnid")
-        splits = pc.if_else(
-            pc.starts_with(stems, "n"), "train", pc.if_else(pc.starts_with(stems, "ILSVRC2012_v"), "val", "test")
-        )
-        split = splits[0].as_py()
-        if pc.any(pc.not_equal(splits, split)).as_py():
-            row = pc.index(pc.not_equal(splits, split), True).as_py()
-            detail = f"row {at + row:,} is {stems[row].as_py()}, an image of another split than {stems[0].as_py()}"
-            raise ArchiveError(Code.UNKNOWN_MEMBER, detail, self.source.path, hint="keep splits in files of their own")
+        first = stems[0].as_py()
+        split, prefix = next((split, prefix) for split, prefix in _PREFIXES.items() if first.startswith(prefix))
+        same = pc.starts_with(stems, prefix)
+        if same.true_count < len(stems):
+            row = pc.index(same, False).as_py()
+            detail = f"row {at + row:,} is {stems[row].as_py()}, an image of another split than {first}"
+            raise ArchiveError(Code.UNKNOWN_MEMBER, detail, self.source.path, hint=ONE_SPLIT)
         labels = self._labels(split, stems, at)
         if claims is None:
             claims = np.full(len(labels), NO_CLAIM, np.int64)
-        repeated = np.where(_filled(pc.equal(again, ""), 1), NO_CLAIM, _index_of(again))
-        return Names(split, pc.binary_join_element_wise(stems, ".JPEG", ""), labels, claims, repeated)
+        repeated = np.where(_filled(pc.binary_length(again), 0) > 0, _index_of(again), NO_CLAIM)
+        return Names(split, pc.replace_substring_regex(stems, "^(.*)$", r"\1.JPEG"), labels, claims, repeated)
 
     def _labels(self, split: str, stems: pa.Array, at: int) -> npt.NDArray[np.int16]:
         """Return the labels that names stand for: the wnid of train, the packaged truth of val, -1 in test."""
-        if split == "test":
-            return np.full(len(stems), -1, np.int16)
         if split == "train":
             labels = _index_of(pc.utf8_slice_codeunits(stems, 0, 9))
+            wrong = labels < 0
         else:
-            numbers = _filled(pc.cast(pc.utf8_slice_codeunits(stems, 15, 23), pa.int64()), 0)
-            truth = facts.val_labels()
-            labels = np.where((numbers >= 1) & (numbers <= len(truth)), truth[(numbers - 1) % len(truth)], -1)
-        if (labels < 0).any():
-            row = int((labels < 0).argmax())
+            start = len(_PREFIXES[split])
+            number = _filled(pc.cast(pc.utf8_slice_codeunits(stems, start, start + 8), pa.int64()), 0)
+            wrong = (number < 1) | (number > LAST_NUMBER[split])
+            truth = facts.val_labels().astype(np.int64)
+            labels = truth[(number - 1) % len(truth)] if split == "val" else np.full(len(stems), NO_LABEL, np.int64)
+        if wrong.any():
+            row = int(wrong.argmax())
             detail = f"row {at + row:,} is {stems[row].as_py()}, of no image or class of ILSVRC 2012"
             hint = "this may be another release; ilsvrc handles ILSVRC 2012"
             raise ArchiveError(Code.UNKNOWN_CLASS, detail, self.source.path, hint=hint)
@@ -307,14 +312,29 @@ def _leaf(batch: pa.RecordBatch, path: str) -> pa.Array:
 
 
 def _filled(array: pa.Array, missing: int) -> npt.NDArray[np.int64]:
-    """Return an array of numbers or booleans as int64, with a number where nothing is."""
-    found = pc.fill_null(pc.cast(array, pa.int64()), missing)
-    return np.frombuffer(found.buffers()[1] or b"", np.int64)[found.offset : found.offset + len(found)]
+    """Return an array of numbers or booleans as int64, with a number where nothing is.
+
+    By its buffers: pyarrow's own ways import pandas wherever that is installed, half a second for every command.
+    """
+    array = pc.cast(array, pa.int64())
+    found = numbers(array)
+    if not array.null_count:
+        return found
+    bits = np.frombuffer(array.buffers()[0], np.uint8)
+    valid = np.unpackbits(bits, bitorder="little")[array.offset : array.offset + len(array)]
+    return np.where(valid, found, missing)
+
+
+@cache
+def _wnids() -> pa.StringArray:
+    text = "".join(facts.classes().wnids).encode()
+    ends = np.arange(0, len(text) + 1, len(text) // len(facts.classes()), dtype=np.int32)
+    return pa.StringArray.from_buffers(len(ends) - 1, pa.py_buffer(ends), pa.py_buffer(text))
 
 
 def _index_of(wnids: pa.Array) -> npt.NDArray[np.int64]:
     """Return the indices of wnids; -1 for what is none of the 1000."""
-    return _filled(pc.index_in(wnids, pa.array(facts.classes().wnids)), -1)
+    return _filled(pc.index_in(wnids, _wnids()), -1)
 
 
 def _class_names(metadata: Mapping[bytes, bytes], label: str | None) -> tuple[str, ...]:
@@ -343,5 +363,3 @@ def _meant(names: tuple[str, ...]) -> npt.NDArray[np.int64]:
         meant = by_name.get(name, [])
         found.append(meant[0] if len(meant) == 1 and place not in meant else place)
     return np.array(found, np.int64)
-
-

@@ -1,7 +1,7 @@
 """Read a struct of Thrift's compact protocol: the headers of Parquet's pages are written in it.
 
-Parquet libraries for Python read these headers, but none says where a page lies. The protocol is described in Thrift's
-doc/specs/thrift-compact-protocol.md. Only fields with numbers, texts and structs are needed; all others are passed over.
+Parquet libraries for Python read these headers, but none says where a page lies. The protocol is described in
+Thrift's doc/specs/thrift-compact-protocol.md. Lists, sets, maps and doubles are passed over: nobody needs them here.
 """
 
 from __future__ import annotations
