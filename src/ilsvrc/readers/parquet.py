@@ -255,7 +255,7 @@ class ParquetReader:
 
         def _read() -> pa.Array:
             table = ImageTable(source)
-            if table.columns is None or group >= table.file.metadata.num_row_groups:
+            if table.columns is None or group >= len(table.footer.groups):
                 raise self.where(row).fault(Code.CHANGED_IMAGE, "it does not lie where the index says")
             return table.images(group)
 

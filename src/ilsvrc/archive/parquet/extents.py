@@ -38,9 +38,10 @@ class Coding(IntEnum):
     GZIP = 4
     BROTLI = 5
     ZSTD = 6
-    STORED = 7
+    LZ4_RAW = 7
+    STORED = 8
     """The piece is a page that is not compressed."""
-    ROW_GROUP = 8
+    ROW_GROUP = 9
     """The image is read by pyarrow: `offset` is the number of the row group, `skip` of the row in it."""
 
 
@@ -62,13 +63,17 @@ coding : a Coding
 Extents = npt.NDArray[np.void]
 """Shape (N,), of type EXTENT."""
 
+_UNCOMPRESSED = 0
 _CODECS = {
-    "UNCOMPRESSED": Coding.STORED,
-    "SNAPPY": Coding.SNAPPY,
-    "GZIP": Coding.GZIP,
-    "BROTLI": Coding.BROTLI,
-    "ZSTD": Coding.ZSTD,
+    _UNCOMPRESSED: Coding.STORED,
+    1: Coding.SNAPPY,
+    2: Coding.GZIP,
+    4: Coding.BROTLI,
+    6: Coding.ZSTD,
+    7: Coding.LZ4_RAW,
 }
+"""By their numbers in parquet.thrift; left out are LZO, and LZ4 as Hadoop frames it."""
+
 _INDICES = (Encoding.RLE_DICTIONARY, Encoding.PLAIN_DICTIONARY)
 _U32 = struct.Struct("<I").unpack_from
 
@@ -97,7 +102,7 @@ def locate(source: ByteSource, chunk: Chunk) -> Extents:
     ArchiveError
         If it is damaged, or a value is null.
     """
-    if chunk.repeated or chunk.codec not in _CODECS:
+    if chunk.codec not in _CODECS:
         raise UnusualError
     dictionary: Extents | None = None
     found = []
@@ -112,7 +117,7 @@ def locate(source: ByteSource, chunk: Chunk) -> Extents:
         else:
             raise UnusualError
     extents = np.concatenate([np.empty(0, EXTENT), *found])
-    if dictionary is not None and chunk.codec == "UNCOMPRESSED":
+    if dictionary is not None and chunk.codec == _UNCOMPRESSED:
         _mark_shared(extents)
     return extents
 

@@ -20,7 +20,8 @@ from ilsvrc import facts
 from ilsvrc.archive.columns import are_named, lie_apart, text_of
 from ilsvrc.archive.index import load, numbers, one_chunk, save
 from ilsvrc.archive.parquet.extents import EXTENT, PREFIX, Coding, Extents, UnusualError, locate
-from ilsvrc.archive.parquet.pages import LARGEST, Chunk, damaged
+from ilsvrc.archive.parquet.footer import BYTE_ARRAY
+from ilsvrc.archive.parquet.pages import LARGEST, damaged
 from ilsvrc.archive.parquet.table import NO_CLAIM, ONE_SPLIT, ImageTable, Names
 from ilsvrc.archive.sidecar import kept
 from ilsvrc.archive.source import FileSource
@@ -223,21 +224,16 @@ def _part(source: FileSource) -> _Part:
 
 def _extents(table: ImageTable) -> Iterator[Extents]:
     """Yield where the images of each row group lie."""
-    assert table.columns is not None
-    metadata, leaf = table.file.metadata, table.leaf(table.columns.image)
-    schema = table.file.schema.column(leaf)
-    for group in range(metadata.num_row_groups):
-        column = metadata.row_group(group).column(leaf)
+    for number, group in enumerate(table.footer.groups):
+        column = table.images_in(group)
         try:
-            if column.file_path or column.physical_type != "BYTE_ARRAY":
+            if column.elsewhere or column.kind != BYTE_ARRAY:
                 raise UnusualError
-            found = locate(table.source, Chunk.of(column, schema))
+            found = locate(table.source, column.chunk)
         except UnusualError:
-            found = _by_row_group(table, group)
-        if len(found) != metadata.row_group(group).num_rows:
-            detail = (
-                f"row group {group} has {len(found):,} images, its footer says {metadata.row_group(group).num_rows:,}"
-            )
+            found = _by_row_group(table, number)
+        if len(found) != group.rows:
+            detail = f"row group {number} has {len(found):,} images and {group.rows:,} rows"
             raise damaged(table.source, 0, detail)
         yield found
 

@@ -50,33 +50,15 @@ class Chunk:
     start : first byte of its first page's header
     size : bytes of all its pages with their headers
     values : how many, nulls included
-    codec : name of the compression, in capitals as parquet.thrift has it
+    codec : number of the compression in parquet.thrift
     deepest : greatest definition level: a value below it is null or lies in something that is
-    repeated : whether it lies in a list
     """
 
     start: int
     size: int
     values: int
-    codec: str
+    codec: int
     deepest: int
-    repeated: bool
-
-    @classmethod
-    def of(cls, metadata: Any, schema: Any) -> Chunk:
-        """Return what pyarrow's ColumnChunkMetaData and ColumnSchema say."""
-        starts = [
-            metadata.data_page_offset,
-            metadata.dictionary_page_offset if metadata.has_dictionary_page else None,
-        ]
-        return cls(
-            min(start for start in starts if start),
-            metadata.total_compressed_size,
-            metadata.num_values,
-            metadata.compression,
-            schema.max_definition_level,
-            schema.max_repetition_level > 0,
-        )
 
 
 @dataclass(frozen=True, slots=True)

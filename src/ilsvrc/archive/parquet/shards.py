@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ilsvrc.archive.parquet.table import MAGIC, ImageTable
+from ilsvrc.archive.parquet.footer import MAGIC
+from ilsvrc.archive.parquet.table import ImageTable
 from ilsvrc.archive.source import FileSource
 from ilsvrc.errors import ArchiveError, DamageError, UsageError
 from ilsvrc.issues import Code, Issue
@@ -186,7 +187,7 @@ def _split(files: tuple[Path, ...], prefix: str) -> str | None:
             source = FileSource(path)
             table = ImageTable(source)
             split = table.first_split()
-            if split or table.file.metadata.num_rows:
+            if split or table.rows:
                 return split
         except (ArchiveError, UsageError, OSError):
             parquet = parquet or _begins_as_parquet(source)

@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 from ilsvrc import facts
 from ilsvrc.archive.index import numbers
 from ilsvrc.archive.names import LAST_NUMBER, NO_LABEL
-from ilsvrc.archive.parquet.pages import FETCH_AGAIN
+from ilsvrc.archive.parquet.footer import Column, RowGroup, read_footer
+from ilsvrc.archive.parquet.pages import FETCH_AGAIN, damaged
 from ilsvrc.archive.source import ByteSource
 from ilsvrc.errors import ArchiveError
 from ilsvrc.issues import Code
@@ -33,9 +34,6 @@ NAME_COLUMNS = ("path", "file_name", "filename", "name", "__key__")
 
 NO_CLAIM = -2
 """Label of a row whose label column says nothing."""
-
-MAGIC = b"PAR1"
-"""The first and the last bytes of a Parquet file."""
 
 ONE_SPLIT = "keep splits in files of their own"
 
@@ -131,16 +129,22 @@ class ImageTable:
 
     def __init__(self, source: ByteSource) -> None:
         self.source = source
-        _refuse_other(source)
+        self.footer = read_footer(source)
         with self._sound("its footer can't be read"):
-            self.file = pq.ParquetFile(pa.PythonFile(_File(source), mode="r"))
-            self._schema = self.file.schema_arrow
-            self._leaves = [self.file.schema.column(i).path for i in range(len(self.file.schema))]
+            self._file = pq.ParquetFile(pa.PythonFile(_File(source), mode="r"))
+            self._schema = self._file.schema_arrow
+        self._leaves = [leaf.path for leaf in self.footer.leaves if not leaf.repeated]
         self.columns = self._columns()
 
-    def leaf(self, path: str) -> int:
-        """Return the number of a column by its path."""
-        return self._leaves.index(path)
+    @property
+    def rows(self) -> int:
+        """How many rows the file has."""
+        return sum(group.rows for group in self.footer.groups)
+
+    def images_in(self, group: RowGroup) -> Column:
+        """Return the column of images in a row group."""
+        assert self.columns is not None
+        return self._column(group, self.columns.image)
 
     def first_split(self) -> str | None:
         """Return the split that the first image belongs to; None if the file holds no image of the data set."""
@@ -168,7 +172,7 @@ class ImageTable:
         self._refuse_long(columns.name)
         at = 0
         with self._sound("its names or labels can't be read"):
-            for batch in self.file.iter_batches(rows, columns=wanted):
+            for batch in self._file.iter_batches(rows, columns=wanted):
                 names = _leaf(batch, columns.name)
                 claims = self._claims(_leaf(batch, columns.label)) if columns.label else None
                 yield self._understood(names, claims, at)
@@ -178,7 +182,7 @@ class ImageTable:
         """Return the images of a row group, all in memory."""
         assert self.columns is not None
         with self._sound(f"row group {group} can't be read"):
-            table = self.file.read_row_group(group, columns=[self.columns.image], use_threads=False)
+            table = self._file.read_row_group(group, columns=[self.columns.image], use_threads=False)
             found = _leaf(table.combine_chunks().to_batches()[0], self.columns.image)
         if found.null_count:
             raise ArchiveError(Code.MISSING_IMAGE, "there is a row without the bytes of its image", self.source.path)
@@ -263,11 +267,16 @@ class ImageTable:
 
     def _refuse_long(self, column: str) -> None:
         """Refuse a column of names of absurd size before it is read."""
-        leaf, metadata = self.leaf(column), self.file.metadata
-        for group in range(metadata.num_row_groups):
-            chunk = metadata.row_group(group).column(leaf)
-            if chunk.total_uncompressed_size > _LONGEST * (chunk.num_values + 16):
+        for group in self.footer.groups:
+            found = self._column(group, column)
+            if found.plain > _LONGEST * (group.rows + 16):
                 raise ArchiveError(Code.BAD_HEADER, "its names are too long to be names", self.source.path)
+
+    def _column(self, group: RowGroup, path: str) -> Column:
+        found = group.columns.get(path)
+        if found is None:
+            raise damaged(self.source, 0, f"a row group has no column {path}")
+        return found
 
     def _sound(self, failure: str) -> _Sound:
         return _Sound(self.source, failure)
@@ -288,16 +297,6 @@ class _Sound:
             first = str(error).partition("\n")[0][:200]
             detail = f"damaged Parquet: {self._failure}: {first}"
             raise ArchiveError(Code.BAD_HEADER, detail, self._source.path, hint=FETCH_AGAIN) from None
-
-
-def _refuse_other(source: ByteSource) -> None:
-    """Refuse what does not begin and end as a Parquet file does."""
-    size = source.state.size
-    if size < 12 or source.read(0, 4) != MAGIC:
-        raise ArchiveError(Code.WRONG_FILE, "not a Parquet file: it does not begin with PAR1", source.path)
-    if source.read(size - 4, 4) != MAGIC:
-        detail = "a Parquet file that is cut short, or not yet complete: it does not end with PAR1"
-        raise ArchiveError(Code.TRUNCATED_ARCHIVE, detail, source.path, hint=FETCH_AGAIN)
 
 
 def _is_bytes(kind: pa.DataType) -> bool:

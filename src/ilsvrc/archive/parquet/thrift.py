@@ -1,13 +1,13 @@
-"""Read a struct of Thrift's compact protocol: the headers of Parquet's pages are written in it.
+"""Read a struct of Thrift's compact protocol: footers of Parquet files and headers of their pages are written in it.
 
 Parquet libraries for Python read these headers, but none says where a page lies. The protocol is described in
-Thrift's doc/specs/thrift-compact-protocol.md. Lists, sets, maps and doubles are passed over: nobody needs them here.
+Thrift's doc/specs/thrift-compact-protocol.md. Maps and doubles are passed over: nobody needs them here.
 """
 
 from __future__ import annotations
 
-Value = bool | int | bytes | dict[int, "Value"] | None
-"""A field's value; None for lists, sets, maps and doubles, which no caller needs."""
+Value = bool | int | bytes | dict[int, "Value"] | list["Value"] | None
+"""A field's value; None for maps and doubles."""
 
 Struct = dict[int, Value]
 """The fields of a struct by their number."""
@@ -101,28 +101,24 @@ class _Reader:
         if kind == _DOUBLE:
             self._bytes(8)
             return None
-        self._pass_over(kind, depth)
-        return None
-
-    def _pass_over(self, kind: int, depth: int) -> None:
-        """Pass over a list, a set or a map."""
         if depth > _DEEPEST:
             raise MalformedError("too many lists within lists")
         if kind in (_LIST, _SET):
             byte = self._byte()
-            count = byte >> 4 if byte >> 4 != 15 else self._number()
-            kinds: tuple[int, ...] = (byte & 0x0F,)
-        elif kind == _MAP:
+            return self._values(byte >> 4 if byte >> 4 != 15 else self._number(), (byte & 0x0F,), depth)
+        if kind == _MAP:
             count = self._number()
             byte = self._byte() if count else 0
-            kinds = (byte >> 4, byte & 0x0F)
-        else:
-            raise MalformedError(f"there is no type {kind}")
-        for _ in range(count):  # every value takes a byte at least, so the end of the bytes ends this
-            for each in kinds:
-                if each == _STOP:
-                    raise MalformedError("a list of nothing")
-                self._value(each, depth + 1)
+            self._values(count, (byte >> 4, byte & 0x0F), depth)
+            return None
+        raise MalformedError(f"there is no type {kind}")
+
+    def _values(self, count: int, kinds: tuple[int, ...], depth: int) -> list[Value]:
+        """Read the values of a list, or keys and values of a map."""
+        if count and _STOP in kinds:
+            raise MalformedError("a list of nothing")
+        # every value takes a byte at least, so the end of the bytes ends this
+        return [self._value(kind, depth + 1) for _ in range(count) for kind in kinds]
 
     def _byte(self) -> int:
         byte = self._data[self.at]
