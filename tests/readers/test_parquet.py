@@ -278,7 +278,7 @@ def test_no_forged_index_leads_to_a_wrong_image(train: Truth, tmp_path: Path, co
     reader = opened(tmp_path)
     stored = _files_of(reader)
     keys, original = sorted(train), reader.index
-    for value in (-1, 0, 1, 3, 5, 4_000, 1 << 20, (1 << 31) - 1):
+    for value in (-1, 5, (1 << 31) - 1):
         values = original.column(column).copy()
         values[7] = min(value, np.iinfo(values.dtype).max)
         at = original.table.schema.get_field_index(column)

@@ -263,7 +263,7 @@ class _Page:
                 head, at = varint(data, at)
                 size = (head >> 1) * width if head & 1 else (width + 7) // 8
                 run = (head >> 1) * 8 if head & 1 else head >> 1
-                if not run or (size > len(data) - at and run < len(found) - done):
+                if not run or (size > len(data) - at and not (head & 1 and run >= len(found) - done)):
                     raise self._damaged("its numbers end too early")
                 part = found[done : done + run]
                 part[:] = (
