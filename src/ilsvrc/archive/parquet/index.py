@@ -198,7 +198,7 @@ def _part(source: FileSource) -> _Part:
         if table.columns is None:
             detail = "it has no column of images and their names"
             raise ArchiveError(
-                Code.WRONG_FILE, detail, source.path, hint="docs/how-to/read-in-place.md lists columns"
+                Code.WRONG_FILE, detail, source.path, hint="docs/reference/parquet.md lists the columns that are read"
             )
         names = list(table.names())
         splits = {some.split for some in names}
