@@ -30,7 +30,7 @@ NEAR = 256 << 10
 BATCH = 32 << 20
 """Bytes of images that `take` announces at a time; one batch is read while the next is fetched."""
 
-_HEADERS = 4 << 10
+HEADERS = 4 << 10
 """Bytes between two images up to which nothing but tar headers lies between them."""
 
 
@@ -140,7 +140,7 @@ class ArchiveReader:
             self.will_need(following)
             for row in batch.tolist():
                 yield row, self.read(row)
-            for start, length in pieces(self._offsets[batch], self.sizes[batch], _HEADERS):
+            for start, length in pieces(self._offsets[batch], self.sizes[batch], HEADERS):
                 self.source.let_go(start, length)
 
     def will_need(self, rows: Rows) -> None:

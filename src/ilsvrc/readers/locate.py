@@ -10,12 +10,12 @@ from ilsvrc import facts
 from ilsvrc.archive.find import SPLITS, find_archives
 from ilsvrc.errors import UsageError
 from ilsvrc.paths import given_path
-from ilsvrc.readers import archive, tree
+from ilsvrc.readers import archive, parquet, tree
 from ilsvrc.readers import zip as zips
 from ilsvrc.readers.reader import Found, Reader
 from ilsvrc.tree.scan import split_of
 
-FORMS = (archive, zips, tree)
+FORMS = (archive, zips, parquet, tree)
 """The modules of the forms. Where a split is there in two forms, the first counts."""
 
 DEEPEST = 3
