@@ -29,6 +29,7 @@ class Code(StrEnum):
     DEVICE = "device"
     SPARSE = "sparse"
     COMPRESSED = "compressed"
+    DAMAGED_COMPRESSION = "damaged-compression"
     UNKNOWN_MEMBER = "unknown-member"
     UNKNOWN_CLASS = "unknown-class"
     WRONG_CLASS = "wrong-class"
