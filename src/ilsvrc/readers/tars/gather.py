@@ -226,10 +226,12 @@ class _Front:
         return step
 
     def prove_end(self, position: int) -> int:
-        """Check that two zero blocks end the archive here and that only zeros follow; return where they end."""
-        self.read(position, 0)
-        end = position
-        for data in self.sweep.rest(position):
+        """Check that the block of zeros that was read at `position` is not the last, and that only zeros follow.
+
+        Return where they end.
+        """
+        end = self._at
+        for data in self.sweep.rest(end):
             rest = data.lstrip(b"\0")
             if rest:
                 place = end + len(data) - len(rest)

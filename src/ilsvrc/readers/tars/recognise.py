@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import lzma
 import re
 import shlex
@@ -279,36 +280,24 @@ def _read_some(stream: pa.CompressedInputStream) -> bytes:
 
 
 def _first_paths(source: FileSource | _Head) -> tuple[str, ...]:
-    """Return the names of the first files of a tar, and of the first file of a tar that is the first one.
-
-    Raises
-    ------
-    ArchiveError
-        If it does not begin as a tar.
-    """
+    """Return the names of the first files of a tar; none if it does not begin as one."""
     way = Walk(source, Extent(0, 1 << 62 if isinstance(source, _Head) else source.size), is_other)
-    names: list[str] = []
-    try:
+    with contextlib.suppress(ArchiveError):  # whoever opens it is told
         for _ in way.steps():
-            names = way.names
             if len(way.headers) >= _HEADERS:
                 break
-    except ArchiveError as error:
-        if error.code not in (Code.TRUNCATED_ARCHIVE, Code.BAD_HEADER):
-            raise
     if not way.places or way.places[0] != 0 or checksum_faults(way.headers[:1]).size:
         return ()
-    return tuple(name.encode("utf-8", "backslashreplace").decode() for name in names)
+    return tuple(name.encode("utf-8", "backslashreplace").decode() for name in way.names)
 
 
 def _splits_of(paths: Sequence[str]) -> set[str]:
     """Return the splits that some names are of; a class's tar holds train images."""
     found = {"train"} if any(_INNER.fullmatch(path) for path in paths) else set()
-    try:
-        images = images_among(pa.array(paths, pa.string()))
-    except UnknownImage:
-        return found
-    return found | {SPLITS[number] for number in np.unique(images.splits).tolist()}
+    for path in paths:
+        with contextlib.suppress(UnknownImage):  # whoever opens it is told
+            found |= {SPLITS[number] for number in images_among(pa.array([path], pa.string())).splits.tolist()}
+    return found
 
 
 def _sampled(source: FileSource) -> set[str]:
