@@ -89,7 +89,7 @@ def _careful_piece(walk: Walk) -> Members:
 def _plain_piece(walk: Walk) -> Piece | None:
     """Return the files of the next headers and move on; None if one of them takes care."""
     headers = _hop(walk.source, walk.position, walk.extent.stop)
-    if len(headers) < PIECE >> 4:
+    if len(headers) <= PIECE >> 4:  # too few to be worth it, or none
         return None
     blocks = np.frombuffer(b"".join(headers), np.uint8).reshape(-1, BLOCK)
     if not (_are_plain(blocks) and _match_checksums(blocks)):
