@@ -66,7 +66,7 @@ def test_any_range_is_that_of_the_program(tar: Path, form: str) -> None:
 def test_gzip_that_is_cut_short_is_told(packed: Path, left: int) -> None:
     data = packed.read_bytes()
     packed.write_bytes(data[:left])
-    with pytest.raises(ArchiveError, match="truncated-archive|damaged-compression") as caught:
+    with pytest.raises(ArchiveError, match=r"truncated-archive|damaged-compression") as caught:
         open_tar(packed, "train")
     assert caught.value.hint
     if left == -4_000:

@@ -18,7 +18,7 @@ from ilsvrc.readers.reader import Found, Reader
 from ilsvrc.readers.tars import packed
 from ilsvrc.readers.tars.reader import TarReader
 from ilsvrc.readers.tars.recognise import recognise
-from ilsvrc.testing.contracts import ReaderContract, Truth
+from ilsvrc.testing.contracts import ReaderContract
 from tests.readers.tars.writers import FORMS, class_tars, gnu, gzipped, hugging_face, kaggle, run, zstd
 
 
