@@ -12,12 +12,6 @@ from pathlib import Path
 
 from ilsvrc import facts
 
-PYTHON_SCRIPT = """
-import sys, tarfile
-with tarfile.open(sys.argv[1], "w") as archive:
-    archive.add(sys.argv[2], arcname="imagenet")
-"""
-
 
 def run(*command: str | Path, cwd: Path | None = None) -> bytes:
     return subprocess.run(command, check=True, capture_output=True, cwd=cwd).stdout
@@ -123,11 +117,6 @@ def kaggle(tree: Path, out: Path) -> Path:
     return out
 
 
-def official_gz(mini: Path, name: str, out: Path) -> Path:
-    shutil.copy2(mini / name, out / name)
-    return gzipped(out / name, "-1")
-
-
 Writer = Callable[[Path, Path, Path], Path]
 """Writes a form: from the miniature's archives and its tree, into an empty folder; returns what a user points to."""
 
@@ -135,7 +124,7 @@ LONG = "a folder with a long name such as people have on shared disks/" * 2
 
 FORMS: dict[str, Writer] = {
     "gnu": lambda mini, tree, to: gnu(to / "imagenet.tar", tree, "--exclude=.ilsvrc", "."),
-    "one split": lambda mini, tree, to: [gnu(to / f"{s}.tar", tree, s) for s in ("train", "val")] and to,  # type: ignore[func-returns-value]
+    "one split": lambda mini, tree, to: _one_split_each(tree, to),
     "ustar with a prefix": lambda mini, tree, to: gnu(
         to / "i.tar", tree, "--format=ustar", r"--transform=s,^\.,imagenet 2012,", "."
     ),
@@ -151,9 +140,22 @@ FORMS: dict[str, Writer] = {
     "zstd frames": lambda mini, tree, to: zstd(gnu(to / "i.tar", tree, "."), 30_000),
     "kaggle": lambda mini, tree, to: kaggle(tree, to / "imagenet_object_localization_patched2019.tar.gz"),
     "hugging face": lambda mini, tree, to: hugging_face(tree, to),
-    "official, gzipped": lambda mini, tree, to: [official_gz(mini, n, to) for n in (facts.TRAIN, facts.VAL)] and to,  # type: ignore[func-returns-value]
+    "official, gzipped": lambda mini, tree, to: _official_gz(mini, to),
     "official, repacked below a folder": lambda mini, tree, to: _repacked(mini, to),
 }
+
+
+def _one_split_each(tree: Path, to: Path) -> Path:
+    for split in ("train", "val"):
+        gnu(to / f"{split}.tar", tree, split)
+    return to
+
+
+def _official_gz(mini: Path, to: Path) -> Path:
+    for name in (facts.TRAIN, facts.VAL):
+        shutil.copy2(mini / name, to / name)
+        gzipped(to / name, "-1")
+    return to
 
 
 def _wnids_on_top(tree: Path, to: Path) -> Path:
