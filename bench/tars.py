@@ -13,12 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.command import run
-from bench.data import DATA, PEERS, forget, miniature, simulated
+from bench.data import DATA, PEERS, forget, miniature
 from bench.harness import Spread, Work, measure, ratio, run_once, stated
 from bench.table import Row
-from ilsvrc.archive.sidecar import open_index
-from ilsvrc.archive.source import FileSource
 from ilsvrc.facts import classes
+from ilsvrc.testing.images import REAL_MEAN_BYTES
 from ilsvrc.testing.simulate import headers
 
 MEMORY = 400e6
@@ -93,17 +92,17 @@ def simulated_tree(fraction: float) -> Path:
 
 
 def _blocks(fraction: float) -> Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], int]]:
-    """Yield headers of each class, their places, and where the last image ends."""
-    index = open_index(FileSource(simulated(fraction)))
+    """Yield headers and places of each class, of its real number of images, and where the last image ends."""
+    chance = np.random.default_rng(0)
     at = 0
     for synset in classes():
-        rows = np.flatnonzero(index.labels == synset.index)
-        names = [f"train/{synset.wnid}/{name}" for name in index.names.take(rows).to_pylist()]
-        sizes = index.sizes[rows]
+        count = max(1, round(synset.train_images * fraction))
+        sizes = chance.lognormal(np.log(REAL_MEAN_BYTES) - 0.18, 0.6, count).astype(np.int64)
+        numbers = np.cumsum(chance.integers(1, 24, count)).tolist()
         spans = BLOCK + -(-sizes // BLOCK) * BLOCK
         places = at + np.cumsum(spans) - spans
         at += int(spans.sum())
-        yield headers(names, sizes), places, at
+        yield headers([f"train/{synset.wnid}/{synset.wnid}_{k}.JPEG" for k in numbers], sizes), places, at
 
 
 def _write_gz(path: Path) -> None:
