@@ -11,8 +11,8 @@ import pytest
 
 from ilsvrc import facts
 from ilsvrc.errors import ArchiveError, DamageError
+from ilsvrc.readers.reader import Reader
 from ilsvrc.readers.tars.classes import open_classes
-from ilsvrc.readers.tars.reader import TarReader
 from ilsvrc.readers.tars.recognise import recognise
 from tests.readers.conftest import truth_of
 from tests.readers.tars.writers import gzipped, run
@@ -36,7 +36,7 @@ def unpack(script: Path, wnid: str) -> Path:
     return folder
 
 
-def is_whole(reader: TarReader, tree: Path) -> bool:
+def is_whole(reader: Reader, tree: Path) -> bool:
     truth = truth_of(tree, "train")
     found = {(int(reader.labels[row]), reader.name(row)): reader.read(row) for row in range(len(reader))}
     return found == truth and len(reader) == len(truth)

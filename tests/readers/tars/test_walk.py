@@ -12,9 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ilsvrc.archive.source import FileSource
-from ilsvrc.archive.tar import Extent
+from ilsvrc.archive.tar import Extent, Members, Walk
 from ilsvrc.errors import ArchiveError
 from ilsvrc.readers.tars import walk
+from tests.readers.tars.writers import run
 
 NAMES = st.one_of(
     st.sampled_from(["./train/n01440764/", "val/", "a/b/", ""]).flatmap(
@@ -102,7 +103,12 @@ def test_plain_headers_are_read_as_arrays(many: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(walk, "PIECE", 1000)
     careful = walk._careful_piece
     walked: list[int] = []
-    monkeypatch.setattr(walk, "_careful_piece", lambda way: walked.append(way.position) or careful(way))
+
+    def _noted(way: Walk) -> Members:
+        walked.append(way.position)
+        return careful(way)
+
+    monkeypatch.setattr(walk, "_careful_piece", _noted)
     found = list(walk.pieces(FileSource(many), Extent(0, many.stat().st_size)))
     with tarfile.open(many) as archive:
         wanted = [(i.name, i.offset_data, i.size) for i in archive if i.isreg() and "._" not in i.name]
@@ -152,15 +158,12 @@ def test_second_archive_behind_the_end_is_told(many: Path) -> None:
 
 
 def test_sparse_members_are_refused(tmp_path: Path) -> None:
-    import subprocess
-
     with (tmp_path / "n01440764_1.JPEG").open("wb") as file:
         file.truncate(1 << 20)
         file.seek(1 << 19)
         file.write(b"data")
     for form in ("gnu", "pax"):
         path = tmp_path / f"{form}.tar"
-        command = ["tar", f"--format={form}", "-S", "-cf", path, "-C", tmp_path, "n01440764_1.JPEG"]
-        subprocess.run(command, check=True)
+        run("tar", f"--format={form}", "-S", "-cf", path, "-C", tmp_path, "n01440764_1.JPEG")
         with pytest.raises(ArchiveError, match="sparse"):
             list(walk.pieces(FileSource(path), Extent(0, path.stat().st_size)))
