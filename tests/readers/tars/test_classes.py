@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import shutil
+import sys
 import tarfile
 from pathlib import Path
 
@@ -149,3 +150,37 @@ def test_new_or_changed_tars_are_indexed_again(script: Path, tree: Path) -> None
     assert len(open_classes(script / "train")) == 20
     aside.rename(script / "train" / aside.name)
     assert is_whole(open_classes(script / "train"), tree)
+
+
+@pytest.mark.parametrize("form", ["tar", pytest.param("gzip", marks=pytest.mark.slow)])
+def test_a_thousand_tars_need_few_open_files(thousand: Path, tmp_path: Path, form: str) -> None:
+    (tmp_path / "train").mkdir()
+    run("tar", "-xf", thousand / facts.TRAIN, "-C", tmp_path / "train")
+    if form == "gzip":
+        run("gzip", "-1", "-r", tmp_path / "train")
+    code = f"""
+import pickle, resource
+from pathlib import Path
+resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
+from ilsvrc.readers.tars.classes import open_classes
+for _ in range(2):
+    reader = open_classes(Path({str(tmp_path / "train")!r}))
+reader.require_unchanged()
+taken = sum(len(data) for _, data in reader.take(reader.storage_order()))
+print(len(reader.containers()), taken == reader.sizes.sum())
+print(sum(len(reader.read(row)) for row in range(0, len(reader), 7)) == reader.sizes[::7].sum())
+assert pickle.loads(pickle.dumps(reader)).identity == reader.identity
+"""
+    assert run(sys.executable, "-c", code).split() == [b"1000", b"True", b"True"]
+
+
+def test_tar_among_many_that_changes_is_told(script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ilsvrc.readers.tars.reader.MANY", 2)
+    reader = open_classes(script / "train")
+    assert len(reader.read(0)) == reader.sizes[0]
+    reader.require_unchanged()
+    (script / "train" / f"{FIRST}.tar").touch()
+    with pytest.raises(ArchiveError, match="wrong-file"):
+        reader.read(0)
+    with pytest.raises(ArchiveError, match="wrong-file"):
+        reader.require_unchanged()

@@ -99,6 +99,7 @@ def _again(folder: Path, split: str, verify: bool) -> TarReader:
 def _tar(path: Path) -> Tar:
     source = FileSource(path)
     form = form_of(source.read(0, min(8, source.size)))
+    source.close()
     return Tar(source, form, path.name.partition(".")[0])
 
 

@@ -92,6 +92,8 @@ def gather(tars: Sequence[Tar], listener: Listener) -> Gathered:
     for number, found in enumerate(_walked(tars)):
         for piece, digests in found.pieces(listener):
             columns.add(number, tars[number], piece, digests)
+        if len(tars) > 1:
+            tars[number].source.close()  # a process may not have a thousand files open
         ends.append(found.end)
         points.append(found.points)
         listener(Advanced(_STAGE, bytes=0 if found.tar.form else found.tar.source.size))

@@ -131,7 +131,15 @@ class Unpacked:
 
     def sweep(self) -> Sweep:
         """Return a sweep of one's own, to read much from front to back."""
-        return sweep(self.source, self.form, self.points)
+        return sweep(FileSource(self.source.path, self.source.state), self.form, self.points)
+
+    def close(self) -> None:
+        """Let go of what it has open; reading opens it again."""
+        with self._lock:
+            if self._sweep is not None:
+                self._sweep.close()
+                self._sweep = None
+            self.source.close()
 
     def fits(self) -> bool:
         """Whether the points are such as a sweep over this file could have left."""

@@ -32,6 +32,9 @@ from ilsvrc.readers.tars.packed import Sweep, Unpacked
 LOOSE = -1
 """In place of a tar's number: the image is a file of its own, in a class's folder beside the tars."""
 
+MANY = 200
+"""Tars up to which each is kept open: a process may often have no more than 1024 files open, and 256 on macOS."""
+
 _CHANGED = "its bytes do not have the digest that was recorded of them"
 
 
@@ -182,9 +185,12 @@ class TarReader:
         number, offset, size = self._tars.item(row), self._offsets.item(row), self.sizes.item(row)
         if number == LOOSE:
             return self._loose(row)
-        tar, unpacked = self._contents.tars[number], self._unpacked[number]
-        data = (unpacked or tar.source).read(offset, size)
-        tar.source.refuse_changed()
+        unpacked = self._unpacked[number]
+        source = self._source(number)
+        data = (unpacked or source).read(offset, size)
+        source.refuse_changed()
+        if unpacked and len(self._contents.tars) > MANY:
+            unpacked.close()
         return self._right(row, data) if unpacked else data
 
     def take(self, rows: Rows) -> Iterator[tuple[int, bytes]]:
@@ -228,14 +234,15 @@ class TarReader:
 
     def require_unchanged(self) -> None:
         """Refuse tars that are not in the state in which they were opened, and folders of files that are not."""
-        for tar in self._contents.tars:
-            tar.source.refuse_changed()
+        for number in range(len(self._contents.tars)):
+            source = self._source(number)
+            source.refuse_changed()
             try:
-                tar.source.refuse_replaced()
+                source.refuse_replaced()
             except FileNotFoundError:
                 detail = "the archive was moved or removed while it was in use"
                 hint = "put it back, then run the same command again"
-                raise ArchiveError(Code.MISSING_FILE, detail, tar.source.path, hint=hint) from None
+                raise ArchiveError(Code.MISSING_FILE, detail, source.path, hint=hint) from None
         for folder, state in self._contents.loose.items():
             if not Path(folder).is_dir() or FileState.of(Path(folder)) != state:
                 hint = "let nothing write to it, then run the same command again"
@@ -265,6 +272,11 @@ class TarReader:
             return _reopened, (self._reopen, self.state, self.identity)
         return _remade, (self.split, self._contents, self._verify)
 
+    def _source(self, number: int) -> FileSource:
+        """Return the file of a tar; of many, one that is opened now, in the same state, and closed soon."""
+        source = self._contents.tars[number].source
+        return source if len(self._contents.tars) <= MANY else FileSource(source.path, source.state)
+
     def _taken(self, row: int, sweeps: dict[int, Sweep]) -> bytes:
         """Return an image that is read among many, from the sweep of its tar if that is compressed."""
         number = self._tars.item(row)
@@ -276,7 +288,7 @@ class TarReader:
                 sweeps.pop(other).close()
             sweeps[number] = unpacked.sweep()
         data = sweeps[number].read(self._offsets.item(row), self.sizes.item(row))
-        unpacked.source.refuse_changed()
+        self._source(number).refuse_changed()
         return self._right(row, data)
 
     def _right(self, row: int, data: bytes) -> bytes:
@@ -306,7 +318,7 @@ class TarReader:
                 continue
             some = rows[tars == number]
             for start, length in _pieces(self._offsets[some], self.sizes[some], *near):
-                yield self._contents.tars[number].source, start, length
+                yield self._source(number), start, length
 
 
 def warn(issues: Sequence[Issue], path: Path) -> None:
