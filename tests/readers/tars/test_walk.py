@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import tarfile
+import threading
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -139,6 +141,30 @@ def test_damage_in_the_middle_is_found_where_it_is(
     with pytest.raises(ArchiveError, match=code) as caught:
         list(walk.pieces(FileSource(many), Extent(0, many.stat().st_size)))
     assert caught.value.offset == place
+
+
+def test_headers_are_read_ahead_where_the_disk_is_slow(many: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = list(walk.pieces(FileSource(many), Extent(0, many.stat().st_size)))
+    monkeypatch.setattr(walk, "PIECE", 500)
+    monkeypatch.setattr(walk, "AHEAD", 10_000)
+    monkeypatch.setattr(walk, "_SLOW", 0)
+    before = threading.active_count()
+    read: dict[int, set[int]] = {}
+    plain = FileSource.read
+
+    def _noted(source: FileSource, offset: int, length: int) -> bytes:
+        if length == 512:
+            read.setdefault(threading.get_ident(), set()).add(offset)
+        return plain(source, offset, length)
+
+    monkeypatch.setattr(FileSource, "read", _noted)
+    found = list(walk.pieces(FileSource(many), Extent(0, many.stat().st_size)))
+    assert pa.concat_arrays([some.paths for some in found]).equals(pa.concat_arrays([some.paths for some in wanted]))
+    assert threading.active_count() == before
+    walked = read.pop(threading.get_ident())
+    ahead = set().union(*read.values())
+    assert ahead <= walked  # nothing but true headers
+    assert len(ahead) > 500
 
 
 @pytest.mark.parametrize("cut", [1, 700, 10_000, 400_000])

@@ -6,7 +6,10 @@ long names, is walked again with care, by `ilsvrc.archive.tar`.
 
 from __future__ import annotations
 
+import contextlib
 import re
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,13 +18,23 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ilsvrc.archive.header import BLOCK
+from ilsvrc.archive.header import BLOCK, checksum_faults
 from ilsvrc.archive.source import ByteSource
 from ilsvrc.archive.tar import APPLE_DOUBLE, Extent, Members, Walk
+from ilsvrc.errors import ArchiveError
 from ilsvrc.readers.tars.names import IMAGE, INNER
 
 PIECE = 1 << 14
 """Headers walked at a time: 8 MB of them."""
+
+AHEAD = 64 << 20
+"""Bytes of an archive at least for each place from which headers are read ahead."""
+
+THREADS = 32
+"""Places from which headers are read ahead."""
+
+_SLOW = 2e-5
+"""Seconds a header from which on reads are taken to wait for a disk; from memory a member takes about 5e-6."""
 
 _NAME, _SIZE, _SUM = slice(0, 100), slice(124, 135), slice(148, 154)
 _SUM_FIELD = slice(148, 156)
@@ -72,10 +85,68 @@ def pieces(source: ByteSource, extent: Extent) -> Iterator[Piece]:
         Naming archive, member and byte offset of the first fault.
     """
     walk = Walk(source, extent, is_other)
-    while not walk.ended:
-        piece = None if walk.shared else _plain_piece(walk)
-        yield piece if piece is not None else Piece.of(_careful_piece(walk))
-    walk.prove_marker()
+    with _Ahead(source, extent) as ahead:
+        while not walk.ended:
+            position, begun = walk.position, time.perf_counter()
+            piece = None if walk.shared else _plain_piece(walk)
+            found = piece if piece is not None else Piece.of(_careful_piece(walk))
+            if walk.position - position > AHEAD and time.perf_counter() - begun > _SLOW * PIECE:
+                ahead.begin(walk.position)
+            yield found
+        walk.prove_marker()
+
+
+class _Ahead:
+    """Reads headers ahead of a walk that waits for the disk, from many places at once, so that they are in memory.
+
+    Where a header lies is known only when the one before it was read: a disk serves one read at a time. From any
+    place of the archive on, a header can be searched for, and followed to the next place. It may be a false one, as
+    where an image has a tar in it: nothing but the walk itself is believed.
+    """
+
+    def __init__(self, source: ByteSource, extent: Extent) -> None:
+        self._source = source
+        self._extent = extent
+        self._halt = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def __enter__(self) -> _Ahead:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._halt.set()
+        for thread in self._threads:
+            thread.join()
+
+    def begin(self, position: int) -> None:
+        """Begin to read ahead of a position, if that was not begun before."""
+        if self._threads:
+            return
+        step = max(AHEAD, (self._extent.stop - position) // THREADS) // BLOCK * BLOCK
+        for start in range(position, self._extent.stop, step):
+            stop = min(start + step, self._extent.stop)
+            self._threads.append(threading.Thread(target=self._go, args=(start, stop), daemon=True))
+            self._threads[-1].start()
+
+    def _go(self, start: int, stop: int) -> None:
+        """Read the headers from one place to another."""
+        with contextlib.suppress(ArchiveError, OSError, ValueError):  # the walk says what is wrong
+            place = _header_after(self._source, start, stop)
+            while place + BLOCK <= stop and not self._halt.is_set():
+                size = int(self._source.read(place, BLOCK)[_SIZE], 8)
+                place += BLOCK + (size + BLOCK - 1 & -BLOCK)
+
+
+def _header_after(source: ByteSource, start: int, stop: int) -> int:
+    """Return where the first header is from a place on, or `stop`."""
+    for place in range(start, stop, 1 << 20):
+        data = source.read(place, min(1 << 20, stop - place) // BLOCK * BLOCK)
+        blocks = np.frombuffer(data, np.uint8).reshape(-1, BLOCK)
+        likely = blocks[:, 257:262] == np.frombuffer(b"ustar", np.uint8)
+        for row in np.flatnonzero(likely.all(1)).tolist():
+            if not checksum_faults([blocks[row].tobytes()]).size:
+                return place + int(row) * BLOCK
+    return stop
 
 
 def _careful_piece(walk: Walk) -> Members:
