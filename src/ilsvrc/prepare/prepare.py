@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ilsvrc import facts
-from ilsvrc.archive.find import expected_names, find_archives, look_alikes, unfinished
+from ilsvrc.archive.find import expected_names, look_alikes
 from ilsvrc.archive.names import NO_LABEL
 from ilsvrc.errors import DamageError, IlsvrcError, MissingExtraError, UsageError, system_errors
 from ilsvrc.events import Listener, Note, silent
@@ -28,7 +28,7 @@ from ilsvrc.prepare.decision import Decision, Destination, decide
 from ilsvrc.prepare.options import Options
 from ilsvrc.prepare.report import Estimate, PrepareReport, SplitReport
 from ilsvrc.prepare.room import Need, Room, hashing_rate, refuse_full, writing_rate
-from ilsvrc.readers.locate import find_splits
+from ilsvrc.readers.locate import find_splits, nothing_found, refuse_downloading
 from ilsvrc.readers.reader import Found, Reader
 from ilsvrc.readers.subset import SubsetReader, relabelled, select_classes
 from ilsvrc.run.engine import Engine, PoolEngine, default_jobs, process_engine, refuse_rerun_script
@@ -264,12 +264,15 @@ def _sources(src: Path, options: Options, listener: Listener) -> list[Found]:
     splits = options.splits or ("train", "val")
     _refuse_unfinished(src, splits)
     there = find_splits(src)
+    if not there:
+        raise nothing_found(src, splits)
     found = [there[split] for split in splits if split in there]
     if src.is_file():
         return list(there.values())
     absent = [split for split in splits if split not in there]
     if not found:
-        find_archives(src, splits)  # says what is there instead
+        hint = f"add --split {next(iter(there))}"
+        raise UsageError(f"{src} holds no {' or '.join(splits)}, only {' and '.join(there)}", hint=hint)
     if not absent:
         return found
     names = " and ".join(expected_names(split)[0] for split in absent)
@@ -286,12 +289,10 @@ def _sources(src: Path, options: Options, listener: Listener) -> list[Found]:
 
 def _refuse_unfinished(source: Path, splits: Sequence[str]) -> None:
     """Refuse a folder whose archive of one of these splits is still being fetched: its split would be left out."""
-    for archive in unfinished(source) if source.is_dir() else []:
-        spec = facts.official(archive.name)
-        if spec and spec.split in splits:
-            others = " ".join(f"--split {split}" for split in splits if split != spec.split)
-            hint = "let `ilsvrc fetch` end first" + (f", or add {others} to prepare without it" if others else "")
-            raise UsageError(f"{archive} is still being fetched", hint=hint)
+    others = {split: " ".join(f"--split {other}" for other in splits if other != split) for split in splits}
+    for split in splits:
+        otherwise = f"; or add {others[split]} to prepare without it" if others[split] else ""
+        refuse_downloading(source, (split,), otherwise=otherwise)
 
 
 def _refuse_target(target: Path) -> None:
