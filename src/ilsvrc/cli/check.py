@@ -1,4 +1,4 @@
-"""`ilsvrc check`: what is wrong with a data set."""
+"""`ilsvrc check`: find the faults of a data set."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ilsvrc.check.report import CheckReport, PartReport
 from ilsvrc.cli.app import app
 from ilsvrc.cli.output import print_issues, progress, show
 from ilsvrc.issues import damage
+from ilsvrc.paths import given_path
 
 _EXAMPLES = """**Examples**
 
@@ -38,7 +39,7 @@ def check(
     ] = None,
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Processes; one per processor by default.")] = None,
 ) -> None:
-    """Say what is wrong with a data set of any form, and which form it is.
+    """Find the faults of a data set of any form, and name its form.
 
     Images are compared with those of --against, else with the manifest of a tree, with the digests of files, and with
     the image counts of the devkit or the facts of ILSVRC 2012. The last line says what was compared with what, and
@@ -46,7 +47,8 @@ def check(
     is wrong.
     """
     with progress() as listener:
-        report = check_path(path, deep=deep, against=against, jobs=jobs, listener=listener)
+        other = given_path(against, "--against") if against else None
+        report = check_path(given_path(path), deep=deep, against=other, jobs=jobs, listener=listener)
     show(report.to_dict(), lambda console: _print(console, report), ok=report.ok)
 
 
@@ -59,16 +61,17 @@ def _print(console: Console, report: CheckReport) -> None:
 
 def _print_part(console: Console, part: PartReport) -> None:
     images = f"{part.images:,} images" if part.wanted is None else f"{part.images:,} of {part.wanted:,} images"
-    what = f"{part.split}: {images}, {part.classes:,} classes, {decimal(part.bytes)}"
+    summary = f"{part.split}: {images}, {part.classes:,} classes, {decimal(part.bytes)}"
     layout = f", layout {part.layout}" if part.layout else ""
-    console.print(f"{part.where}: {what if part.split else 'not readable'}; {part.form}{layout}", markup=False)
+    console.print(f"{part.where}: {summary if part.split else 'not readable'}; {part.form}{layout}", markup=False)
     lines = [*part.comparisons]
     lines += [] if part.warnings else [part.order]
     lines += [f"warning: {text}" for text in part.warnings]
     lines += [f"digest {part.digest} proved"] if part.digest else []
     for line in filter(None, lines):
         console.print(f"  {line}", markup=False)
-    print_issues(console, "known, as expected", [issue for issue in part.issues if not issue.is_damage])
+    odd = [issue for issue in part.issues if not issue.is_damage]
+    print_issues(console, "odd in the official archives too, as expected", odd)
     print_issues(console, "wrong", damage(part.issues))
     if part.hint:
         console.print(f"  next: {part.hint}", markup=False)

@@ -15,11 +15,12 @@ from ilsvrc.archive.find import SPLITS, expected_names, unfinished
 from ilsvrc.errors import UsageError
 from ilsvrc.files import printable
 from ilsvrc.paths import given_path
-from ilsvrc.readers import archive, tree
+from ilsvrc.readers import archive, parquet, tree
+from ilsvrc.readers import zip as zips
 from ilsvrc.readers.reader import Found, Reader
 from ilsvrc.tree.scan import split_of
 
-FORMS = (archive, tree)
+FORMS = (archive, zips, parquet, tree)
 """The modules of the forms. Where a split is there in two forms, the first counts."""
 
 DEEPEST = 3
@@ -32,14 +33,18 @@ MOST_FOLDERS = 100
 def recognise(root: Path) -> list[Found]:
     """Return every split in every form at a path: splits in order, and for each the form that counts first.
 
-    A file or folder that two forms recognise is of the first; it is unreadable only if no form recognises it.
+    A file whose name is no official archive's is looked at as every other form first: to look for an archive's
+    members takes a walk over it. A file or folder that two forms recognise is of the first.
     """
+    others = [form for form in FORMS if form is not archive]
+    unnamed = root.is_file() and facts.official(root.name) is None
     found: dict[tuple[str, Path], Found] = {}
-    for split in (split for form in FORMS for split in form.recognise(root)):
+    for split in (split for form in (others if unnamed else FORMS) for split in form.recognise(root)):
         found.setdefault((split.split, split.path), split)
-    readable = {path for split, path in found if split}
-    known = [one for one in found.values() if one.split or one.path not in readable]
-    return sorted(known, key=lambda one: (*SPLITS, "").index(one.split))
+    splits = list(found.values())
+    if unnamed and not found:
+        splits = archive.recognise(root)
+    return sorted(splits, key=lambda split: (*SPLITS, "").index(split.split))
 
 
 def find_splits(root: Path | str) -> dict[str, Found]:

@@ -1,0 +1,138 @@
+"""From the user's source to plans: one for each split that is to be prepared."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ilsvrc import facts
+from ilsvrc.archive.find import expected_names, look_alikes
+from ilsvrc.archive.names import NO_LABEL
+from ilsvrc.errors import DamageError, MissingExtraError, UsageError
+from ilsvrc.events import Listener, Note
+from ilsvrc.facts.names import val_number
+from ilsvrc.labels.verify import read_val_labels
+from ilsvrc.prepare.options import Options
+from ilsvrc.readers.locate import find_splits, nothing_found, refuse_downloading
+from ilsvrc.readers.reader import Found, Reader
+from ilsvrc.readers.subset import SubsetReader, relabelled, select_classes
+from ilsvrc.run.plan import Plan
+from ilsvrc.tree.counts import NEEDS_SCIPY, count_issues, counts_of, expectation
+from ilsvrc.tree.layout import Layout, refuse_collisions
+
+
+def plans_of(src: Path, options: Options, listener: Listener) -> list[Plan]:
+    """Return a plan for each split to prepare, once its source is indexed and nothing speaks against it."""
+    layout, labels = Layout.parse(options.layout), _val_labels(options)
+    classes = select_classes(options.classes) if options.classes else None
+    plans = []
+    for found in _sources(src, options, listener):
+        reader = _opened(found, options, listener)
+        if options.splits and reader.split not in options.splits:
+            detail = f"{reader.path} holds the {reader.split} split, not {' or '.join(options.splits)}"
+            raise UsageError(detail, hint=f"add --split {reader.split}")
+        reader.containers()  # a list that contradicts the name or size of a file is refused before any work
+        _refuse_counts(reader, listener)
+        plans.append(_plan(reader, layout, classes, labels))
+    return plans
+
+
+def _opened(found: Found, options: Options, listener: Listener) -> Reader:
+    """Open a split; images in files of their own are compared with their recorded digests as they are read."""
+    reader = found.open(listener=listener)
+    recorded = not reader.containers() and reader.digest(0) is not None
+    return found.open(verify=True, listener=listener) if recorded and options.verify != "none" else reader
+
+
+def _plan(
+    reader: Reader, layout: Layout, classes: frozenset[int] | None, val_labels: npt.NDArray[np.int16] | None
+) -> Plan:
+    """Return the plan of one split."""
+    given = val_labels if reader.split == "val" else None
+    chosen = {
+        "classes": None if classes is None else sorted(classes),
+        "val_labels": None if given is None else hashlib.sha256(given.tobytes()).hexdigest(),
+    }
+    images = reader if given is None else relabelled(reader, _labels_by_number(reader, given))
+    rows = None if classes is None else np.flatnonzero(np.isin(images.labels, sorted(classes)))
+    if rows is not None and not len(rows):
+        raise UsageError(f"{reader.path} holds no image of the classes asked for")
+    plan = Plan(images if rows is None else SubsetReader(images, rows), layout, chosen)
+    refuse_collisions(layout, (path for path, _ in plan.images()))
+    return plan
+
+
+def _labels_by_number(reader: Reader, given: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
+    """Return the label of every row of the val split, -1 where the list is too short.
+
+    Parameters
+    ----------
+    reader
+        The val split.
+    given
+        The label of image n at position n - 1, shape (M,), int16.
+    """
+    numbers = np.array([val_number(name) for name in reader.names.to_pylist()], np.int64)
+    listed = numbers <= len(given)
+    return np.where(listed, given[np.where(listed, numbers, 1) - 1], np.int16(NO_LABEL))
+
+
+def _sources(src: Path, options: Options, listener: Listener) -> list[Found]:
+    """Return the splits to prepare: one asked for by name must be there, of another one a warning is enough."""
+    splits = options.splits or ("train", "val")
+    _refuse_unfinished(src, splits)
+    there = find_splits(src)
+    if not there:
+        raise nothing_found(src, splits)
+    found = [there[split] for split in splits if split in there]
+    if src.is_file():
+        return found or list(there.values())
+    absent = [split for split in splits if split not in there]
+    if not found:
+        hint = f"add --split {next(iter(there))}"
+        raise UsageError(f"{src} holds no {' or '.join(splits)}, only {' and '.join(there)}", hint=hint)
+    if not absent:
+        return found
+    names = " and ".join(expected_names(split)[0] for split in absent)
+    others = look_alikes(src, [one.path for one in found])
+    if options.splits:
+        hint = f"there is {', '.join(others)}: give it by its path, or its official name" if others else ""
+        hint = hint or f"fetch it (ilsvrc fetch {absent[0]} --to {src}), or leave out --split {absent[0]}"
+        raise UsageError(f"{src} holds no {names}; nothing was written", hint=hint)
+    seen = f"; there is {', '.join(others)}" if others else ""
+    prepared = " and ".join(one.split for one in found)
+    listener(Note(f"only {prepared} is prepared: {src} holds no {names}{seen}", warning=True))
+    return found
+
+
+def _refuse_unfinished(source: Path, splits: Sequence[str]) -> None:
+    """Refuse a folder whose archive of one of these splits is still being fetched: its split would be left out."""
+    for split in splits:
+        others = " ".join(f"--split {other}" for other in splits if other != split)
+        otherwise = f"; or add {others} to prepare without it" if others else ""
+        refuse_downloading(source, (split,), otherwise=otherwise)
+
+
+def _val_labels(options: Options) -> npt.NDArray[np.int16] | None:
+    """Return the labels of the user's file, compared with the truth first; None without a file."""
+    if options.val_labels is None:
+        return None
+    return read_val_labels(options.val_labels, trust=options.trust_val_labels)
+
+
+def _refuse_counts(reader: Reader, listener: Listener) -> None:
+    """Refuse an archive that lacks images: a split made of it would lack them too."""
+    for container in reader.containers()[:1]:
+        try:
+            wanted = expectation(container.path, container.size, reader.split, reader.labels)
+        except MissingExtraError:
+            listener(Note(f"image counts per class were not compared with the devkit: {NEEDS_SCIPY}"))
+            return
+        issues = count_issues(counts_of(reader.labels), wanted) if wanted else []
+        if issues:
+            hint = f"fetch the archive again; to prepare it as it is, move {facts.DEVKIT} away from it"
+            raise DamageError(f"{reader.path} does not hold what it should; nothing was written", issues, hint=hint)
