@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,19 +31,33 @@ _NUMBERED = re.compile(r"ILSVRC2012_(val|test)_0*(\d{1,8})\.jpe?g", re.IGNORECAS
 _ENDING = re.compile(r"\.jpe?g", re.IGNORECASE)
 
 
-def open_others(path: Path | str, listener: Listener = silent) -> dict[str, Reader]:
-    """Return the readers of all splits of the data set to compare with, with recorded digests where it has any.
+@dataclass(frozen=True, slots=True)
+class Other:
+    """A split of the data set to compare with.
+
+    images : its reader, with recorded digests where there are any
+    origin : what messages call the data set: the name of the file that was given, or the path of the folder
+    """
+
+    images: Reader
+    origin: str
+
+
+def open_others(path: Path | str, listener: Listener = silent) -> dict[str, Other]:
+    """Return all splits of the data set to compare with.
 
     Raises
     ------
     UsageError
         If nothing is there.
     """
-    found = find_splits(path)
+    root = given_path(path).absolute()
+    found = find_splits(root)
     if not found:
-        raise nothing_found(given_path(path).absolute())
+        raise nothing_found(root)
     readers = [_opened(one, listener) for one in found.values()]
-    return {reader.split: reader for reader in readers}
+    origin = printable(str(root) if root.is_dir() else root.name)
+    return {reader.split: Other(reader, origin) for reader in readers}
 
 
 def _opened(found: Found, listener: Listener) -> Reader:
@@ -70,21 +84,21 @@ def _official(name: str) -> str:
     return f"{stem}.JPEG" if _ENDING.fullmatch(dot + ending) else name
 
 
-def compare(reader: Reader, other: Reader, swept: Swept | None = None, sweeper: Sweeper | None = None) -> Findings:
-    """Compare names and sizes of two readers; and bytes, where those of the first were read.
+def compare(reader: Reader, against: Other, swept: Swept | None = None, sweeper: Sweeper | None = None) -> Findings:
+    """Compare names and sizes of two splits; and bytes, where those of the first were read.
 
     Parameters
     ----------
     reader
         The split that is checked.
-    other
+    against
         The same split of the other data set. If it has recorded digests, they are compared; else it is read.
     swept
         What came of reading the first; None to compare names and sizes alone.
     sweeper
         Reads the other.
     """
-    origin = origin_of(other)
+    other, origin = against.images, against.origin
     here, there = _matched(reader, other)
     unequal = reader.sizes[here] != other.sizes[there]
     compared = [Compared("names", origin), Compared("sizes", origin)]
@@ -94,25 +108,25 @@ def compare(reader: Reader, other: Reader, swept: Swept | None = None, sweeper: 
         recorded = bool(len(other)) and other.digest(0) is not None
         compared.append(Compared("bytes", f"{origin}, by its recorded digests" if recorded else origin))
         same = np.flatnonzero(~unequal)
-        unequal[same] = _unequal_bytes(swept, here[same], _digests(other, there[same], sweeper))
+        unequal[same] = _unequal_bytes(swept, here[same], _digests(against, there[same], sweeper))
         lacking = ()
     pairs = here[unequal], there[unequal]
-    found = _findings(reader, other, pairs, (here, there))
+    found = _findings(reader, against, pairs, (here, there))
     assert found.comparison is not None
     counts = replace(found.comparison, what="sizes" if lacking else "bytes")
     return replace(found, compared=tuple(compared), not_compared=lacking, comparison=counts)
 
 
-def _findings(reader: Reader, other: Reader, differing: Pairs, both: Pairs) -> Findings:
+def _findings(reader: Reader, against: Other, differing: Pairs, both: Pairs) -> Findings:
     """Return issues and counts: the first LISTED images that differ, and of those that lie on one side alone."""
-    origin = origin_of(other)
+    other, origin = against.images, against.origin
     alone_here = np.setdiff1d(np.arange(len(reader)), both[0])
     alone_there = np.setdiff1d(np.arange(len(other)), both[1])
     surplus = [Issue(_key(reader, row), Code.SURPLUS_IMAGE, f"it is not in {origin}") for row in _first(alone_here)]
     lost = [
         Issue(printable(other.name(row)), Code.MISSING_IMAGE, f"it is in {origin}") for row in _first(alone_there)
     ]
-    changed = [_difference(reader, other, *pair) for pair in zip(*map(_first, differing), strict=True)]
+    changed = [_difference(reader, against, *pair) for pair in zip(*map(_first, differing), strict=True)]
     comparison = Comparison(
         against=origin,
         what="sizes",
@@ -129,11 +143,6 @@ def _first(rows: Int) -> list[int]:
     return found
 
 
-def origin_of(other: Reader) -> str:
-    """Return what messages call the other data set: the name of its file, or the path of its folder."""
-    return printable(str(other.path) if other.path.is_dir() else other.path.name)
-
-
 def _matched(reader: Reader, other: Reader) -> Pairs:
     """Return the rows of the images that both have by official name, in pairs: two arrays of shape (M,), int64."""
     at = one_chunk(
@@ -143,8 +152,9 @@ def _matched(reader: Reader, other: Reader) -> Pairs:
     return here, numbers(at.drop_null()).astype(np.int64)
 
 
-def _digests(other: Reader, rows: Int, sweeper: Sweeper) -> npt.NDArray[np.uint8]:
+def _digests(against: Other, rows: Int, sweeper: Sweeper) -> npt.NDArray[np.uint8]:
     """Return xxh3_128 of some rows of the other data set, shape (M, 16), uint8: recorded, else by reading them."""
+    other = against.images
     if not len(rows):
         return np.empty((0, 16), np.uint8)
     if other.digest(0) is not None:
@@ -152,7 +162,7 @@ def _digests(other: Reader, rows: Int, sweeper: Sweeper) -> npt.NDArray[np.uint8
         return np.frombuffer(recorded, np.uint8).reshape(-1, 16)
     wanted, places = np.unique(rows, return_inverse=True)
     part = other if len(wanted) == len(other) else SubsetReader(other, wanted)
-    return digests_of(part, sweeper, f"read {other.split} of {origin_of(other)}")[places]
+    return digests_of(part, sweeper, f"read {other.split} of {against.origin}")[places]
 
 
 def _unequal_bytes(swept: Swept, rows: Int, digests: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
@@ -163,11 +173,11 @@ def _unequal_bytes(swept: Swept, rows: Int, digests: npt.NDArray[np.uint8]) -> n
     return unequal
 
 
-def _difference(reader: Reader, other: Reader, here: int, there: int) -> Issue:
-    origin, size, wanted = origin_of(other), reader.sizes.item(here), other.sizes.item(there)
-    detail = f"its bytes are not those in {origin}"
+def _difference(reader: Reader, against: Other, here: int, there: int) -> Issue:
+    size, wanted = reader.sizes.item(here), against.images.sizes.item(there)
+    detail = f"its bytes are not those in {against.origin}"
     if size != wanted:
-        detail = f"{size:,} bytes of {wanted:,}, by {origin}"
+        detail = f"{size:,} bytes of {wanted:,}, by {against.origin}"
     return Issue(_key(reader, here), Code.CHANGED_IMAGE, detail)
 
 

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from ilsvrc.check.against import open_others
+from ilsvrc.check.against import Other, open_others
 from ilsvrc.check.packed import Hashed, check_packed
 from ilsvrc.check.report import FOLDERS, CheckReport, PartReport
 from ilsvrc.check.sweep import Sweeper
@@ -18,7 +18,7 @@ from ilsvrc.files import printable
 from ilsvrc.issues import Code, Issue
 from ilsvrc.paths import given_path
 from ilsvrc.readers.locate import find_all, nothing_found, refuse_downloading
-from ilsvrc.readers.reader import Found, Reader
+from ilsvrc.readers.reader import Found
 from ilsvrc.run.engine import default_jobs, process_engine, refuse_jobs
 from ilsvrc.tree import paths
 from ilsvrc.tree.recognise import UNKNOWN
@@ -76,7 +76,7 @@ def check(
 
 
 def _part(
-    found: Found, others: Mapping[str, Reader], sweeper: Sweeper | None, hashed: Hashed, listener: Listener
+    found: Found, others: Mapping[str, Other], sweeper: Sweeper | None, hashed: Hashed, listener: Listener
 ) -> PartReport:
     """Check a split in one form."""
     other = others.get(found.split)
@@ -93,7 +93,7 @@ def _in_order(parts: list[PartReport], lost: list[PartReport]) -> list[PartRepor
     return [*trees, *(part for part in parts if part.form != FOLDERS)]
 
 
-def _note_unmatched(found: list[Found], others: Mapping[str, Reader], listener: Listener) -> None:
+def _note_unmatched(found: list[Found], others: Mapping[str, Other], listener: Listener) -> None:
     """Say which splits only one of two data sets has."""
     here = {one.split for one in found}
     alone = {

@@ -13,7 +13,7 @@ from ilsvrc import facts
 from ilsvrc.archive.expected import OFFICIAL, SUMS_FILES
 from ilsvrc.archive.sidecar import Verified, recorded
 from ilsvrc.archive.source import FileState
-from ilsvrc.check.against import compare
+from ilsvrc.check.against import Other, compare
 from ilsvrc.check.counts import count_packed, issues_of
 from ilsvrc.check.report import ARCHIVE, Compared, Findings, NotCompared, PartReport
 from ilsvrc.check.solution import compare_solution
@@ -49,7 +49,7 @@ class Hashed:
 def check_packed(
     found: Found,
     *,
-    against: Reader | None = None,
+    against: Other | None = None,
     sweeper: Sweeper | None = None,
     hashed: Hashed | None = None,
     listener: Listener = silent,
@@ -83,7 +83,7 @@ def check_packed(
         return PartReport(printable(str(found.path)), split, found.form, bytes=size, issues=issues, hint=hint)
 
 
-def _check(reader: Reader, against: Reader | None, sweeper: Sweeper | None, hashed: Hashed) -> PartReport:
+def _check(reader: Reader, against: Other | None, sweeper: Sweeper | None, hashed: Hashed) -> PartReport:
     claims = claims_of(reader)
     counted = count_packed(reader, compared=against is not None)
     issues, proved, swept = list(counted.issues), tuple[Verified, ...](), None

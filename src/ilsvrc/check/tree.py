@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 
-from ilsvrc.check.against import compare
+from ilsvrc.check.against import Other, compare
 from ilsvrc.check.counts import count_tree
 from ilsvrc.check.reference import Reference, manifest_reference, reference_issues
 from ilsvrc.check.report import FOLDERS, Compared, Findings, NotCompared, PartReport
@@ -17,7 +17,6 @@ from ilsvrc.check.sweep import Sweeper, Swept, sweep
 from ilsvrc.events import Advanced, Finished, Listener, Started, silent
 from ilsvrc.files import printable
 from ilsvrc.issues import Code, Issue
-from ilsvrc.readers.reader import Reader
 from ilsvrc.readers.tree import Contents, TreeReader, scanned
 from ilsvrc.run.engine import Engine
 from ilsvrc.tree.recognise import UNKNOWN, duplicate_issues, folder_order, label_issues, layout_of
@@ -28,7 +27,7 @@ def check_tree(
     folder: Path,
     split: str,
     *,
-    against: Reader | None = None,
+    against: Other | None = None,
     engine: Engine | None = None,
     listener: Listener = silent,
 ) -> PartReport:
