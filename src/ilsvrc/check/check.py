@@ -71,7 +71,13 @@ def check(
     _note_unmatched(found, others, listener)
     sweeper = Sweeper(process_engine(jobs or default_jobs()), listener) if deep else None
     hashed = Hashed()
-    parts = [_part(one, others, sweeper, hashed, listener) for one in found]
+    parts = []
+    for one in found:
+        try:
+            parts.append(_part(one, others, sweeper, hashed, listener))
+        except UsageError:
+            if not parts or (one.split, one.path) in [(again.split, again.path) for again in find_all(path)]:
+                raise  # else it was taken for a split that it has no image of, as its index tells by now
     return CheckReport(printable(str(path)), deep, (*_in_order(parts, lost),))
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ilsvrc import facts
 from ilsvrc.archive.expected import OFFICIAL, SUMS_FILES
+from ilsvrc.archive.find import SPLITS, expected_names
 from ilsvrc.archive.sidecar import Verified, recorded
 from ilsvrc.archive.source import FileState
 from ilsvrc.check.against import Other, compare
@@ -21,7 +21,7 @@ from ilsvrc.check.sweep import Sweeper, Swept, sweep
 from ilsvrc.errors import DataError
 from ilsvrc.events import Listener, silent
 from ilsvrc.files import printable
-from ilsvrc.issues import Issue
+from ilsvrc.issues import Code, Issue
 from ilsvrc.readers.reader import Found, Reader
 from ilsvrc.run.proof import Claim, HashingProof, NoProof, claims_of
 
@@ -74,16 +74,20 @@ def check_packed(
             warnings.simplefilter("always")
             reader = found.open(listener=listener)
         warned = tuple(printable(str(warning.message)) for warning in caught)
-        return replace(_check(reader, against, sweeper, hashed or Hashed()), warnings=warned)
+        return _check(reader, warned, against, sweeper, hashed or Hashed())
     except DataError as error:
         split = "" if found.form == ARCHIVE else found.split
         size = found.path.stat().st_size if found.path.is_file() else 0
         issues = tuple(issues_of(error))
-        hint = error.hint or _fetched_again(found.form, found.split, found.path)
+        fetched = fetch_command(found.form, found.split, found.path)
+        lacking = all(issue.code is Code.MISSING_FILE for issue in issues)
+        hint = fetched if lacking or "`" not in error.hint else error.hint
         return PartReport(printable(str(found.path)), split, found.form, bytes=size, issues=issues, hint=hint)
 
 
-def _check(reader: Reader, against: Other | None, sweeper: Sweeper | None, hashed: Hashed) -> PartReport:
+def _check(
+    reader: Reader, warned: tuple[str, ...], against: Other | None, sweeper: Sweeper | None, hashed: Hashed
+) -> PartReport:
     claims = claims_of(reader)
     counted = count_packed(reader, compared=against is not None)
     issues, proved, swept = list(counted.issues), tuple[Verified, ...](), None
@@ -108,7 +112,8 @@ def _check(reader: Reader, against: Other | None, sweeper: Sweeper | None, hashe
         wanted=counted.wanted,
         unproved=not claims,
         digest=_digest(proved),
-        hint=_fetched_again(reader.form, reader.split, reader.path) if counted.issues else "",
+        warnings=warned,
+        hint=_next_step(reader, counted, warned=bool(warned)),
     )
 
 
@@ -162,17 +167,31 @@ def _decode(
     return swept.issues, proved, swept
 
 
-def _fetched_again(form: str, split: str, path: Path) -> str:
-    """Name the command that fetches what is missing or damaged."""
+def _next_step(reader: Reader, counted: Findings, *, warned: bool) -> str:
+    """Name the command for a split that lacks images, or of which something was warned; else nothing."""
+    if counted.issues:
+        return fetch_command(reader.form, reader.split, reader.path)
+    if not warned:
+        return ""
+    source, target = (shlex.quote(printable(f"{reader.path}{end}")) for end in ("", "-prepared"))
+    return f"`ilsvrc prepare {source} {target} --split {reader.split}` writes a tree of the images that were counted"
+
+
+def fetch_command(form: str, split: str, path: Path) -> str:
+    """Name the command that fetches a split anew, in the same form where it is one that can be fetched."""
     folder = path if path.is_dir() else path.parent
-    what = split or " ".join(name for name in ("train", "val", "test") if _is_named(path, name))
-    if form.startswith("Parquet"):
+    if form.startswith(_OF_HUGGING_FACE):
         folder, what = folder.parent if folder.name == "data" else folder, f"--hf --split {split}"
-    elif form == "zip":
+    elif path.name.startswith(_OF_KAGGLE):
         what = "--kaggle"
-    return f"`ilsvrc fetch {what} --to {shlex.quote(printable(str(folder)))}` gets what is missing" if what else ""
+    else:
+        folder = folder.parent if path.is_dir() and folder.name == split else folder
+        what = split or next((name for name in SPLITS if path.name in expected_names(name)), "")
+    return f"`ilsvrc fetch {what} --to {shlex.quote(printable(str(folder)))}` fetches it" if what else ""
 
 
-def _is_named(path: Path, split: str) -> bool:
-    spec = facts.official(path.name)
-    return spec is not None and spec.split == split
+_OF_HUGGING_FACE = ("Parquet", "Hugging Face")
+"""How the forms begin in which Hugging Face has the data set."""
+
+_OF_KAGGLE = ("imagenet-object-localization", "imagenet_object_localization")
+"""How the names of the files begin in which Kaggle has it."""

@@ -218,17 +218,17 @@ class CheckReport:
 
 
 def _unproved(parts: Sequence[PartReport], *, deep: bool) -> list[str]:
-    """Say which parts have no digest that is known, and what was compared in its place."""
-    found = []
+    """Say of which parts no digest is known, and what was compared instead."""
+    groups: dict[str, list[str]] = {}
     for part in (part for part in parts if part.unproved and part.images):
-        told = [*dict.fromkeys(made.what for made in part.compared), *(["decoded images"] if deep else [])]
-        instead = f"unproved, but {_joined(told)} were looked at" if told else "unproved"
-        found.append((f"{instead}: no digest is known", part.name, part.name))
-    everywhere = len(parts)
-    groups = {reason: [name for other, name, _ in found if other == reason] for reason, _, _ in found}
+        made = list(dict.fromkeys(made.what for made in part.compared))
+        instead = [f"{_joined(made)} were compared"] if made else []
+        instead += ["every image was decoded"] if deep else []
+        told = f"unproved, as no digest is known{', but ' if instead else ''}{' and '.join(instead)}"
+        groups.setdefault(told, []).append(part.name)
     return [
-        reason if len(names) == everywhere else f"{_joined(names)} {'is' if len(names) == 1 else 'are'} {reason}"
-        for reason, names in groups.items()
+        told if len(names) == len(parts) else f"{_joined(names)} {'is' if len(names) == 1 else 'are'} {told}"
+        for told, names in groups.items()
     ]
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ilsvrc import facts
 from ilsvrc.archive.find import SPLITS, expected_names, unfinished
-from ilsvrc.errors import UsageError
+from ilsvrc.errors import DataError, UsageError
 from ilsvrc.files import printable
 from ilsvrc.paths import given_path
 from ilsvrc.readers import archive, parquet, tree
@@ -231,6 +231,11 @@ def nothing_found(root: Path, splits: Sequence[str] = SPLITS) -> UsageError:
         hint = f"give the folder that holds it; {_ways_to_get(root.parent, '')}"
         return UsageError(f"{printable(str(root))} holds {what} in any known form", hint=hint)
     refuse_downloading(root, splits)
+    damaged = _damaged(root)
+    if damaged:
+        way = shlex.quote(str(root))
+        hint = f"`ilsvrc fetch --kaggle --to {way}` resumes it, if it is Kaggle's"
+        return UsageError(f"{printable(str(root))} holds {what} that can be read: {damaged.message}", hint=hint)
     names = _names_in(root)
     count = {shape.form: sum(shape.near.fullmatch(name) is not None for name in names) for shape in _SHAPES}
     nearest = sorted(_SHAPES, key=lambda shape: -count[shape.form])[:_NAMED_SHAPES]
@@ -261,6 +266,16 @@ def refuse_downloading(root: Path, splits: Sequence[str], *, otherwise: str = ""
         if spec and spec.split in splits:
             hint = f"let the download end, or resume it: `ilsvrc fetch {spec.split} --to {shlex.quote(str(root))}`"
             raise UsageError(f"{path} is still being fetched", hint=hint + otherwise)
+
+
+def _damaged(root: Path) -> DataError | None:
+    """Return the first error about a zip in a folder, whose recognition passes over such files."""
+    for name in _names_in(root):
+        try:
+            zips.recognise(root / name) if name.lower().endswith(".zip") else None
+        except DataError as error:
+            return error
+    return None
 
 
 def _names_in(root: Path) -> list[str]:
