@@ -67,6 +67,7 @@ def check(
     for one in found:
         if one.path.is_file():
             refuse_downloading(one.path.parent, (one.split,))
+    _note_unfinished(path, found, listener)
     others = {} if against is None else open_others(against, listener)
     _note_unmatched(found, others, listener)
     sweeper = Sweeper(process_engine(jobs or default_jobs()), listener) if deep else None
@@ -97,6 +98,16 @@ def _in_order(parts: list[PartReport], lost: list[PartReport]) -> list[PartRepor
     trees = [part for part in (*parts, *lost) if part.form == FOLDERS]
     trees.sort(key=lambda part: list(SPLIT_FOLDERS).index(part.split))
     return [*trees, *(part for part in parts if part.form != FOLDERS)]
+
+
+def _note_unfinished(path: Path, found: list[Found], listener: Listener) -> None:
+    """Warn of official archives that are still being fetched, whose splits are not checked."""
+    for split in SPLIT_FOLDERS:
+        try:
+            if split not in [one.split for one in found]:
+                refuse_downloading(path, (split,))
+        except UsageError as error:
+            listener(Note(f"{split} is not checked: {error.message}; {error.hint}", warning=True))
 
 
 def _note_unmatched(found: list[Found], others: Mapping[str, Other], listener: Listener) -> None:
