@@ -239,7 +239,7 @@ def test_archives_pass(mini: Path, tmp_path: Path, deep: bool) -> None:
     source = shutil.copytree(mini, tmp_path / "source", ignore=shutil.ignore_patterns(".ilsvrc"))
     report = check(source, deep=deep, jobs=1)
     assert report.ok
-    assert [(p.split, p.layout, p.images, p.digest is not None) for p in report.parts] == [
+    assert [(p.split, p.form, p.images, p.digest is not None) for p in report.parts] == [
         ("train", "archive", 24, deep),
         ("val", "archive", 12, deep),
     ]
@@ -248,7 +248,11 @@ def test_archives_pass(mini: Path, tmp_path: Path, deep: bool) -> None:
 def test_tree_and_archives_in_one_folder_are_both_checked(tree: Path, mini: Path) -> None:
     shutil.copy(mini / facts.VAL, tree)
     shutil.copy(mini / "MD5SUMS", tree)
-    assert [p.layout for p in check(tree).parts] == ["wnid", "wnid", "archive"]
+    assert [(p.split, p.form) for p in check(tree).parts] == [
+        ("train", "class folders"),
+        ("val", "class folders"),
+        ("val", "archive"),
+    ]
 
 
 def test_nothing_to_check_is_the_callers_fault(tmp_path: Path) -> None:
@@ -326,7 +330,7 @@ def test_test_archive_is_checked_without_labels_and_counts(unlabelled: Path, dee
     report = check(unlabelled, deep=deep, jobs=1)
     assert report.ok
     (part,) = report.parts
-    assert (part.split, part.layout, part.images, part.classes, part.compared) == ("test", "archive", 5, 0, ())
+    assert (part.split, part.form, part.images, part.classes, part.compared) == ("test", "archive", 5, 0, ())
     assert "no list says how many images the test split should have" in report.verdict
 
 
@@ -366,14 +370,13 @@ def test_tree_of_the_test_split_is_compared_with_its_manifest(unlabelled_tree: P
     }
 
 
-def test_tree_of_the_test_split_is_compared_with_its_archive_or_with_nothing(
+def test_tree_of_the_test_split_is_compared_with_its_archive_or_with_the_facts(
     unlabelled_tree: Path, unlabelled: Path
 ) -> None:
     shutil.rmtree(unlabelled_tree / ".ilsvrc")
-    report = check(unlabelled_tree)
-    assert report.ok
-    assert "nothing is wrong" not in report.verdict
-    assert report.parts[0].compared == ()
+    (part,) = check(unlabelled_tree).parts
+    assert part.issues == (Issue("test", Code.MISSING_IMAGE, "5 images of 100,000, by the facts of ILSVRC 2012"),)
+    assert part.wanted == 100_000
     assert check(unlabelled_tree, against=unlabelled).verdict.startswith(
         f"nothing is wrong in 5 images: names and sizes compared with {OTHER_TEST}"
     )

@@ -10,8 +10,12 @@ from ilsvrc.issues import Code, Issue
 NAMES = Compared("names", "the manifest")
 SIZES = Compared("sizes", "the manifest")
 DIGESTS = NotCompared("digests", "add --deep")
-TRAIN = PartReport("/d/train", "train", "wnid", images=1_200, compared=(NAMES, SIZES), not_compared=(DIGESTS,))
-VAL = PartReport("/d/val", "val", "wnid", images=34, compared=(NAMES, SIZES), not_compared=(DIGESTS,))
+TRAIN = PartReport(
+    "/d/train", "train", "class folders", "wnid", images=1_200, compared=(NAMES, SIZES), not_compared=(DIGESTS,)
+)
+VAL = PartReport(
+    "/d/val", "val", "class folders", "wnid", images=34, compared=(NAMES, SIZES), not_compared=(DIGESTS,)
+)
 ARCHIVE = PartReport("/d/a.tar", "train", "archive", images=5, not_compared=(NotCompared("digest", "none is known"),))
 
 
@@ -26,7 +30,9 @@ def test_verdict_names_what_was_compared_and_what_was_not() -> None:
 
 
 def test_what_holds_for_one_part_only_names_the_part() -> None:
-    counts = PartReport("/d/val", "val", "wnid", images=34, compared=(Compared("image counts", "the facts"),))
+    counts = PartReport(
+        "/d/val", "val", "class folders", "wnid", images=34, compared=(Compared("image counts", "the facts"),)
+    )
     assert verdict(TRAIN, counts) == (
         "nothing is wrong in 1,234 images: names (train) and sizes (train) compared with the manifest; "
         "image counts (val) compared with the facts; digests (train) not compared: add --deep"
@@ -48,16 +54,18 @@ def test_deep_check_says_that_it_decoded() -> None:
 def test_faults_are_counted_in_the_one_verdict() -> None:
     fault = Issue("a", Code.MISSING_IMAGE, "it is in the manifest")
     odd = Issue("b", Code.CMYK, "CMYK, not RGB", known=True)
-    one = PartReport("/d/val", "val", "wnid", issues=(fault, odd), compared=(NAMES,))
+    one = PartReport("/d/val", "val", "class folders", "wnid", issues=(fault, odd), compared=(NAMES,))
     assert verdict(one) == "1 fault: names compared with the manifest"
     assert verdict(one, one).startswith("2 faults: ")
-    lost = PartReport("/d/val", "val", "unknown", issues=(fault,))
+    lost = PartReport("/d/val", "val", "class folders", "unknown", issues=(fault,))
     assert verdict(lost) == "1 fault"
 
 
 def test_one_warning_of_two_parts_is_said_once() -> None:
     warned = [
-        PartReport(f"/d/{split}", split, "wnid", compared=(NAMES,), warnings=("folders are numbered otherwise",))
+        PartReport(
+            f"/d/{split}", split, "class folders", compared=(NAMES,), warnings=("folders are numbered otherwise",)
+        )
         for split in ("train", "val")
     ]
     assert verdict(*warned).endswith("; warning: folders are numbered otherwise")

@@ -74,17 +74,10 @@ def test_reference_tells_missing_surplus_and_resized_images(train: Path) -> None
     assert all("the list" in issue.detail for issue in found)
 
 
-def test_reference_by_name_takes_images_in_any_folder(train: Path) -> None:
-    tree = survey(train, "train")
-    table = pa.table({"path": NAMES, "size": [len(picture())] * 2})
-    assert reference_issues(tree, Reference(table, "the archive", by_name=True)) == []
-    assert len(reference_issues(tree, Reference(table, "the archive"))) == 4
-
-
 def test_empty_tree_lacks_all_that_is_listed(tmp_path: Path) -> None:
     (tmp_path / "train").mkdir()
     table = pa.table({"path": NAMES, "size": pa.array([1, 2], pa.int64())})
-    found = reference_issues(survey(tmp_path / "train", "train"), Reference(table, "the list", by_name=True))
+    found = reference_issues(survey(tmp_path / "train", "train"), Reference(table, "the list"))
     assert [issue.code for issue in found] == [Code.MISSING_IMAGE] * 2
     assert check_tree(tmp_path / "train", "train", engine=SerialEngine()).images == 0
 

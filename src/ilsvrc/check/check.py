@@ -1,26 +1,28 @@
-"""Say what is wrong with a data set: a prepared tree, another tool's tree, or a folder of archives."""
+"""Say what is wrong with a data set, whatever its form."""
 
 from __future__ import annotations
 
 import os
+import shlex
+from collections.abc import Mapping
 from pathlib import Path
 
-from ilsvrc.archive.find import find_archives
-from ilsvrc.archive.sidecar import index
-from ilsvrc.check.archive import check_archive
-from ilsvrc.check.reference import Reference, archive_reference
-from ilsvrc.check.report import CheckReport, PartReport
+from ilsvrc.check.against import Other, open_others
+from ilsvrc.check.packed import Hashed, check_packed
+from ilsvrc.check.report import FOLDERS, CheckReport, PartReport
+from ilsvrc.check.sweep import Sweeper
 from ilsvrc.check.tree import check_tree
 from ilsvrc.errors import UsageError
-from ilsvrc.events import Listener, silent
+from ilsvrc.events import Listener, Note, silent
 from ilsvrc.files import printable
 from ilsvrc.issues import Code, Issue
-from ilsvrc.readers.archive import recognise
+from ilsvrc.paths import given_path
+from ilsvrc.readers.locate import find_all, nothing_found, refuse_downloading
 from ilsvrc.readers.reader import Found
 from ilsvrc.run.engine import default_jobs, process_engine, refuse_jobs
 from ilsvrc.tree import paths
 from ilsvrc.tree.recognise import UNKNOWN
-from ilsvrc.tree.scan import SPLIT_FOLDERS, split_folders
+from ilsvrc.tree.scan import SPLIT_FOLDERS
 
 
 def check(
@@ -33,18 +35,18 @@ def check(
 ) -> CheckReport:
     """Return what is in a data set, what is wrong with it, and what it was compared with.
 
-    Trees are compared with their manifest, or with the archives in `against`, or with the facts; archives with the
-    official ones, or with what lies beside them: MD5SUMS or SHA256SUMS, and the devkit. No data is changed; an index
-    is kept as by `index`.
+    Every split is checked in every form in which it is there. It is compared with the same split of `against`; else a
+    tree with its manifest, files with the digests that are official or lie beside them, and image counts with the
+    devkit beside them or the facts of ILSVRC 2012. No data is changed; an index is kept as by `index`.
 
     Parameters
     ----------
     path
-        A tree with `train`, `val` or `test` in it, one split's folder, a folder of archives, or one archive.
+        A data set of any form, one split of it, or a folder at most three levels above.
     deep
         Read and decode every image, and compare digests.
     against
-        The folder of the archives that a tree was unpacked from.
+        Another data set, of any form: images are compared by official name; their bytes, if the check is deep.
     jobs
         Processes; None for one per processor.
     listener
@@ -53,33 +55,79 @@ def check(
     Raises
     ------
     UsageError
-        If there is nothing to check at `path`, or `jobs` is less than 1.
+        If there is nothing to check at `path`, nothing at `against`, or `jobs` is less than 1.
     """
     refuse_jobs(jobs)
-    path = Path(path).absolute()
-    engine = process_engine(jobs or default_jobs()) if deep else None
-    references = _references(against, listener)
-    splits = split_folders(path)
-    parts = [
-        check_tree(folder, split, against=references.get(split), engine=engine, listener=listener)
-        for split, folder in splits.items()
-    ]
-    parts += [_lost(path, split) for split in SPLIT_FOLDERS if split not in splits and _was_there(path, split)]
-    archives = _archives(path, needed=not parts)
-    parts += [check_archive(found, engine=engine, listener=listener) for found in archives]
-    return CheckReport(printable(str(path)), deep, tuple(parts))
+    path = given_path(path).absolute()
+    found = find_all(path)
+    lost = [_lost(path, split) for split in SPLIT_FOLDERS if _is_lost(path, split, found)]
+    if not found and not lost:
+        error = nothing_found(path)
+        raise UsageError(f"nothing to check: {error.message}", hint=error.hint)
+    for one in found:
+        if one.path.is_file():
+            refuse_downloading(one.path.parent, (one.split,))
+    _note_unfinished(path, found, listener)
+    others = {} if against is None else open_others(against, listener)
+    _note_unmatched(found, others, listener)
+    sweeper = Sweeper(process_engine(jobs or default_jobs()), listener) if deep else None
+    hashed = Hashed()
+    parts = []
+    for one in found:
+        try:
+            parts.append(_part(one, others, sweeper, hashed, listener))
+        except UsageError:
+            if not parts or (one.split, one.path) in [(again.split, again.path) for again in find_all(path)]:
+                raise  # else it was taken for a split that it has no image of, as its index tells by now
+    return CheckReport(printable(str(path)), deep, (*_in_order(parts, lost),))
 
 
-def _references(against: Path | str | None, listener: Listener) -> dict[str, Reference]:
-    """Return what the archives in `against` say of each split."""
-    if against is None:
-        return {}
-    return {found.split: archive_reference(found) for found in index(against, listener)}
+def _part(
+    found: Found, others: Mapping[str, Other], sweeper: Sweeper | None, hashed: Hashed, listener: Listener
+) -> PartReport:
+    """Check a split in one form."""
+    other = others.get(found.split)
+    if found.form == FOLDERS:
+        engine = sweeper.engine if sweeper else None
+        return check_tree(found.path, found.split, against=other, engine=engine, listener=listener)
+    return check_packed(found, against=other, sweeper=sweeper, hashed=hashed, listener=listener)
 
 
-def _was_there(root: Path, split: str) -> bool:
-    """Whether a tree has the manifest of a split, or the beginning of one."""
-    return os.path.lexists(paths.manifest(root, split)) or _is_unfinished(root, split)
+def _in_order(parts: list[PartReport], lost: list[PartReport]) -> list[PartReport]:
+    """Return trees first, since they are what is trained from, then files; splits in order."""
+    trees = [part for part in (*parts, *lost) if part.form == FOLDERS]
+    trees.sort(key=lambda part: list(SPLIT_FOLDERS).index(part.split))
+    return [*trees, *(part for part in parts if part.form != FOLDERS)]
+
+
+def _note_unfinished(path: Path, found: list[Found], listener: Listener) -> None:
+    """Warn of official archives that are still being fetched, whose splits are not checked."""
+    for split in SPLIT_FOLDERS:
+        try:
+            if split not in [one.split for one in found]:
+                refuse_downloading(path, (split,))
+        except UsageError as error:
+            listener(Note(f"{split} is not checked: {error.message}; {error.hint}", warning=True))
+
+
+def _note_unmatched(found: list[Found], others: Mapping[str, Other], listener: Listener) -> None:
+    """Say which splits only one of two data sets has."""
+    here = {one.split for one in found}
+    alone = {
+        "not compared with the other data set, which lacks it": [
+            split for split in here if others and split not in others
+        ],
+        "only in the other data set": [split for split in others if split not in here],
+    }
+    for what, splits in alone.items():
+        for split in sorted(filter(None, splits)):
+            listener(Note(f"{split} is {what}", warning=True))
+
+
+def _is_lost(root: Path, split: str, found: list[Found]) -> bool:
+    """Whether a tree has the manifest of a split, or the beginning of one, and not its folder."""
+    there = any(one.split == split and one.form == FOLDERS for one in found)
+    return not there and (os.path.lexists(paths.manifest(root, split)) or _is_unfinished(root, split))
 
 
 def _is_unfinished(root: Path, split: str) -> bool:
@@ -88,19 +136,10 @@ def _is_unfinished(root: Path, split: str) -> bool:
 
 def _lost(root: Path, split: str) -> PartReport:
     """Return the report of a split that is not there though `prepare` made it, or began to."""
-    unfinished = "it is unfinished: run `prepare` again"
-    why = unfinished if _is_unfinished(root, split) else "its manifest is there, its folder is not"
+    again = (
+        f"`ilsvrc prepare SRC {shlex.quote(printable(str(root)))} --split {split}`, with the source that it came from"
+    )
+    unfinished = _is_unfinished(root, split)
+    why = "it is unfinished: run `prepare` again" if unfinished else "its manifest is there, its folder is not"
     issue = Issue(split, Code.MISSING_FILE, why)
-    return PartReport(printable(str(root / split)), split, UNKNOWN, issues=(issue,))
-
-
-def _archives(path: Path, *, needed: bool) -> list[Found]:
-    """Return the archives at a path; none is no fault where there is a tree."""
-    try:
-        find_archives(path, ("train", "val", "test"))
-    except UsageError as error:
-        if not needed:
-            return []
-        hint = f"{error.hint}; a tree has folders train, val or test" if path.is_dir() else error.hint
-        raise UsageError(f"nothing to check: {error.message}", hint=hint) from None
-    return recognise(path)
+    return PartReport(printable(str(root / split)), split, FOLDERS, UNKNOWN, issues=(issue,), hint=again)

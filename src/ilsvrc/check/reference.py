@@ -1,4 +1,4 @@
-"""What a tree should hold: its manifest says so, or an archive that it was unpacked from."""
+"""What a tree should hold by its manifest."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ilsvrc.archive.index import Index, numbers, one_chunk
+from ilsvrc.archive.index import numbers, one_chunk
 from ilsvrc.errors import MachineError
 from ilsvrc.files import OWN_FOLDER, printable
 from ilsvrc.issues import Code, Issue
@@ -22,16 +22,14 @@ from ilsvrc.tree.scan import Tree
 class Reference:
     """The images that a split's folder should hold.
 
-    table : Arrow table with `path`, `size` and, from a manifest, `xxh3_128`
+    table : Arrow table with `path` (below the split's folder), `size` and `xxh3_128`
     origin : who says so, for messages
-    by_name : `path` is a file name only, since the folders may be of any layout; else a path below the split's folder
     layout : name or template of the layout that the tree was written in, or None if that is not known
     official : its images come from an archive that was proved to be the official one
     """
 
     table: pa.Table
     origin: str
-    by_name: bool = False
     layout: str | None = None
     official: bool = False
 
@@ -49,18 +47,12 @@ def manifest_reference(folder: Path) -> Reference | Issue | None:
         return Issue(f"{OWN_FOLDER}/{path.name}", Code.UNREADABLE, detail)
     columns = {"path": below, "size": table.column("size"), "xxh3_128": table.column("xxh3_128")}
     official = metadata_of(table).get("against") == "official"
-    return Reference(pa.table(columns), "the manifest", layout=layout_in(table), official=official)
-
-
-def archive_reference(index: Index) -> Reference:
-    """Return what an archive's index says of a tree that was unpacked from it."""
-    table = pa.table({"path": index.table.column("name"), "size": index.table.column("size")})
-    return Reference(table, index.archive, by_name=True)
+    return Reference(pa.table(columns), "the manifest", layout_in(table), official)
 
 
 def reference_issues(tree: Tree, reference: Reference) -> list[Issue]:
     """Return an issue for every image that is missing, surplus, or of another size than the reference says."""
-    found = file_names(tree.table.column("path")) if reference.by_name else tree.table.column("path")
+    found = tree.table.column("path")
     wanted = reference.table.column("path")
     at = pc.index_in(found, value_set=wanted)
     listed = np.flatnonzero(~at.is_null().to_numpy())
@@ -75,11 +67,6 @@ def reference_issues(tree: Tree, reference: Reference) -> list[Issue]:
         detail = f"{sizes[i]:,} bytes of {should[i]:,}, by {reference.origin}"
         issues.append(Issue(found[int(listed[i])].as_py(), Code.CHANGED_IMAGE, detail))
     return issues
-
-
-def file_names(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return the file names of paths."""
-    return pc.replace_substring_regex(column, r"^.*/", "")
 
 
 def _below(column: pa.ChunkedArray, split: str) -> pa.ChunkedArray:

@@ -10,7 +10,16 @@ from typing import Any
 from ilsvrc.issues import Issue, damage
 
 ARCHIVE = "archive"
-"""What `PartReport.layout` says of an archive."""
+"""The form of an official archive."""
+
+FOLDERS = "class folders"
+"""The form of a tree."""
+
+SCHEMA = "ilsvrc.check/1"
+"""Names the form of the document; the number grows when a field changes its meaning or goes away."""
+
+LISTED = 20
+"""Images of each kind that a comparison lists by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,42 +47,116 @@ class NotCompared:
 
 
 @dataclass(frozen=True, slots=True)
-class PartReport:
-    """What was found in one split of a tree, or in one archive.
+class Listed:
+    """Some images.
 
-    where : folder or archive
-    split : train, val or test; empty for an archive that can't be read
-    layout : of a tree: wnid, index, padded, flat, a template or unknown; `archive` of an archive
+    count : how many there are
+    first : the first LISTED of them, by their keys
+    """
+
+    count: int = 0
+    first: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A split compared with that of another data set, image by image, by official name.
+
+    against : the other data set's file or folder
+    what : what was compared of images with one name: `sizes` or `bytes`
+    equal : images that are equal
+    differing : images that are in both and differ
+    only_here : images that the other data set lacks
+    only_there : images that the other data set has and this one lacks
+    """
+
+    against: str
+    what: str
+    equal: int
+    differing: Listed
+    only_here: Listed
+    only_there: Listed
+
+    @property
+    def unlisted(self) -> int:
+        """How many images differ or lie on one side alone, and are not listed by name."""
+        return sum(kind.count - len(kind.first) for kind in (self.differing, self.only_here, self.only_there))
+
+    def __str__(self) -> str:
+        counts = f"{self.equal:,} equal, {self.differing.count:,} differing"
+        sides = f"{self.only_here.count:,} only here, {self.only_there.count:,} only there"
+        return f"image by image with {self.against}, by {self.what}: {counts}, {sides}"
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What one kind of comparison of a split found.
+
+    issues : what is wrong
+    compared, not_compared : what was compared, and what was not
+    comparison : the counts, where it was compared with another data set
+    wanted : how many images there should be, where counts were compared
+    """
+
+    issues: tuple[Issue, ...] = ()
+    compared: tuple[Compared, ...] = ()
+    not_compared: tuple[NotCompared, ...] = ()
+    comparison: Comparison | None = None
+    wanted: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PartReport:
+    """What was found in one split.
+
+    where : the file or folder that holds it
+    split : train, val or test; empty for a file that can't be read
+    form : the form that was recognised: `class folders`, `archive`, `zip`
+    layout : of class folders: wnid, index, padded, flat, a template or unknown; else empty
     images, classes, bytes : how many there are
+    wanted : how many images there should be, by the origin of the counts; None if counts were not compared
     issues : what is wrong, or unusual
     compared, not_compared : the comparisons that were made, and those that were not
-    order : the labels that a reader of sorted folder names gives, in words; empty for archives
+    comparison : the comparison with another data set, or None
+    unproved : whether nothing tells the digests of its bytes
+    order : the labels that a reader of sorted folder names gives, in words; empty where there are no folders
     warnings : what is no fault of the data, but would hurt whoever does not know of it
-    digest : of an archive: the digest that this check found right; else None
+    digest : of packed images: the digest that this check found right; else None
+    hint : what to do next, with the command; empty if nothing is left to do
     """
 
     where: str
     split: str
-    layout: str
+    form: str
+    layout: str = ""
     images: int = 0
     classes: int = 0
     bytes: int = 0
     issues: tuple[Issue, ...] = ()
     compared: tuple[Compared, ...] = ()
     not_compared: tuple[NotCompared, ...] = ()
+    comparison: Comparison | None = None
+    wanted: int | None = None
+    unproved: bool = False
     order: str = ""
     warnings: tuple[str, ...] = ()
     digest: str | None = None
+    hint: str = ""
 
     @property
     def name(self) -> str:
-        """What a sentence calls it: the archive's file name, or the split."""
-        return Path(self.where).name if self.layout == ARCHIVE else self.split
+        """What a sentence calls it: an official archive's file name, or the split."""
+        return Path(self.where).name if self.form == ARCHIVE or not self.split else self.split
+
+    @property
+    def faults(self) -> int:
+        """How many faults there are, those included that are counted and not listed."""
+        return len(damage(self.issues)) + (self.comparison.unlisted if self.comparison else 0)
 
     @property
     def comparisons(self) -> list[str]:
         """What was compared with what and what was not, a line for each thing that it was compared with."""
-        return [*_made([self]), *_not_made([self])]
+        return [*_made([self]), *([str(self.comparison)] if self.comparison else []), *_not_made([self])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +165,7 @@ class CheckReport:
 
     path : what was checked
     deep : whether every image was read and decoded
-    parts : one for every split or archive
+    parts : one for every split in every form that it is there in
     """
 
     path: str
@@ -92,7 +175,7 @@ class CheckReport:
     @property
     def ok(self) -> bool:
         """Whether there is no damage."""
-        return not self.damage
+        return not any(part.faults for part in self.parts)
 
     @property
     def damage(self) -> list[Issue]:
@@ -100,16 +183,25 @@ class CheckReport:
         return [issue for part in self.parts for issue in damage(part.issues)]
 
     @property
+    def recognised(self) -> str:
+        """One line: which form was recognised, of which splits, and where."""
+        groups: dict[tuple[str, str], list[str]] = {}
+        for part in self.parts:
+            where = part.where if len(self.parts) == 1 or part.form != FOLDERS else str(Path(part.where).parent)
+            groups.setdefault((part.form, where), []).append(part.split or "not readable")
+        return "; ".join(f"{form} ({', '.join(splits)}) at {where}" for (form, where), splits in groups.items())
+
+    @property
     def verdict(self) -> str:
-        """One sentence: what was found, what was compared with what, and what was not compared."""
+        """One sentence: what was found, what was compared with what, what was not compared, and what is unproved."""
         warned = [(text, "warning", part.name) for part in self.parts for text in part.warnings]
         warnings = [f"{word}: {text}" for text, word in _by_first(warned, len(self.parts))]
-        details = [*_made(self.parts), *_not_made(self.parts), *warnings]
+        details = [*_made(self.parts), *_unproved(self.parts, deep=self.deep), *_not_made(self.parts), *warnings]
         return ": ".join(filter(None, (self._finding(), "; ".join(details))))
 
     def _finding(self) -> str:
         """Say whether anything is wrong, as far as anything said what would be right."""
-        count = len(self.damage)
+        count = sum(part.faults for part in self.parts)
         if count:
             return f"{count:,} fault{'' if count == 1 else 's'}"
         decoded = ", all of which were decoded" if self.deep else ""
@@ -121,7 +213,23 @@ class CheckReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values, the verdict included."""
-        return {"ok": self.ok, "verdict": self.verdict, **asdict(self)}
+        said = {"ok": self.ok, "verdict": self.verdict, "recognised": self.recognised}
+        return {"schema": SCHEMA, **said, **asdict(self)}
+
+
+def _unproved(parts: Sequence[PartReport], *, deep: bool) -> list[str]:
+    """Say of which parts no digest is known, and what was compared instead."""
+    groups: dict[str, list[str]] = {}
+    for part in (part for part in parts if part.unproved and part.images):
+        made = list(dict.fromkeys(made.what for made in part.compared))
+        instead = [f"{_joined(made)} were compared"] if made else []
+        instead += ["every image was decoded"] if deep else []
+        told = f"unproved, as no digest is known{', but ' if instead else ''}{' and '.join(instead)}"
+        groups.setdefault(told, []).append(part.name)
+    return [
+        told if len(names) == len(parts) else f"{_joined(names)} {'is' if len(names) == 1 else 'are'} {told}"
+        for told, names in groups.items()
+    ]
 
 
 def _made(parts: Sequence[PartReport]) -> list[str]:

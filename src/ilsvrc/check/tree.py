@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.compute as pc
 
+from ilsvrc.check.against import Other, compare
+from ilsvrc.check.counts import count_tree
 from ilsvrc.check.reference import Reference, manifest_reference, reference_issues
-from ilsvrc.check.report import Compared, NotCompared, PartReport
+from ilsvrc.check.report import FOLDERS, Compared, Findings, NotCompared, PartReport
+from ilsvrc.check.solution import compare_solution
+from ilsvrc.check.sweep import Sweeper, Swept, sweep
 from ilsvrc.events import Advanced, Finished, Listener, Started, silent
 from ilsvrc.files import printable
 from ilsvrc.issues import Code, Issue
 from ilsvrc.readers.tree import Contents, TreeReader, scanned
 from ilsvrc.run.engine import Engine
-from ilsvrc.run.loop import Machinery, work
-from ilsvrc.run.plan import Plan
-from ilsvrc.run.proof import NoProof
-from ilsvrc.sinks.null import NullSink
-from ilsvrc.tree.counts import Expectation, count_issues, counts_of, official_counts
 from ilsvrc.tree.recognise import UNKNOWN, duplicate_issues, folder_order, label_issues, layout_of
 from ilsvrc.tree.scan import Tree, survey
 
@@ -27,14 +27,14 @@ def check_tree(
     folder: Path,
     split: str,
     *,
-    against: Reference | None = None,
+    against: Other | None = None,
     engine: Engine | None = None,
     listener: Listener = silent,
 ) -> PartReport:
     """Return what lies in a split's folder and what is wrong with it.
 
-    Names and sizes are compared with `against`, else with the manifest beside the folder; where there is neither,
-    image counts are compared with the facts of ILSVRC 2012. Digests are compared with the manifest alone.
+    Images are compared with those of `against`, else with the manifest beside the folder; where there is neither,
+    image counts are compared with the facts of ILSVRC 2012. Digests of the manifest are compared in any case.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def check_tree(
     split
         train, val or test.
     against
-        What an archive says that the tree should hold.
+        The same split of another data set.
     engine
         Decodes every image; None for a check that is not deep.
     listener
@@ -52,25 +52,33 @@ def check_tree(
     tree = _surveyed(folder, split, listener)
     recorded = manifest_reference(folder)
     manifest = recorded if isinstance(recorded, Reference) else None
-    reference = against or manifest
     layout = (manifest and split != "test" and manifest.layout) or layout_of(tree)
+    reader = TreeReader(folder, split, _contents(tree, manifest))
+    sweeper, deep = Sweeper(engine, listener) if engine else None, engine is not None
+    swept = sweep(reader, sweeper, stage=f"decode {split}", hashed=against is not None) if sweeper else None
+    expected = compare(reader, against, swept, sweeper) if against is not None else _expected(tree, manifest)
+    findings = [expected, _comparisons(tree, layout, manifest, deep=deep), compare_solution(reader)]
     issues = [recorded] if isinstance(recorded, Issue) else []  # first, since it explains what follows
-    issues += [*tree.strays, *label_issues(tree, layout), *duplicate_issues(tree), *_absent(tree, reference)]
-    issues += _decode(tree, manifest, engine, listener) if engine else []
-    compared, not_compared = _comparisons(tree, layout, reference, manifest, deep=engine is not None)
+    issues += [*tree.strays, *label_issues(tree, layout), *duplicate_issues(tree)]
+    issues += [*(issue for one in findings for issue in one.issues), *_found_in(swept, manifest)]
     order, warnings = _order(tree)
     return PartReport(
         where=printable(str(folder)),
         split=split,
+        form=FOLDERS,
         layout=layout,
         images=tree.table.num_rows,
         classes=len(set(tree.labels[tree.labels >= 0].tolist())),
         bytes=int(pc.sum(tree.table.column("size")).as_py() or 0),
         issues=tuple(issues),
-        compared=compared,
-        not_compared=not_compared,
+        compared=tuple(made for one in findings for made in one.compared),
+        not_compared=tuple(lack for one in findings for lack in one.not_compared),
+        comparison=expected.comparison,
+        wanted=expected.wanted,
+        unproved=manifest is None,
         order=order,
         warnings=warnings,
+        hint="" if manifest else _next_step(tree),
     )
 
 
@@ -83,28 +91,20 @@ def _surveyed(folder: Path, split: str, listener: Listener) -> Tree:
     return tree
 
 
-def _absent(tree: Tree, reference: Reference | None) -> list[Issue]:
-    """Compare with what should be there: by the reference, or by the facts where there is none."""
-    if reference:
-        return reference_issues(tree, reference)
-    if tree.split == "test":
-        return []
-    return count_issues(counts_of(tree.labels), Expectation(official_counts(tree.split), "the official archive"))
+def _expected(tree: Tree, manifest: Reference | None) -> Findings:
+    """Compare with what should be there: by the manifest, or by the facts where there is none."""
+    if manifest is None:
+        reason = "no manifest lists them; name another data set with --against"
+        counted = count_tree(tree)
+        return replace(counted, not_compared=(NotCompared("names", reason), NotCompared("sizes", reason)))
+    compared = (Compared("names", manifest.origin), Compared("sizes", manifest.origin))
+    return Findings(tuple(reference_issues(tree, manifest)), compared)
 
 
-def _comparisons(
-    tree: Tree, layout: str, reference: Reference | None, manifest: Reference | None, *, deep: bool
-) -> tuple[tuple[Compared, ...], tuple[NotCompared, ...]]:
-    """Return what such a check compares, and what it does not."""
+def _comparisons(tree: Tree, layout: str, manifest: Reference | None, *, deep: bool) -> Findings:
+    """Return what such a check compares of folders and bytes, and what it does not."""
     made: list[Compared] = []
     lacking: list[NotCompared] = []
-    if reference:
-        made += [Compared("names", reference.origin), Compared("sizes", reference.origin)]
-    else:
-        reason = "no manifest lists them; name the archives with --against"
-        lacking += [NotCompared("names", reason), NotCompared("sizes", reason)]
-        if tree.split != "test":
-            made.append(Compared("image counts per class", "the facts of ILSVRC 2012"))
     if tree.folders and layout != "flat" and tree.split != "test":
         made.append(Compared("folders", "the names of the images in them"))
     if layout == UNKNOWN and tree.split != "test":
@@ -115,7 +115,7 @@ def _comparisons(
         lacking.append(NotCompared("digests", "add --deep" if manifest else "no manifest lists them"))
     if not deep:
         lacking.append(NotCompared("pixels", "add --deep"))
-    return tuple(made), tuple(lacking)
+    return Findings((), tuple(made), tuple(lacking))
 
 
 def _order(tree: Tree) -> tuple[str, tuple[str, ...]]:
@@ -132,13 +132,21 @@ def _order(tree: Tree) -> tuple[str, tuple[str, ...]]:
     return told, (told,)
 
 
-def _decode(tree: Tree, manifest: Reference | None, engine: Engine, listener: Listener) -> list[Issue]:
-    """Read and decode every image of a tree, and compare its digest where the manifest lists one."""
-    plan = Plan(TreeReader(tree.folder, tree.split, _contents(tree, manifest)))
-    machinery = Machinery(engine, None, NoProof(), listener, deep=True, stage=f"decode {tree.split}")
-    receipts = work(plan, plan.units, NullSink(), machinery)
-    issues = sorted((issue for receipt in receipts for issue in receipt.issues), key=lambda issue: issue.key)
+def _found_in(swept: Swept | None, manifest: Reference | None) -> list[Issue]:
+    """Return what a deep check found in images, in order of their paths."""
+    issues = sorted(swept.issues, key=lambda issue: issue.key) if swept else []
     return _as_published(issues, manifest) if manifest else issues
+
+
+def _next_step(tree: Tree) -> str:
+    """Name the command for a tree whose images are not in class folders, or not all; nothing if they are."""
+    heaped = int((tree.parents < 0).sum()) if tree.split != "test" else 0
+    if not heaped:
+        return ""
+    root = tree.folder.parent
+    source, target = (shlex.quote(printable(str(path))) for path in (root, root.with_name(f"{root.name}-prepared")))
+    command = f"`ilsvrc prepare {source} {target} --split {tree.split}`"
+    return f"{heaped:,} images are in no class folder: {command} writes them into class folders"
 
 
 def _contents(tree: Tree, manifest: Reference | None) -> Contents:

@@ -22,50 +22,56 @@ _EXAMPLES = """**Examples**
 
 `ilsvrc check --deep /data/imagenet` -- read, compare and decode every image as well
 
-`ilsvrc check /data/archives` -- the archives
+`ilsvrc check /data/kaggle` -- any other form: archives, Kaggle's download, Hugging Face's files
 
-`ilsvrc check /data/old-tree --against /data/archives` -- a tree that another tool unpacked from these archives
+`ilsvrc check /data/old-tree --against /data/archives` -- names and sizes, image by image, of any two forms
+
+`ilsvrc check --deep /data/old-tree --against /data/archives` -- and bytes
 """
 
 
 @app.command(epilog=_EXAMPLES)
 def check(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="A tree, a split's folder, or archives.")],
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A data set of any form, or one split of it.")],
     deep: Annotated[bool, typer.Option("--deep", help="Read and decode every image; compare digests.")] = False,
-    against: Annotated[Path | None, typer.Option(metavar="SRC", help="Archives that the tree came from.")] = None,
+    against: Annotated[
+        Path | None, typer.Option(metavar="OTHER", help="Another data set, of any form, to compare with.")
+    ] = None,
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Processes; one per processor by default.")] = None,
 ) -> None:
-    """Find the faults of a data set: a prepared tree, another tool's tree, or archives.
+    """Find the faults of a data set of any form, and name its form.
 
-    A tree is compared with its manifest, with the archives of --against, or with the facts of ILSVRC 2012; an archive
-    with its digest and the devkit. The last line says what was compared with what, and what was not. The known odd
-    images of the official archives are reported as expected. Exit status 1 if anything is wrong.
+    Images are compared with those of --against, else with the manifest of a tree, with the digests of files, and with
+    the image counts of the devkit or the facts of ILSVRC 2012. The last line says what was compared with what, and
+    what was not. The known odd images of the official archives are reported as expected. Exit status 1 if anything
+    is wrong.
     """
     with progress() as listener:
-        source = given_path(against, "--against") if against else None
-        report = check_path(given_path(path), deep=deep, against=source, jobs=jobs, listener=listener)
+        other = given_path(against, "--against") if against else None
+        report = check_path(given_path(path), deep=deep, against=other, jobs=jobs, listener=listener)
     show(report.to_dict(), lambda console: _print(console, report), ok=report.ok)
 
 
 def _print(console: Console, report: CheckReport) -> None:
+    console.print(f"recognised: {report.recognised}", markup=False)
     for part in report.parts:
         _print_part(console, part)
     console.print(f"{report.path}: {report.verdict}", markup=False)
 
 
 def _print_part(console: Console, part: PartReport) -> None:
-    summary = f"{part.split}: {part.images:,} images, {part.classes:,} classes, {decimal(part.bytes)}"
-    layout = "" if part.layout == "archive" else f"; layout {part.layout}"
-    console.print(f"{part.where}: {summary if part.split else 'not readable'}{layout}", markup=False)
+    images = f"{part.images:,} images" if part.wanted is None else f"{part.images:,} of {part.wanted:,} images"
+    summary = f"{part.split}: {images}, {part.classes:,} classes, {decimal(part.bytes)}"
+    layout = f", layout {part.layout}" if part.layout else ""
+    console.print(f"{part.where}: {summary if part.split else 'not readable'}; {part.form}{layout}", markup=False)
     lines = [*part.comparisons]
     lines += [] if part.warnings else [part.order]
     lines += [f"warning: {text}" for text in part.warnings]
     lines += [f"digest {part.digest} proved"] if part.digest else []
     for line in filter(None, lines):
         console.print(f"  {line}", markup=False)
-    print_issues(
-        console,
-        "odd in the official archives too, as expected",
-        [issue for issue in part.issues if not issue.is_damage],
-    )
+    odd = [issue for issue in part.issues if not issue.is_damage]
+    print_issues(console, "odd in the official archives too, as expected", odd)
     print_issues(console, "wrong", damage(part.issues))
+    if part.hint:
+        console.print(f"  next: {part.hint}", markup=False)

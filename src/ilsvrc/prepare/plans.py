@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ilsvrc import facts
-from ilsvrc.archive.find import expected_names, find_archives, look_alikes, unfinished
+from ilsvrc.archive.find import expected_names, look_alikes
 from ilsvrc.archive.names import NO_LABEL
 from ilsvrc.errors import DamageError, MissingExtraError, UsageError
 from ilsvrc.events import Listener, Note
 from ilsvrc.facts.names import val_number
 from ilsvrc.labels.verify import read_val_labels
 from ilsvrc.prepare.options import Options
-from ilsvrc.readers.locate import find_splits
+from ilsvrc.readers.locate import find_splits, nothing_found, refuse_downloading
 from ilsvrc.readers.reader import Found, Reader
 from ilsvrc.readers.subset import SubsetReader, relabelled, select_classes
 from ilsvrc.run.plan import Plan
@@ -86,12 +86,15 @@ def _sources(src: Path, options: Options, listener: Listener) -> list[Found]:
     splits = options.splits or ("train", "val")
     _refuse_unfinished(src, splits)
     there = find_splits(src)
+    if not there:
+        raise nothing_found(src, splits)
     found = [there[split] for split in splits if split in there]
     if src.is_file():
         return found or list(there.values())
     absent = [split for split in splits if split not in there]
     if not found:
-        find_archives(src, splits)  # says what is there instead
+        hint = f"add --split {next(iter(there))}"
+        raise UsageError(f"{src} holds no {' or '.join(splits)}, only {' and '.join(there)}", hint=hint)
     if not absent:
         return found
     names = " and ".join(expected_names(split)[0] for split in absent)
@@ -108,12 +111,10 @@ def _sources(src: Path, options: Options, listener: Listener) -> list[Found]:
 
 def _refuse_unfinished(source: Path, splits: Sequence[str]) -> None:
     """Refuse a folder whose archive of one of these splits is still being fetched: its split would be left out."""
-    for archive in unfinished(source) if source.is_dir() else []:
-        spec = facts.official(archive.name)
-        if spec and spec.split in splits:
-            others = " ".join(f"--split {split}" for split in splits if split != spec.split)
-            hint = "let `ilsvrc fetch` end first" + (f", or add {others} to prepare without it" if others else "")
-            raise UsageError(f"{archive} is still being fetched", hint=hint)
+    for split in splits:
+        others = " ".join(f"--split {other}" for other in splits if other != split)
+        otherwise = f"; or add {others} to prepare without it" if others else ""
+        refuse_downloading(source, (split,), otherwise=otherwise)
 
 
 def _val_labels(options: Options) -> npt.NDArray[np.int16] | None:

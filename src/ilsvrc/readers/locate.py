@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import difflib
 import os
+import re
 import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ilsvrc import facts
-from ilsvrc.archive.find import SPLITS, find_archives
-from ilsvrc.errors import UsageError
+from ilsvrc.archive.find import SPLITS, expected_names, unfinished
+from ilsvrc.errors import DataError, UsageError
+from ilsvrc.files import printable
 from ilsvrc.paths import given_path
 from ilsvrc.readers import archive, parquet, tree
 from ilsvrc.readers import zip as zips
@@ -30,14 +35,17 @@ def recognise(root: Path) -> list[Found]:
     """Return every split in every form at a path: splits in order, and for each the form that counts first.
 
     A file whose name is no official archive's is looked at as every other form first: to look for an archive's
-    members takes a walk over it.
+    members takes a walk over it. A file or folder that two forms recognise is of the first.
     """
     others = [form for form in FORMS if form is not archive]
     unnamed = root.is_file() and facts.official(root.name) is None
-    found = [split for form in (others if unnamed else FORMS) for split in form.recognise(root)]
+    found: dict[tuple[str, Path], Found] = {}
+    for split in (split for form in (others if unnamed else FORMS) for split in form.recognise(root)):
+        found.setdefault((split.split, split.path), split)
+    splits = list(found.values())
     if unnamed and not found:
-        found = archive.recognise(root)
-    return sorted(found, key=lambda split: (*SPLITS, "").index(split.split))
+        splits = archive.recognise(root)
+    return sorted(splits, key=lambda split: (*SPLITS, "").index(split.split))
 
 
 def find_splits(root: Path | str) -> dict[str, Found]:
@@ -51,11 +59,16 @@ def find_splits(root: Path | str) -> dict[str, Found]:
     root
         A folder of archives, one archive, a tree with `train` or `val` in it, or one split's folder.
     """
-    path = given_path(root).absolute()
     found: dict[str, Found] = {}
-    for split in recognise(path) or _below(path):
+    for split in find_all(root):
         found.setdefault(split.split, split)
     return found
+
+
+def find_all(root: Path | str) -> list[Found]:
+    """Return the splits at a path as `find_splits` does, each in every form in which it is there."""
+    path = given_path(root).absolute()
+    return recognise(path) or _below(path)
 
 
 def _below(root: Path) -> list[Found]:
@@ -107,6 +120,8 @@ def open_reader(root: Path | str, split: str, *, verify: bool = False) -> Reader
     found = find_splits(path)
     if split in found:
         return found[split].open(verify=verify)
+    if not found:
+        raise nothing_found(path, (split,))
     if path.is_file():
         [other] = found.values()
         holds = other.open().split
@@ -124,18 +139,195 @@ def splits_at(root: Path | str) -> list[str]:
     """
     found = find_splits(root)
     if not found:
-        hint = "give the folder of the archives, or of a tree"
-        raise UsageError(f"{given_path(root).absolute()} holds no split of ILSVRC 2012", hint=hint)
+        raise nothing_found(given_path(root))
     return [split or found[split].open().split for split in found]
 
 
 def _absent(root: Path, split: str, others: list[str]) -> UsageError:
-    """Return the error that a split is not there."""
+    """Return the error that a split is not there, though others are."""
+    refuse_downloading(root, (split,))
+    hint = f"`ilsvrc ls {shlex.quote(str(root))}` lists {' and '.join(others)}, which are there"
+    return UsageError(f"no {split} split: {root} holds {' and '.join(others)}", hint=hint)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What a form looks like at the top of a path, for whoever holds something near it.
+
+    form : the form, in words
+    entries : one way to name what it would have for each split
+    near : matches names that hint at it
+    fetched_by : what of `ilsvrc fetch` gets it; empty for the official archives, from which people make it
+    """
+
+    form: str
+    entries: dict[str, str]
+    near: re.Pattern[str]
+    fetched_by: str = ""
+
+
+_SHAPES = (
+    _Shape(
+        "a folder of official archives",
+        {split: expected_names(split)[0] for split in SPLITS},
+        re.compile(r"ILSVRC2012_|devkit|MD5SUMS"),
+    ),
+    _Shape(
+        "a tree",
+        {"train": "train/n01440764/ and 999 more", "val": "val/", "test": "test/"},
+        re.compile(r"(?:train|val|validation|test|n\d{8}|\d{1,4}|.*\.jpe?g)/?", re.IGNORECASE),
+    ),
+    _Shape(
+        "Hugging Face's",
+        {
+            "train": "data/train-00000-of-00294.parquet",
+            "val": "data/validation-00000-of-00014.parquet",
+            "test": "data/test-00000-of-00028.parquet",
+        },
+        re.compile(r"(?:.*\.parquet|data/|\.cache/|datasets--.*|snapshots/|blobs/|refs/)"),
+        "--hf ",
+    ),
+    _Shape(
+        "Kaggle's, unpacked,",
+        {split: f"ILSVRC/Data/CLS-LOC/{split}/" for split in SPLITS},
+        re.compile(r"ILSVRC/|Annotations/|ImageSets/|Data/|CLS-LOC/|LOC_.*"),
+        "--kaggle ",
+    ),
+    _Shape(
+        "Kaggle's zip",
+        dict.fromkeys(SPLITS, "imagenet-object-localization-challenge.zip"),
+        re.compile(r"kaggle.*|.*\.zip", re.IGNORECASE),
+        "--kaggle ",
+    ),
+    _Shape(
+        "the unpacked train archive",
+        {"train": "n01440764.tar and 999 more"},
+        re.compile(r"n\d{8}\.tar(?:\..*)?"),
+    ),
+    _Shape("tars of trees", {split: f"{split}.tar" for split in SPLITS}, re.compile(r".*\.(?:tar(?:\..*)?|tgz)")),
+)
+"""The forms, in the order in which they are named where nothing is near any of them."""
+
+_NAMED_SHAPES = 3
+_NAMED_ENTRIES = 5
+
+
+def nothing_found(root: Path, splits: Sequence[str] = SPLITS) -> UsageError:
+    """Return the error that nothing at a path is of a known form: it names what is there, and what would be.
+
+    Parameters
+    ----------
+    root
+        Where nothing was found.
+    splits
+        The splits that were wanted.
+    """
+    if not os.path.lexists(root):
+        return UsageError(f"{printable(str(root))} does not exist", hint=_nearest_path(root))
+    what = (
+        "no split of ILSVRC 2012" if len(splits) == len(SPLITS) else f"no {' or '.join(splits)} split of ILSVRC 2012"
+    )
+    if not root.is_dir():
+        hint = f"give the folder that holds it; {_ways_to_get(root.parent, '')}"
+        return UsageError(f"{printable(str(root))} holds {what} in any known form", hint=hint)
+    refuse_downloading(root, splits)
+    damaged = _damaged(root)
+    if damaged:
+        way = shlex.quote(str(root))
+        hint = f"`ilsvrc fetch --kaggle --to {way}` resumes it, if it is Kaggle's"
+        return UsageError(f"{printable(str(root))} holds {what} that can be read: {damaged.message}", hint=hint)
+    names = _names_in(root)
+    count = {shape.form: sum(shape.near.fullmatch(name) is not None for name in names) for shape in _SHAPES}
+    nearest = sorted(_SHAPES, key=lambda shape: -count[shape.form])[:_NAMED_SHAPES]
+    lacking = (_lacking(root, shape, splits) for shape in nearest)
+    hint = f"{'; '.join(filter(None, lacking))}. {_ways_to_get(root, nearest[0].fetched_by)}"
+    return UsageError(f"{printable(str(root))} holds {what} in any known form: {_seen(root)}", hint=hint)
+
+
+def refuse_downloading(root: Path, splits: Sequence[str], *, otherwise: str = "") -> None:
+    """Refuse a folder in which the official archive of one of these splits is still being fetched.
+
+    Parameters
+    ----------
+    root
+        The folder.
+    splits
+        Splits whose archive is needed.
+    otherwise
+        What to do without the split, for the hint.
+
+    Raises
+    ------
+    UsageError
+        If one is.
+    """
+    for path in unfinished(root) if root.is_dir() else []:
+        spec = facts.official(path.name)
+        if spec and spec.split in splits:
+            hint = f"let the download end, or resume it: `ilsvrc fetch {spec.split} --to {shlex.quote(str(root))}`"
+            raise UsageError(f"{path} is still being fetched", hint=hint + otherwise)
+
+
+def _damaged(root: Path) -> DataError | None:
+    """Return the first error about a zip in a folder, whose recognition passes over such files."""
+    for name in _names_in(root):
+        try:
+            zips.recognise(root / name) if name.lower().endswith(".zip") else None
+        except DataError as error:
+            return error
+    return None
+
+
+def _names_in(root: Path) -> list[str]:
+    """Return the names in a folder, a slash after those of folders; folders first, hidden ones last."""
     try:
-        find_archives(root, (split,))
-    except UsageError as error:
-        hint = error.hint
-        if others:
-            hint = f"`ilsvrc ls {shlex.quote(str(root))}` lists {' and '.join(others)}, which are there"
-        return UsageError(f"no {split} split: {error.message}, nor a folder {split}", hint=hint)
-    raise AssertionError(f"{root} has an archive of {split} that was not recognised")
+        found = [(entry.is_dir(), entry.name) for entry in os.scandir(root)]
+    except OSError:
+        return []
+    names = sorted(f"{name}/" for folder, name in found if folder) + sorted(
+        name for folder, name in found if not folder
+    )
+    return sorted(names, key=lambda name: name.startswith("."))
+
+
+def _seen(root: Path) -> str:
+    """Say what is at the top of a folder."""
+    names = _names_in(root)
+    if not names:
+        return "there is nothing in it" if os.access(root, os.R_OK) else "it can't be read"
+    listed = [name if name.endswith("/") else f"{name} ({_size(root / name)})" for name in names[:_NAMED_ENTRIES]]
+    more = len(names) - len(listed)
+    return f"there is {printable(', '.join(listed))}{f' and {more:,} more' if more else ''}"
+
+
+def _size(path: Path) -> str:
+    try:
+        return f"{path.stat().st_size:,} bytes"
+    except OSError:
+        return "it leads nowhere"
+
+
+def _lacking(root: Path, shape: _Shape, splits: Sequence[str]) -> str:
+    """Say what a path would have if it were of a form, as far as it is not there."""
+    wanted = dict.fromkeys(shape.entries[split] for split in splits if split in shape.entries)
+    absent = [entry for entry in wanted if not (root / entry.partition(" ")[0]).exists()]
+    required = [entry for entry in absent if entry != shape.entries.get("test") or splits == ("test",)]
+    return f"{shape.form} would have {' and '.join(required or absent)}" if absent else ""
+
+
+def _ways_to_get(folder: Path, fetched_by: str, small: Path | None = None) -> str:
+    """Name the commands that get the data set into a folder, and a small one into a new folder."""
+    there, new = shlex.quote(str(folder)), shlex.quote(str(small or folder / "mini"))
+    return f"`ilsvrc fetch {fetched_by}--to {there}` fetches it; `ilsvrc mini {new}` makes a small one"
+
+
+def _nearest_path(root: Path) -> str:
+    """Say where there is something, for a path that does not exist: at a name like it, or in the folder above."""
+    above = next(parent for parent in root.absolute().parents if parent.is_dir())
+    wanted = root.absolute().relative_to(above).parts[0]
+    close = difflib.get_close_matches(wanted, [name.rstrip("/") for name in _names_in(above)], n=1)
+    if close:
+        return f"did you mean `ilsvrc check {shlex.quote(str(above / close[0]))}`?"
+    if recognise(above):
+        return f"`ilsvrc check {shlex.quote(str(above))}` looks at the folder above, which has a data set"
+    return _ways_to_get(root, "", small=root)

@@ -10,7 +10,7 @@ import numpy as np
 import xxhash
 
 from ilsvrc.archive.sidecar import Verified
-from ilsvrc.errors import DamageError, IlsvrcError, MachineError
+from ilsvrc.errors import ArchiveError, DamageError, IlsvrcError, MachineError
 from ilsvrc.events import Advanced, Finished, Listener, Started, silent
 from ilsvrc.images.inspect import examine, glance
 from ilsvrc.issues import Code, Issue
@@ -188,15 +188,15 @@ class Task:
             yield Sample(keys[row], names[row], labels[row] if labels[row] >= 0 else None, data)
 
     def _read(self, images: Reader, keys: list[str], issues: list[Issue]) -> Iterator[tuple[int, bytes]]:
-        """Yield rows and bytes; in a deep check, an image in a file of its own that can't be read is an issue."""
+        """Yield rows and bytes; in a deep check, an image that can't be read is an issue and the next is read."""
         at, rows = 0, np.arange(len(images))
         while at < len(rows):
             try:
                 for row, data in images.take(rows[at:]):
                     yield row, data
                     at = row + 1
-            except (DamageError, OSError) as error:
-                if not self.deep:
+            except (DamageError, ArchiveError, OSError) as error:
+                if not self.deep or not _is_of_one_image(error):
                     raise
                 issues.append(_unreadable(keys[at], error))
                 at += 1
@@ -212,7 +212,14 @@ class Task:
         return issues
 
 
-def _unreadable(key: str, error: DamageError | OSError) -> Issue:
+def _is_of_one_image(error: DamageError | ArchiveError | OSError) -> bool:
+    """Whether the images after this one may still be read: the fault is not that of a file that holds many."""
+    return bool(error.member) if isinstance(error, ArchiveError) else True
+
+
+def _unreadable(key: str, error: DamageError | ArchiveError | OSError) -> Issue:
     if isinstance(error, OSError):
         return Issue(key, Code.UNREADABLE, error.strerror or str(error))
+    if isinstance(error, ArchiveError):
+        return Issue(key, error.code, error.detail)
     return Issue(key, error.issues[0].code, error.issues[0].detail)
