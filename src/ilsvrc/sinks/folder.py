@@ -31,6 +31,7 @@ from ilsvrc.files import (
 from ilsvrc.issues import Issue
 from ilsvrc.readers.units import Sample, Unit
 from ilsvrc.sinks.base import Output, Planned, Receipt, Stage, State
+from ilsvrc.sinks.links import Link, link_image
 from ilsvrc.sinks.lists import Lists
 from ilsvrc.tree import paths
 from ilsvrc.tree.layout import TEMPLATES
@@ -45,8 +46,6 @@ from ilsvrc.tree.manifest import (
 )
 from ilsvrc.tree.scan import lacking
 
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-
 
 @dataclass(slots=True)
 class FolderSink:
@@ -56,16 +55,18 @@ class FolderSink:
     split : train, val or test
     provenance : what the manifest says of its making: archive, index, settings
     durable : `write` returns only when a unit survives a power cut, since no `sync` of the driver reaches the worker
+    link : whether an image that is a file of its own is copied, or shares its bytes with that file
     """
 
     root: Path
     split: str
     provenance: tuple[tuple[str, str], ...] = ()
     durable: bool = False
+    link: Link = Link.COPY
     _held: Filesystems | None = field(default=None, compare=False, repr=False)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return FolderSink, (self.root, self.split, self.provenance, self.durable)
+        return FolderSink, (self.root, self.split, self.provenance, self.durable, self.link)
 
     @property
     def staging(self) -> Path:
@@ -151,7 +152,7 @@ class FolderSink:
         """Write the images of a unit, then the part of the manifest that proves them."""
         make_own_folder(self.staging)
         with OwnFolder(self.staging) as staging:
-            rows = [_write_image(sample, staging) for sample in samples]
+            rows = [_write_image(sample, staging, self.link) for sample in samples]
             part = f"{self.split}.parts/{unit.id}.arrow"
             data = part_bytes(rows)
             _write_file(staging, part, data)
@@ -364,16 +365,18 @@ def _holds_images(staging: OwnFolder, part: pa.Table) -> bool:
     )
 
 
-def _write_image(sample: Sample, staging: OwnFolder) -> Row:
-    """Write one image, over whatever an interrupted run left of it."""
+def _write_image(sample: Sample, staging: OwnFolder, link: Link) -> Row:
+    """Write or link one image, in place of whatever an interrupted run left of it."""
     key = sample.key
-    _write_file(staging, key, sample.data)
+    if not link_image(sample, staging, link):
+        _write_file(staging, key, sample.data)
     label = -1 if sample.label is None else sample.label
     return Row(key, label, len(sample.data), xxhash.xxh3_128_digest(sample.data))
 
 
 def _write_file(folder: OwnFolder, key: str, data: bytes) -> None:
-    fd = folder.open(key, _CREATE)
+    """Write a file, over whatever an interrupted run left of it."""
+    fd = _created(folder, key)
     try:
         written = os.write(fd, data)
         while written < len(data):  # a disk about to be full takes a part, then none
@@ -382,6 +385,23 @@ def _write_file(folder: OwnFolder, key: str, data: bytes) -> None:
         raise OSError(error.errno, error.strerror, str(folder.path / key)) from None
     finally:
         os.close(fd)
+
+
+def _created(folder: OwnFolder, key: str) -> int:
+    """Return the descriptor of an empty file, which has no other name.
+
+    An interrupted run may have left a hard link to a file of the user's: its name is removed, and nothing written.
+    """
+    with contextlib.suppress(FileExistsError):
+        return folder.open(key, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+    fd = folder.open(key, os.O_WRONLY | os.O_CREAT)
+    found = os.fstat(fd)
+    if stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
+        os.ftruncate(fd, 0)
+        return fd
+    os.close(fd)
+    folder.remove(key)
+    return folder.open(key, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
 
 
 def _read_file(folder: OwnFolder, key: str) -> bytes:
