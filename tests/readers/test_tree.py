@@ -162,7 +162,7 @@ def test_foreign_tree_that_changes_is_told(foreign: Path) -> None:
     image = next((foreign / "val/n01440764").iterdir())
     changes: list[Callable[[], object]] = [
         lambda: image.rename(image.with_name("n01440764_777.JPEG")),
-        lambda: shutil.copy(foreign / "val/n01440764/n01440764_777.JPEG", foreign / "val"),
+        lambda: shutil.copy(foreign / "val/n01440764/n01440764_777.JPEG", foreign / "val/n01440764_778.JPEG"),
         lambda: (foreign / "val/n01443537").rename(foreign / "val/goldfish"),
         lambda: (foreign / "val").rename(foreign / "validation"),
     ]
