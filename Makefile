@@ -6,7 +6,7 @@ SIZE ?= 2e9
 RUNS ?= 5
 ROUNDS ?= 200
 
-.PHONY: help setup demo test bench bench-full bench-fetch bench-inplace bench-labels campaign-detect campaign-fetch campaign-interrupt lint types layers facts clean
+.PHONY: help setup demo test bench bench-full bench-fetch bench-inplace bench-labels bench-zips campaign-detect campaign-fetch campaign-interrupt lint types layers facts clean
 
 help:  ## say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /: /'
@@ -57,6 +57,9 @@ bench-inplace: setup  ## compare reading in place with torchvision; installs tor
 	$(BIN)/python -m pip install --quiet torch==2.13.0
 	$(BIN)/python -m pip install --quiet --no-deps torchvision==0.28.0
 	$(BIN)/python -m bench.inplace --runs $(RUNS)
+
+bench-zips: setup  ## index a zip of Kaggle's size, read it at random and at once; against zipfile, unzip, cp
+	$(BIN)/python -m bench.zips --runs $(RUNS)
 
 bench-fetch: setup  ## time fetch against plain aria2c on the same server
 	$(BIN)/python -m bench.fetch --runs $(RUNS)

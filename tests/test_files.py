@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from ilsvrc import files
 from ilsvrc.errors import MachineError, system_errors
 from ilsvrc.files import (
     Filesystems,
@@ -112,17 +111,18 @@ def test_rename_refuses_to_replace(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", [True, False])
-def test_rename_refuses_to_replace_where_the_file_system_can_not(
-    tmp_path: Path, folder: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(files, "_rename_exclusively", lambda _source, _target: errno.EINVAL)
+def test_rename_refuses_to_replace_where_the_file_system_can_not(tmp_path: Path, folder: bool) -> None:
     source, target = tmp_path / "new", tmp_path / "taken"
     for path in (source, target):
         path.mkdir() if folder else path.write_text(path.name)
+
+    def unsupported(_source: Path, _target: Path) -> int:
+        return errno.EINVAL
+
     with pytest.raises(FileExistsError):
-        rename_new(source, target)
+        rename_new(source, target, rename=unsupported)
     target.rmdir() if folder else target.unlink()
-    rename_new(source, target)
+    rename_new(source, target, rename=unsupported)
     assert target.exists()
     assert not source.exists()
 

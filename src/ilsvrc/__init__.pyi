@@ -5,8 +5,19 @@ from .check.check import check
 from .check.report import CheckReport, Compared, NotCompared, PartReport
 from .dataset.imagenet import ImageNet
 from .dataset.shuffle import BlockShuffle
-from .errors import ArchiveError, DamageError, DataError, IlsvrcError, MachineError, UsageError
-from .events import Advanced, Event, Finished, Note, Started
+from .digests import record_digests
+from .errors import (
+    ArchiveError,
+    DamageError,
+    DataError,
+    IlsvrcError,
+    LayoutError,
+    MachineError,
+    MissingExtraError,
+    NetworkError,
+    UsageError,
+)
+from .events import Advanced, Event, Finished, Listener, Note, Started
 from .facts import (
     ArchiveSpec,
     ClassTable,
@@ -27,6 +38,7 @@ from .prepare.prepare import prepare
 from .prepare.report import PrepareReport, SplitReport
 from .relabel import Relabelling, relabel
 from .testing.mini import write_mini
+from .version import __version__
 
 __all__ = [
     "Advanced",
@@ -48,8 +60,12 @@ __all__ = [
     "Index",
     "Issue",
     "LabelScheme",
+    "LayoutError",
+    "Listener",
     "MachineError",
     "Member",
+    "MissingExtraError",
+    "NetworkError",
     "NotCompared",
     "Note",
     "PartReport",
@@ -59,6 +75,7 @@ __all__ = [
     "Started",
     "Synset",
     "UsageError",
+    "__version__",
     "check",
     "classes",
     "convert",
@@ -68,6 +85,7 @@ __all__ = [
     "index",
     "permutation",
     "prepare",
+    "record_digests",
     "relabel",
     "scheme",
     "schemes",

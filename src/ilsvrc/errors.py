@@ -122,7 +122,7 @@ class MachineError(IlsvrcError):
 
     @classmethod
     def of(cls, error: OSError, where: Path | str = "") -> MachineError:
-        """Say in one sentence what the system would not do."""
+        """Return the error for a refusal of the system: one sentence with the path, and a hint."""
         where = error.filename or where
         return cls(
             f"{where}: {error.strerror or error}" if where else str(error), hint=_HINTS.get(error.errno or 0, "")
@@ -130,24 +130,25 @@ class MachineError(IlsvrcError):
 
 
 _HINTS = {
-    errno.ENOSPC: "free some space and run the same command again: it resumes where it stopped",
-    errno.EDQUOT: "free some of your quota and run the same command again: it resumes where it stopped",
+    errno.ENOSPC: "free some space and run the same command again: it resumes",
+    errno.EDQUOT: "free some of your quota and run the same command again: it resumes",
     errno.EACCES: "change the permissions, or choose another folder",
     errno.EPERM: "change the permissions, or choose another folder",
     errno.EMFILE: "raise the limit on open files (ulimit -n), or try fewer --jobs",
+    errno.EFBIG: "raise the limit on file sizes (ulimit -f), or choose a file system that takes larger files",
     errno.EROFS: "choose a folder that can be written",
-    errno.EIO: "the disk reports an error: look at the system's log before you trust it with anything",
+    errno.EIO: "the disk reports an error: look at the system's log (dmesg) before you use this disk again",
 }
 
 
 @contextlib.contextmanager
 def system_errors(where: Path | str = "") -> Iterator[None]:
-    """Turn what the system refuses into MachineError: every public verb wears it, as a decorator or around a block.
+    """Turn errors of the system into MachineError; every public verb uses it, as a decorator or around a block.
 
     Raises
     ------
     MachineError
-        For an OSError, for want of memory, or for a thread that can't be started.
+        For an OSError, for lack of memory, or for a thread that can't be started.
     """
     try:
         yield
@@ -171,4 +172,4 @@ class MissingExtraError(MachineError):
 
 
 class NetworkError(MachineError):
-    """A server, or the way to it, failed: the same call may work later."""
+    """A server, or the network between, failed: the same call may work later."""

@@ -1,4 +1,7 @@
-"""Progress as values: the library reports, whoever called decides how to show it."""
+"""Progress as values: the library sends events, the caller decides how to show them.
+
+A listener is any function of one event. The work waits while it runs, so it should return soon.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +20,10 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Advanced:
-    """A stage moved on by so many bytes and images since its last event.
+    """A stage advanced by `bytes` and `images` since its last event.
 
-    `detail` is a few words on how it goes (speed, connections, time left), where the sender knows better.
+    `detail` is a few words on the progress (speed, connections, time left), where the sender can say more than the
+    numbers do.
     """
 
     stage: str
@@ -37,7 +41,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something that the user should read, now and in the final summary; `warning` where it can bite."""
+    """A sentence that the user should read; `warning` if ignoring it can do harm."""
 
     text: str
     warning: bool = False
@@ -48,4 +52,4 @@ Listener = Callable[[Event], None]
 
 
 def silent(event: Event) -> None:
-    """Listen to nothing: the default of every library call."""
+    """Ignore an event: the default listener of every library call."""

@@ -1,7 +1,7 @@
 """Files that are whole or absent, locks between processes, and hints to the system.
 
-What ilsvrc keeps for itself may lie where others can write. So no link is followed from `.ilsvrc` on, and what is no
-regular file there is refused before it is read or written.
+The files that ilsvrc keeps for itself may lie in a folder that others can write to. So no link at or below `.ilsvrc`
+is followed, and anything there but a regular file is refused before it is read or written.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Self
 
 from ilsvrc.errors import MachineError
 
 OWN_FOLDER = ".ilsvrc"
-"""What ilsvrc keeps for itself, beside archives and in prepared trees."""
+"""The folder that ilsvrc keeps for itself, beside archives and in prepared trees."""
 
 
 def open_own(path: Path, flags: int, mode: int = 0o666) -> int:
@@ -55,7 +55,7 @@ def read_own(path: Path) -> str:
     FileNotFoundError
         If it is not there.
     MachineError
-        If something else than a regular file has its place.
+        If anything but a regular file has its name.
     """
     with open(open_own(path, os.O_RDONLY), encoding="utf-8", errors="replace") as file:
         return file.read()
@@ -81,7 +81,7 @@ def refuse_foreign_folder(path: Path) -> None:
     Raises
     ------
     MachineError
-        Naming it; what is not there is no fault.
+        The message names it. A path that does not exist is no fault.
     """
     if os.path.lexists(path) and not stat.S_ISDIR(path.lstat().st_mode):
         hint = f"see what it is and move it away: ls -l {path}; nothing was changed"
@@ -90,7 +90,7 @@ def refuse_foreign_folder(path: Path) -> None:
 
 @contextlib.contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """Yield a path beside `path` to write to; it takes the name, durably, once the block ends without error.
+    """Yield a temporary path beside `path` to write to; if the block ends without error, sync it and rename it.
 
     Any number of threads and processes may write one `path` at once: the last one to end wins.
     """
@@ -110,15 +110,23 @@ def written_whole(path: Path) -> Iterator[Path]:
         beside.unlink(missing_ok=True)
 
 
-def rename_new(source: Path, target: Path) -> None:
+def rename_new(source: Path, target: Path, *, rename: Callable[[Path, Path], int] | None = None) -> None:
     """Rename a file or folder to a name that is free; nothing is ever replaced.
+
+    Parameters
+    ----------
+    source, target
+        The old and the new path.
+    rename
+        Renames without replacing, and returns 0 or the number of the error; the system's own call by default. Where
+        it is not supported, as on NFS and on some file systems in user space, the name is claimed first.
 
     Raises
     ------
     FileExistsError
         If `target` exists by now.
     """
-    number = _rename_exclusively(source, target)
+    number = (rename or _rename_exclusively)(source, target)
     if number in _NO_EXCLUSIVE_RENAME:
         _rename_by_claim(source, target)
     elif number:
@@ -150,7 +158,7 @@ class OwnFolder:
         MachineError
             If a link or something else has the place of a folder or of the file.
         OSError
-            Whatever else the system says, with the path.
+            Any other refusal of the system, with the path.
         """
         folder, _, name = key.rpartition("/")
         try:
@@ -256,13 +264,13 @@ class Filesystems:
 
 
 def will_need(fd: int, offset: int, length: int) -> None:
-    """Announce a read of an open file, so that the disk works meanwhile; a hint and no more."""
+    """Announce a read of an open file, so that the disk begins it now; only a hint."""
     if _TAKES_HINTS and length > 0:
         os.posix_fadvise(fd, offset, length, os.POSIX_FADV_WILLNEED)
 
 
 def let_go(fd: int, offset: int, length: int) -> None:
-    """Say that bytes of an open file will hardly be read again, so that their memory serves others; a hint only.
+    """Release the memory of bytes of an open file that will hardly be read again; only a hint.
 
     Linux begins to write at once what is not on the disk yet (mm/fadvise.c).
     """
@@ -271,7 +279,7 @@ def let_go(fd: int, offset: int, length: int) -> None:
 
 
 def remove_leftovers(*folders: Path) -> None:
-    """Remove what a killed `written_whole` left in these folders; what a living process writes is left alone."""
+    """Remove temporary files that a killed `written_whole` left in these folders; keep those of living processes."""
     for folder in folders:
         for leftover in folder.glob(".*.part"):
             match = _LEFTOVER.fullmatch(leftover.name)
@@ -281,7 +289,7 @@ def remove_leftovers(*folders: Path) -> None:
 
 
 def printable(name: str) -> str:
-    """Return a file name as text: what is no valid text in it becomes an escape."""
+    """Return a file name as text; bytes that are no valid text become escapes."""
     return name.encode("utf-8", "backslashreplace").decode()
 
 
@@ -293,7 +301,7 @@ def named(error: OSError, path: Path) -> OSError:
 _TAKES_HINTS = hasattr(os, "posix_fadvise")  # macOS takes none
 _LEFTOVER = re.compile(r"\.(?P<name>.+?)\.(?P<pid>\d+)(?:\.[0-9a-f]{8})?\.part")
 _IN_A_TREE = ("train.txt", "val.txt", "test.txt", "classes.json")
-"""What the first edition wrote whole beside a user's own files."""
+"""Files that the first edition wrote through temporary files beside a user's own."""
 _NO_EXCLUSIVE_RENAME = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
@@ -313,7 +321,7 @@ def sync_path(path: Path) -> None:
 
 
 def sync_filesystem(folder: Path) -> None:
-    """Make all that was written to the file system of a folder survive a power cut.
+    """Make everything written to the file system of a folder survive a power cut.
 
     One call for thousands of small files: `fsync` of each would cost a journal commit per file. Where the C library
     has no `syncfs` (macOS), every file system is synced.
@@ -332,7 +340,7 @@ def locked(path: Path, *, what: str = "", wait: bool = True) -> Iterator[None]:
     Raises
     ------
     MachineError
-        If another process holds it and `wait` is false; `what` says what is being locked.
+        If another process holds it and `wait` is false; the message calls the locked thing `what`.
     """
     make_own_folder(path.parent) if OWN_FOLDER in path.parts else path.parent.mkdir(parents=True, exist_ok=True)
     with open(open_own(path, os.O_RDWR | os.O_CREAT | os.O_APPEND), "a+", encoding="ascii", errors="replace") as file:
@@ -418,7 +426,7 @@ def _rename_exclusively(source: Path, target: Path) -> int:
 
 
 def _rename_by_claim(source: Path, target: Path) -> None:
-    """Claim the name first, where the file system knows no exclusive rename: NFS, and some in user space."""
+    """Claim the name, then rename over the claim."""
     if source.is_dir():
         target.mkdir()  # fails if the name is taken; an empty folder may then be renamed over
         source.rename(target)

@@ -1,4 +1,4 @@
-"""What can be wrong with an archive, a member, an image or a tree: one code for each."""
+"""The faults of archives, members, images and trees: one code for each kind."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ class Code(StrEnum):
     DEVICE = "device"
     SPARSE = "sparse"
     COMPRESSED = "compressed"
+    ENCRYPTED = "encrypted"
     UNKNOWN_MEMBER = "unknown-member"
     UNKNOWN_CLASS = "unknown-class"
     WRONG_CLASS = "wrong-class"
@@ -57,12 +58,12 @@ class Code(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Issue:
-    """One thing that is wrong, or unusual.
+    """One fault or oddity.
 
     key : the member, path, class or archive that it is about
     code : the kind of fault
     detail : one sentence with the numbers that matter
-    known : it is so in the official archives as published, so it is expected
+    known : the official archives as published have it too, so it is expected
     """
 
     key: str

@@ -11,7 +11,7 @@ from ilsvrc.errors import UsageError
 def given_path(path: Path | str, name: str = "the path") -> Path:
     """Return a path that a user gave, with `~` expanded.
 
-    The empty text is refused, which `Path` takes for the current folder.
+    An empty text is refused: `Path` would take it for the current folder.
 
     >>> given_path("/data/imagenet").name
     'imagenet'

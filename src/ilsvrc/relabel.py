@@ -1,7 +1,7 @@
 """Rename a tree's class folders in place, by the images in them.
 
-The images say which class a folder is of, whatever its name. So no run leaves a note for the next one: after an
-interruption the next run finds each folder under its old name, aside, or under its new name, and decides anew.
+The class of a folder is that of the images in it, whatever its name. So an interrupted run need not record anything
+for the next one, which finds each folder under its old, its temporary or its new name, and decides anew.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ from ilsvrc.tree.manifest import layout_in, metadata_of, read_manifest, write_ma
 from ilsvrc.tree.scan import SPLIT_FOLDERS, Tree, split_folders, survey
 
 ASIDE = ".relabel-"
-"""Begins the name of a folder that made way for another one; a wnid follows."""
+"""Prefix of the temporary name of a folder whose old name another folder gets; a wnid follows."""
 
 _BATCH = 1 << 16
-"""Rows of a manifest that are Python objects at a time."""
+"""Rows of a manifest converted to Python objects at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +68,10 @@ class Relabelling:
 
     tree : the tree's folder
     layout : name or template
-    renames : folders that get another name
-    applied : whether they have it now
-    lists : splits whose manifest and list follow
-    unrecognised : folders, as split/name or split, without any image that is known by its name; they keep theirs
+    renames : the folders and their new names
+    applied : whether the folders have their new names now
+    lists : splits whose manifest and list are updated
+    unrecognised : folders, as split/name or split, in which no image has a recognised name; they are not renamed
     """
 
     tree: str
@@ -86,11 +86,11 @@ class Relabelling:
 def relabel(
     tree: Path | str, *, layout: str = "wnid", apply: bool = False, listener: Listener = silent
 ) -> Relabelling:
-    """Rename the class folders of a tree so that it has another layout; say what would be done unless `apply`.
+    """Rename the class folders of a tree to another layout; without `apply`, only return what would be done.
 
-    Images stay in their folders; the class of a folder is that of the images in it, by their own names. Interrupted
-    at any point, a run with the same layout, or with another one, finishes the work. Manifests and lists that
-    `prepare` wrote are brought up to date. Without `apply` nothing is written.
+    Images stay in their folders; the class of a folder is that of the images in it, by their own names. After an
+    interruption at any point, a run with the same layout, or with another one, resumes. Manifests and lists that
+    `prepare` wrote are updated. Without `apply` nothing is written.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def relabel(
     apply
         Rename the folders.
     listener
-        Gets notes.
+        Receives notes.
 
     Raises
     ------
@@ -148,7 +148,7 @@ def _real_parent(path: Path) -> Path:
 
 
 def _splits(root: Path) -> dict[str, Path]:
-    """Return the folders of train and val by split; a folder of such a name counts as one, whatever is in it."""
+    """Return the folders of train and val by split; the name alone decides, whatever the folder holds."""
     splits = {split: folder for split, folder in split_folders(root).items() if split != "test"}
     if not splits and root.is_dir():
         splits = {split: root for split in ("train", "val") if root.name in SPLIT_FOLDERS[split]}
@@ -158,15 +158,15 @@ def _splits(root: Path) -> dict[str, Path]:
 
 
 def _decide(splits: Mapping[str, Path], layout: Layout) -> Relabelling:
-    """Return what is to be done, having refused what can't be; look only."""
+    """Return the renames to make; refuse a tree that can't be relabelled. Nothing is written."""
     renames: list[Rename] = []
     unrecognised: list[str] = []
     for split, folder in splits.items():
         labels = _labels_of_folders(folder, split)
-        known = {old: label for old, label in labels.items() if label >= 0}
-        renames += _renames(folder, split, known, layout)
-        others = [f"{folder.name}/{printable(name)}" for name in labels if name not in known]
-        unrecognised += others if known else [folder.name]
+        recognised = {old: label for old, label in labels.items() if label >= 0}
+        renames += _renames(folder, split, recognised, layout)
+        others = [f"{folder.name}/{printable(name)}" for name in labels if name not in recognised]
+        unrecognised += others if recognised else [folder.name]
     _refuse_unrecognised(splits, unrecognised)
     lists = tuple(split for split, folder in splits.items() if _is_behind(folder, split, layout))
     root, done = next(iter(splits.values())).parent, not renames and not lists
@@ -174,7 +174,7 @@ def _decide(splits: Mapping[str, Path], layout: Layout) -> Relabelling:
 
 
 def _renames(folder: Path, split: str, labels: Mapping[str, int], layout: Layout) -> list[Rename]:
-    """Return the folders of a split that get another name, given the class of each."""
+    """Return the renames of a split's folders, given the class of each folder."""
     target = {old: layout.path(split, label, "x").split("/")[1] for old, label in labels.items()}
     _refuse_twins(folder, target)
     refuse_collisions(layout, (layout.path(split, label, old) for old, label in labels.items()))  # names too long
@@ -183,11 +183,11 @@ def _renames(folder: Path, split: str, labels: Mapping[str, int], layout: Layout
 
 
 def _refuse_unrecognised(splits: Mapping[str, Path], unrecognised: Sequence[str]) -> None:
-    """Refuse a tree without any image that is known by its name."""
+    """Refuse a tree in which no image is recognised by its name."""
     if set(unrecognised) == {folder.name for folder in splits.values()}:
         where = " and ".join(str(folder) for folder in splits.values())
         path = where if len(splits) == 1 else next(iter(splits.values())).parent
-        hint = f"images are known by names such as n01440764_10026.JPEG; see what is there: ilsvrc check {path}"
+        hint = f"images are recognised by names such as n01440764_10026.JPEG; list the others: ilsvrc check {path}"
         raise DataError(f"no image of ILSVRC 2012 was recognised in the folders of {where}", hint=hint)
 
 
@@ -222,7 +222,7 @@ def _refuse_mixed(tree: Tree) -> None:
 
 
 def _refuse_twins(folder: Path, target: Mapping[str, str]) -> None:
-    """Refuse two folders that would get one name, and a name that a file or a folder without images has."""
+    """Refuse to give two folders the same name, or a folder the name of a file or of a folder without images."""
     others = [path.name for path in folder.iterdir() if path.name not in target]
     twice = [name for name, count in Counter([*target.values(), *others]).items() if count > 1]
     if twice:
@@ -232,7 +232,10 @@ def _refuse_twins(folder: Path, target: Mapping[str, str]) -> None:
 
 
 def _rename_all(folder: Path, renames: Sequence[Rename]) -> None:
-    """Rename the folders of a split; those whose name another one gets make way first, since names may be swapped."""
+    """Rename the folders of a split.
+
+    Folders whose old name another folder gets take a temporary name first, since names may be swapped.
+    """
     names = {one.new for one in renames}
     old = {one: f"{ASIDE}{one.wnid}" if one.old in names else one.old for one in renames}
     for one, aside in old.items():
@@ -250,12 +253,12 @@ def _rename(old: Path, new: Path) -> None:
     try:
         rename_new(old, new)
     except FileExistsError:
-        hint = "move it away and run the same command again: it finishes the work"
-        raise DataError(f"{new} appeared while {old.name} was to get this name", hint=hint) from None
+        hint = "move it away and run the same command again: it resumes"
+        raise DataError(f"{new} appeared while {old.name} was being renamed to it", hint=hint) from None
 
 
 def _is_behind(folder: Path, split: str, layout: Layout) -> bool:
-    """Whether the manifest or the list of a split is of another layout.
+    """Whether the manifest or the list of a split still has another layout.
 
     Raises
     ------
@@ -278,7 +281,7 @@ def _manifest(root: Path, split: str) -> pa.Table | None:
         return None
     except (OSError, ValueError, pa.ArrowException):
         hint = "remove it: the tree is then checked by names and sizes, without digests"
-        raise DataError(f"{path} is damaged, so it can't follow the new names", hint=hint) from None
+        raise DataError(f"{path} is damaged, so it can't be updated to the new names", hint=hint) from None
 
 
 def _bring_up_to_date(root: Path, split: str, layout: Layout, listener: Listener) -> None:
@@ -301,7 +304,7 @@ def _bring_up_to_date(root: Path, split: str, layout: Layout, listener: Listener
 
 
 def _settings(metadata: Mapping[str, str]) -> dict[str, object]:
-    """Return the settings in a manifest's metadata, none if they are no settings."""
+    """Return the settings in a manifest's metadata; empty if they can't be read."""
     try:
         settings = json.loads(metadata.get("settings", "{}"))
     except ValueError:
@@ -318,21 +321,21 @@ def _with_layout(table: pa.Table, split: str, layout: Layout) -> pa.Table:
 
 
 def _path(old: str, split: str, layout: Layout) -> str:
-    """Return the path of an image under a layout; what is no image by its name keeps its path."""
+    """Return the path of an image under a layout; a file without the name of an image keeps its path."""
     name = old.rpartition("/")[2]
     label = true_label(name)
     return old if label is None else layout.path(split, label, name)
 
 
 class _List(Enum):
-    """What a list of images is to a manifest."""
+    """How a list of images relates to a manifest."""
 
     SAME = auto()
-    """It has the same images under the same paths, or is not there."""
+    """It has the same images under the same paths, or does not exist."""
     OLD = auto()
-    """It has the same images, in folders of other names."""
+    """It has the same images, in folders with other names."""
     FOREIGN = auto()
-    """It has other images, or is no file: it isn't ours."""
+    """It has other images, or is no regular file: ilsvrc did not write it."""
 
 
 def _state_of_list(path: Path, table: pa.Table) -> _List:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
+import shutil
+import sys
 import tarfile
 from pathlib import Path
 
@@ -14,6 +17,7 @@ from ilsvrc.archive.build import build_index
 from ilsvrc.archive.index import Index
 from ilsvrc.archive.source import FileSource
 from ilsvrc.errors import ArchiveError
+from ilsvrc.events import Event, Started
 from ilsvrc.issues import Code
 
 
@@ -172,3 +176,19 @@ def test_an_image_in_the_archive_of_another_class_is_refused(tmp_path: Path) -> 
         built(path)
     assert caught.value.code is Code.WRONG_CLASS
     assert caught.value.member == "n01440764.tar/n01443537_2.JPEG"
+
+
+@pytest.mark.parametrize(("official", "total"), [(False, 0), (True, 1_281_167)])
+def test_the_number_of_images_is_announced_where_it_is_known(
+    mini: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, official: bool, total: int
+) -> None:
+    """A share of the official number would promise a small archive weeks of work."""
+    path = Path(shutil.copy(mini / facts.TRAIN, tmp_path))
+    if official:
+        spec = dataclasses.replace(
+            next(a for a in facts.archives() if a.name == facts.TRAIN), size=path.stat().st_size
+        )
+        monkeypatch.setattr(sys.modules["ilsvrc.facts.archives"], "archives", lambda: (spec,))
+    events: list[Event] = []
+    build_index(FileSource(path), events.append)
+    assert events[0] == Started("index", total_images=total)

@@ -88,7 +88,7 @@ def test_a_file_of_the_same_size_and_time_is_refused_on_reopening(source: FileSo
     other.write_bytes(bytes(before.st_size))
     os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
     other.replace(source.path)
-    with pytest.raises(ArchiveError, match="another file has its place"):
+    with pytest.raises(ArchiveError, match="another file has taken its place"):
         source.read(0, 1)
 
 

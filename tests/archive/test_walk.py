@@ -150,10 +150,7 @@ def test_many_tars_at_once_are_what_each_is_alone(
         data += inner
     path.write_bytes(data)
     source = FileSource(path)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ilsvrc.archive.walk, "TOGETHER", together)
-        patch.setattr(ilsvrc.archive.walk, "_SLOW", -1 if slow else 1)  # every read is announced, or none
-        found = list(walk_all(source, extents))
+    found = list(walk_all(source, extents, together=together, slow=-1 if slow else 1))  # all are announced, or none
     alone = [walk_with_care(source, extent) for extent in extents]
     assert [(f.names, f.offsets.tolist(), f.sizes.tolist()) for f in found] == [
         (a.names, a.offsets.tolist(), a.sizes.tolist()) for a in alone

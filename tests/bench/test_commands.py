@@ -6,13 +6,16 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import bench.unpack
+import bench.zips
 import pytest
 from bench.check import detection
 
 from ilsvrc.facts import TRAIN
+from ilsvrc.readers.zip import recognise
 from ilsvrc.testing import MiniSpec, write_mini
 
 pytestmark = pytest.mark.skipif(
@@ -56,3 +59,35 @@ def test_detection_counts_what_is_found_of_each_kind(archive: Path) -> None:
     assert set(rows) == {"one bit flipped", "512 bytes garbled", "a page of zeros", "cut short"}
     assert "100.0% found" in rows["cut short"].work
     assert all(row.verdict == "ok" for row in rows.values())
+
+
+def test_zips_are_compared_with_zipfile(archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench.zips, "DATA", tmp_path / "data")
+    monkeypatch.setattr(bench.zips, "miniature", lambda size: archive)
+    rows = bench.zips.indexing(1, fraction=0.001)
+    packed = bench.zips.packed(0, zipfile.ZIP_DEFLATED)
+    rows += bench.zips.reading(packed, "deflated", 1)
+    assert [row.work.rpartition(": ")[2] for row in rows] == [
+        "index",
+        "open, indexed",
+        "peak memory",
+        "random reads, warm",
+    ]
+    assert all(row.measured.median > 0 for row in rows)
+    with zipfile.ZipFile(packed) as opened:
+        assert opened.testzip() is None
+        assert len(opened.namelist()) == 6
+
+
+def test_simulated_zip_is_one_to_zipfile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench.zips, "DATA", tmp_path)
+    path = bench.zips.simulated(0.05)
+    with zipfile.ZipFile(path) as opened:
+        infos = opened.infolist()
+    assert max(info.header_offset for info in infos) > 1 << 32
+    ends = [info.header_offset + 30 + len(info.filename) + info.file_size for info in infos]
+    assert [info.header_offset for info in infos] == [0, *ends[:-1]]
+    counts = {found.split: len(found.open()) for found in recognise(path)}
+    assert counts["val"] == 2_500
+    assert counts["test"] == 5_000
+    assert counts["train"] == sum("/train/" in info.filename and info.filename.endswith(".JPEG") for info in infos)

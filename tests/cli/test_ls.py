@@ -83,4 +83,4 @@ def test_names_that_are_no_text_are_listed_and_warned_of(tree: Path, tmp_path: P
     assert ilsvrc_json("ls", root, path)["entries"][0]["path"] == path
     missing = ilsvrc_json("ls", root, "train/n01440764/no.JPEG", status=2)
     assert "no such image" in missing["error"]
-    assert "lists what there is" in missing["hint"]
+    assert "lists the splits" in missing["hint"]

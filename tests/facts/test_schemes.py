@@ -130,7 +130,7 @@ def test_a_permutation_reorders_outputs(source: str, target: str) -> None:
 
 
 def test_a_permutation_from_wnids_is_refused() -> None:
-    with pytest.raises(UsageError, match="number no columns"):
+    with pytest.raises(UsageError, match="not numbers of columns"):
         permutation("wnid", "index")
 
 

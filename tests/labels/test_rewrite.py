@@ -42,7 +42,7 @@ def test_the_scheme_is_told_from_validation_labels(tmp_path: Path) -> None:
     done = rewrite(path, Conversion("index"))
     assert (done.source, done.text) == ("devkit", files.caffe(TRUTH))
     write(path, files.caffe([DEVKIT_IDS[i] for i in TRUTH[:10]]))
-    with pytest.raises(UsageError, match="can't be told") as error:
+    with pytest.raises(UsageError, match="can't be recognised") as error:
         rewrite(path, Conversion("index"))
     assert "--from" in error.value.hint
 

@@ -36,7 +36,7 @@ def test_pieces_hold_every_image_once_and_first_what_is_read_first(
     gaps, sizes = (np.array(column, np.int64) for column in zip(*laid, strict=True))
     offsets = np.cumsum(gaps + sizes) - sizes
     rows = np.array(data.draw(st.lists(st.integers(0, len(laid) - 1), min_size=1, max_size=40)))
-    pieces = archivereader._pieces(offsets[rows], sizes[rows])
+    pieces = archivereader.pieces(offsets[rows], sizes[rows])
     wanted = list(zip(offsets[rows].tolist(), (offsets + sizes)[rows].tolist(), strict=True))
     holding = [[i for i, (at, n) in enumerate(pieces) if at <= start and stop <= at + n] for start, stop in wanted]
     assert all(len(found) == 1 for found in holding)

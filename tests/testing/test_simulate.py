@@ -75,7 +75,7 @@ def first_name(path: Path) -> bytes:
 
 
 def test_it_refuses_to_replace_and_what_it_cannot_scale(archive: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="there already"):
+    with pytest.raises(UsageError, match="already exists"):
         write_simulated(archive)
     for fraction in (0.0, 0.0005, 1.5):
         with pytest.raises(UsageError, match="fraction"):

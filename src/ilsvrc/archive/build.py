@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ilsvrc import facts
+from ilsvrc.archive.expected import is_official
 from ilsvrc.archive.index import SCHEMA, Index
 from ilsvrc.archive.names import RefusedName, flat_image, inner_label, split_of, train_name
 from ilsvrc.archive.source import ByteSource
@@ -26,14 +27,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class _Tar:
-    """The members of one tar and where it lies, to read their names and refuse what is wrong by its place."""
+    """The members of one tar and its place in the archive, so that an error about a member names its place."""
 
     source: ByteSource
     members: Members
     inner: str = ""
 
     def read_names(self, read: Callable[[str], T]) -> list[T]:
-        """Return what every name means."""
+        """Return `read(name)` for every member, in archive order."""
         found = []
         for name in self.members.names:
             try:
@@ -43,7 +44,7 @@ class _Tar:
         return found
 
     def refuse_twins(self, keys: Sequence[object]) -> None:
-        """Refuse two members that stand for the same thing: one would overwrite the other."""
+        """Refuse two members that stand for the same image or class: one would overwrite the other."""
         if len(set(keys)) == len(keys):
             return
         seen: dict[object, int] = {}
@@ -62,7 +63,7 @@ class _Tar:
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """Some rows of an index, in catalog order among themselves."""
+    """Rows of an index in catalog order: those of one class, or of a flat archive."""
 
     names: pa.StringArray  # a million Python strings would take a hundred megabytes
     labels: npt.NDArray[np.int16]
@@ -78,7 +79,7 @@ def build_index(source: ByteSource, listener: Listener = silent) -> Index:
     Raises
     ------
     ArchiveError
-        Naming archive, member and byte offset of what is unsafe, damaged or unknown.
+        If a member is unsafe, damaged or unknown; the message names archive, member and byte offset.
     """
     outer = walk(source, Extent(0, source.state.size))
     split = _split(outer, source)
@@ -91,7 +92,7 @@ def build_index(source: ByteSource, listener: Listener = silent) -> Index:
 
 
 def _split(outer: Members, source: ByteSource) -> str:
-    """Tell by its members what an archive is; its file name must not say otherwise."""
+    """Return the split of an archive by its first member; refuse an archive whose file name is of another split."""
     split = split_of(outer.names[0]) if outer.names else None
     if split is None:
         first = f"its first member is {outer.names[0]}" if outer.names else "it has no members"
@@ -111,8 +112,8 @@ def _train_rows(source: ByteSource, outer: Members, listener: Listener) -> list[
     tar = _Tar(source, outer)
     labels = tar.read_names(inner_label)
     tar.refuse_twins(labels)
-    listener(Started("index", total_images=sum(s.train_images for s in facts.classes())))
-
+    official = sum(s.train_images for s in facts.classes()) if is_official(source.path, source.state.size) else 0
+    listener(Started("index", total_images=official))
     starts, stops = outer.offsets.tolist(), (outer.offsets + outer.sizes).tolist()
     extents = [Extent(*bounds) for bounds in zip(starts, stops, outer.names, strict=True)]
     parts: dict[int, _Rows] = {}

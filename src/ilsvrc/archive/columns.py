@@ -1,9 +1,9 @@
-"""Prove the columns of a stored index: what anyone may have written becomes what a walk could have found.
+"""Prove the columns of a stored index before they are believed.
 
-An index file may have come with the archive from anywhere. Its own digest finds damage, but not a forger, who
-computes the digest too. So every opening proves of all rows at once what the walk of an archive proves when it builds
-an index: names are official ones, which cannot lead out of a folder; labels are those of the names; rows are in
-catalog order; images lie within the archive and do not overlap.
+An index file may have come with the archive from anywhere. Its own digest finds damage, not forgery: a forger
+computes the digest too. So every opening proves, for all rows at once, the same as the walk that builds an index:
+names are official ones, which cannot lead out of a folder; labels are those of the names; rows are in catalog order;
+images lie within the archive and do not overlap.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ Text = npt.NDArray[np.uint8]
 
 SUFFIX = b".JPEG"
 _WORD = 8
-"""Bytes of a name that are compared at once, as one number."""
+"""Bytes of a name compared at once, as one number."""
 
 _ROWS = 1 << 14
-"""Rows compared at once: few enough that all of it stays in the processor's cache."""
+"""Rows compared at once: few enough that their bytes stay in the processor's cache."""
 
 
 def text_of(strings: pa.StringArray) -> tuple[npt.NDArray[np.int32], Text]:
@@ -42,8 +42,8 @@ def text_of(strings: pa.StringArray) -> tuple[npt.NDArray[np.int32], Text]:
 def lie_apart(offsets: Int, sizes: Int, size: int) -> bool:
     """Whether images of these extents lie within an archive of `size` bytes, and no two of them share a byte.
 
-    Where each one, in order of its start, begins after the one before it in order of their ends, never two are begun
-    at once.
+    Starts and ends are sorted separately. If start n + 1 is never before end n, no image begins before the one ahead
+    of it has ended.
     """
     if not len(offsets):
         return True
@@ -54,14 +54,14 @@ def lie_apart(offsets: Int, sizes: Int, size: int) -> bool:
 
 
 def are_named(split: str, names: pa.StringArray, labels: npt.NDArray[np.int16]) -> bool:
-    """Whether every name is an official one, of the image's label; and all are in catalog order, each there once."""
+    """Whether every name is an official name of its row's label, and rows are in catalog order without repetition."""
     if not len(labels):
         return True
     if split == "train":
         right = _are_train(names, labels)
     else:
         right = split in LAST_NUMBER and _are_flat(split, names, labels)
-    return right and _are_in_order(names, labels)
+    return right and are_in_order(names, labels)
 
 
 def _are_train(names: pa.StringArray, labels: npt.NDArray[np.int16]) -> bool:
@@ -72,7 +72,7 @@ def _are_train(names: pa.StringArray, labels: npt.NDArray[np.int16]) -> bool:
 
 
 def _are_flat(split: str, names: pa.StringArray, labels: npt.NDArray[np.int16]) -> bool:
-    """Whether every name is ILSVRC2012_SPLIT_NUMBER.JPEG, its number in range, and the label that of its number."""
+    """Whether every name is ILSVRC2012_SPLIT_NUMBER.JPEG with a number in range, and the label that of the number."""
     prefix = f"ILSVRC2012_{split}_"
     if not _are_built(names, [prefix.encode()], np.zeros(len(labels), np.int16)):
         return False
@@ -94,14 +94,14 @@ def _are_built(names: pa.StringArray, prefixes: Sequence[bytes], which: npt.NDAr
     names
         N strings.
     prefixes
-        All of one length and with as many digits as one another.
+        All of the same length, with the same number of digits.
     which
         The prefix of each name by its position among `prefixes`, shape (N,).
 
     Notes
     -----
-    Beginnings and endings are compared eight bytes at a time. All bytes between them are digits if the text of all
-    names has as many digits as it must have then. This takes half the time of a regular expression.
+    Beginnings and endings are compared eight bytes at a time. The bytes between them are then proved to be digits by
+    counting the digits in the text of all names. This takes half the time of a regular expression.
     """
     length, fixed = len(prefixes[0]), sum(byte in b"0123456789" for byte in prefixes[0])
     stated = np.frombuffer(b"".join(p[at : at + _WORD] for at in (0, length - _WORD) for p in prefixes), "<u8")
@@ -129,14 +129,14 @@ def _are_built(names: pa.StringArray, prefixes: Sequence[bytes], which: npt.NDAr
 
 
 def _digits(text: Text) -> int:
-    """Return how many bytes are digits, a piece at a time so that pieces stay in the processor's cache."""
+    """Return the number of bytes that are digits; the text is read in pieces that fit the processor's cache."""
     piece = 1 << 17
     pieces = (text[at : at + piece] for at in range(0, len(text), piece))
-    return sum(int(np.count_nonzero(some - np.uint8(ord("0")) < 10)) for some in pieces)  # below "0" wraps around
+    return sum(int(np.count_nonzero(part - np.uint8(ord("0")) < 10)) for part in pieces)  # below "0" wraps around
 
 
-def _are_in_order(names: pa.StringArray, labels: npt.NDArray[np.int16]) -> bool:
-    """Whether rows rise by label and then by name, none of them equal to the one before."""
+def are_in_order(names: pa.StringArray, labels: npt.NDArray[np.int16]) -> bool:
+    """Whether rows rise by label, then by name, and no row equals the one before it."""
     if (labels[1:] < labels[:-1]).any():
         return False
     rises = pc.less(names.slice(0, len(names) - 1), names.slice(1))

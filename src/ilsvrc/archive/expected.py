@@ -1,4 +1,4 @@
-"""Which digest an archive should have, and who says so."""
+"""The digest that an archive should have, and the source that states it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SUMS_FILES = {"md5": "MD5SUMS", "sha256": "SHA256SUMS"}
 """Files beside archives that list digests, as md5sum and sha256sum write them."""
 
 OFFICIAL = "official"
-"""Who says what the digest is, where the packaged facts say it."""
+"""`Expected.against` of a digest that the packaged facts state."""
 
 _DIGITS = {"md5": 32, "sha256": 64}
 _LINES = (
@@ -31,7 +31,7 @@ class Expected:
     """The digest that an archive should have.
 
     digest : the digest
-    against : who says so: `official`, or the name of a file such as MD5SUMS
+    against : its source: `official`, or the name of a file such as MD5SUMS
     """
 
     digest: Digest
@@ -39,12 +39,12 @@ class Expected:
 
 
 def expected(source: ByteSource, algorithm: str) -> Expected | None:
-    """Return the digest that an archive should have, as `expected_digest` does, after a look at the list beside it.
+    """Return the digest that an archive should have, as `expected_digest` does; refuse a list that contradicts it.
 
     Raises
     ------
     ArchiveError
-        If the list beside it speaks of another archive, or of one of another size.
+        If the list beside the archive gives it the digest of another archive, or of one with another size.
     """
     found = expected_digest(source.path, source.state.size, algorithm)
     if found and found.against != OFFICIAL:
@@ -53,10 +53,10 @@ def expected(source: ByteSource, algorithm: str) -> Expected | None:
 
 
 def expected_digest(archive: Path, size: int, algorithm: str) -> Expected | None:
-    """Return the digest that an archive of this name and size in bytes should have, or None if nothing says.
+    """Return the digest that an archive of this name and size in bytes should have, or None if no source states it.
 
-    Where the official size is published, it decides whether the official digest counts. Where it is not, a list
-    beside the archive comes first: it may be a miniature; without a list the official digest counts.
+    Where the official size is published, the official digest counts for an archive of this size. Where it is not, a
+    list beside the archive comes first, since the archive may be a miniature, and the official digest second.
     """
     spec = facts.official(archive.name)
     official = spec.digest(algorithm) if spec and spec.size in (None, size) else None
@@ -75,7 +75,7 @@ def is_official(archive: Path, size: int) -> bool:
 
 
 def listed_digest(archive: Path, algorithm: str) -> Digest | None:
-    """Return what the list of digests beside an archive says of it, or None."""
+    """Return the digest of an archive in the list beside it, or None."""
     sums = archive.parent / SUMS_FILES[algorithm]
     if not sums.is_file():
         return None
@@ -105,5 +105,5 @@ def _refuse_contradiction(source: ByteSource, listed: Digest) -> None:
     if other.size is not None and size != other.size:
         short = other.size - size
         state = f"{short:,} bytes are missing" if short > 0 else f"{-short:,} bytes too many"
-        detail = f"it has {size:,} bytes, the official archive that {sums} speaks of {other.size:,}: {state}"
+        detail = f"it has {size:,} bytes, but the official archive with its digest in {sums} {other.size:,}: {state}"
         raise ArchiveError(Code.WRONG_SIZE, detail, source.path, hint="resume its download, or fetch it again")

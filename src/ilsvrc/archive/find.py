@@ -17,15 +17,15 @@ _NAMES = {"train": (facts.TRAIN,), "val": (facts.VAL,), "test": (facts.TEST, "IL
 
 
 def find_archives(source: Path, splits: Sequence[str] = ("train", "val")) -> list[Path]:
-    """Return the image archives in a folder by their official names, or the one archive that `source` is.
+    """Return the image archives with official names in a folder, or `source` itself if it is a file.
 
     Raises
     ------
     UsageError
-        If there is none, or one is still being fetched.
+        If there is no archive, or one of them is still being fetched.
     """
     if source.is_file():
-        return [_complete(source)]
+        return [refuse_unfinished(source)]
     if not source.is_dir():
         raise UsageError(f"{source} does not exist", hint="give the folder that holds the archives, or one archive")
     there = [[source / name for name in _NAMES[split] if (source / name).is_file()] for split in splits]
@@ -34,13 +34,20 @@ def find_archives(source: Path, splits: Sequence[str] = ("train", "val")) -> lis
         raise UsageError(
             f"{source} holds no {' or '.join(n for s in splits for n in _NAMES[s])}", hint=_others(source)
         )
-    return [_complete(archive) for archive in found]
+    return [refuse_unfinished(archive) for archive in found]
 
 
-def _complete(archive: Path) -> Path:
+def refuse_unfinished(archive: Path) -> Path:
+    """Return an archive.
+
+    Raises
+    ------
+    UsageError
+        If a program is still fetching it.
+    """
     for ending in DOWNLOADING:
         if archive.with_name(archive.name + ending).exists():
-            hint = f"let the download end first; if it was given up, remove {archive.name}{ending} and fetch it again"
+            hint = f"let the download end first; if you gave it up, remove {archive.name}{ending} and fetch it again"
             raise UsageError(f"{archive} is still being fetched: {archive.name}{ending} lies beside it", hint=hint)
     return archive
 
@@ -64,14 +71,14 @@ def expected_names(split: str) -> tuple[str, ...]:
 
 
 def look_alikes(source: Path, found: Sequence[Path]) -> list[str]:
-    """Return the names of up to five tars in a folder that are none of the archives found and no devkit."""
+    """Return the names of up to five tars in a folder, besides the archives found and the devkit."""
     names = {path.name for path in found} | {facts.DEVKIT}
     return sorted(p.name for p in source.iterdir() if ".tar" in p.suffixes and p.name not in names)[:5]
 
 
 def _others(source: Path) -> str:
-    """Say what there is instead."""
+    """Return a hint: the tars in the folder that have other names, or the commands that make archives."""
     tars = look_alikes(source, ())
     if tars:
-        return f"there is {', '.join(tars)}: give an archive by its path if it has another name"
-    return "fetch the archives from image-net.org, or make small ones with `ilsvrc mini`"
+        return f"it holds {', '.join(tars)}: if an archive has another name, give its path"
+    return "fetch the archives with `ilsvrc fetch`, or make small ones with `ilsvrc mini`"

@@ -1,4 +1,4 @@
-"""The fields of a 512-byte tar header, and what is refused in them."""
+"""The fields of a 512-byte tar header, and the values that are refused in them."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _HTML = (b"<!doctype html", b"<html", b"<head", b"<?xml")
 
 
 def not_a_tar(head: bytes, archive: Path, member: str = "", offset: int | None = None) -> ArchiveError | None:
-    """Return the error for bytes that plainly are no tar, by how they begin; None if they may be one.
+    """Return the error for bytes whose beginning shows that they are no tar; None if they may be a tar.
 
     Parameters
     ----------
     head
         The first bytes, 512 or fewer.
     archive, member, offset
-        Where they lie, for the message.
+        The place of the bytes, for the message.
     """
 
     def _error(code: Code, detail: str, hint: str) -> ArchiveError:
@@ -112,19 +112,19 @@ def checksum_faults(headers: Sequence[bytes]) -> npt.NDArray[np.intp]:
 
 
 def kind_fault(header: bytes, kind: int) -> Fault | None:
-    """Return why a member of this type is refused: ilsvrc accepts regular files and folders only."""
+    """Return the fault of a member of this type, or None: ilsvrc accepts regular files and folders only."""
     if kind in _ACCEPTED:
         return None
-    known = _REFUSED.get(chr(kind))
-    if known is None:
+    refused = _REFUSED.get(chr(kind))
+    if refused is None:
         return Code.UNKNOWN_MEMBER, f"a member of unknown type {chr(kind)!r}"
-    code, what = known
+    code, description = refused
     target = header[157:257].split(b"\0", 1)[0].decode("utf-8", "backslashreplace")
-    return code, f"{what} to {target!r}" if target and code is not Code.DEVICE else what
+    return code, f"{description} to {target!r}" if target and code is not Code.DEVICE else description
 
 
 def path_fault(name: str) -> Fault | None:
-    """Return why a path is refused: it must stay below the folder that it is unpacked to."""
+    """Return the fault of a path, or None: a path must stay below the folder that it is unpacked to."""
     if name.startswith("/"):
         return Code.ABSOLUTE_PATH, "an absolute path"
     if ".." in name and ".." in name.split("/"):
@@ -150,7 +150,7 @@ def pax_records(data: bytes) -> dict[str, str] | None:
 
 
 def _octal(field: bytes) -> int:
-    """Return the number in an octal field; -1, which no sum equals, where there is none."""
+    """Return the number in an octal field, or -1, which no checksum equals, if the field holds no number."""
     try:
         return int(field.strip(b" \0") or b"-1", 8)
     except ValueError:

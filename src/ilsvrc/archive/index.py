@@ -18,7 +18,7 @@ from ilsvrc.archive.columns import are_named, lie_apart, text_of
 
 
 def one_chunk(column: pa.ChunkedArray) -> pa.Array:
-    """Return a column as one array; without a copy if it is of one chunk."""
+    """Return a column as one array; without a copy if it has one chunk."""
     return (
         column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks or [pa.array([], column.type)])
     )
@@ -36,10 +36,10 @@ def numbers(array: pa.Array) -> npt.NDArray[Any]:
 
 
 FORMAT = "2"
-"""Version of the file format; a file of another version is built anew."""
+"""Version of the file format; an index file of another version is rebuilt."""
 
 _IDENTITY = "1"
-"""Version of the identity. Manifests of prepared trees hold identities, so a new file format keeps it."""
+"""Version of the identity. Manifests of prepared trees hold identities, so a new file format does not change it."""
 
 SCHEMA = pa.schema([("name", pa.string()), ("label", pa.int16()), ("offset", pa.int64()), ("size", pa.int64())])
 
@@ -129,7 +129,7 @@ class Index(Sequence[Member]):
     def identity(self) -> str:
         """xxh3_128 over all columns, in hex: equal for equal contents, in every copy and state of the archive.
 
-        The name of the archive counts too. It may be of any bytes, as the system's file names may.
+        The archive's file name is part of it, and may hold bytes that are no valid text.
         """
         title = f"{_IDENTITY} {self.archive} {self.split} {len(self)}"
         digest = xxhash.xxh3_128(title.encode("utf-8", "surrogateescape"))
@@ -154,11 +154,11 @@ def load(data: pa.Buffer, schema: pa.Schema) -> tuple[pa.Table, dict[bytes, byte
     Raises
     ------
     ValueError, OSError, pyarrow.ArrowException
-        If it is no such file, of another schema, damaged, or has a null.
+        If the bytes are no Arrow IPC file, have another schema, are damaged, or hold a null.
     """
     with pa.ipc.open_file(data) as file:
         if not file.schema.equals(schema, check_metadata=False):
-            raise ValueError("the columns are others")
+            raise ValueError("the columns differ from the schema")
         table = file.read_all()
     table.validate(full=True)
     if any(column.null_count for column in table.columns):
@@ -168,6 +168,6 @@ def load(data: pa.Buffer, schema: pa.Schema) -> tuple[pa.Table, dict[bytes, byte
 
 def could_be_built(index: Index, size: int) -> bool:
     """Whether the walk of an archive of `size` bytes could have built this index; see `ilsvrc.archive.columns`."""
-    with ThreadPoolExecutor(1) as pool:  # sorting the offsets takes a third of the time, and lets others run
+    with ThreadPoolExecutor(1) as pool:  # sorting the offsets, a third of the time, releases the interpreter's lock
         apart = pool.submit(lie_apart, index.offsets, index.sizes, size)
         return are_named(index.split, index.names, index.labels) and apart.result()

@@ -1,4 +1,4 @@
-"""What the names of members mean: split, class and number."""
+"""Read the split, class and number that the names of members state."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ LAST_NUMBER = {"val": 50_000, "test": 100_000}
 """The highest number of an image in each flat archive."""
 
 
-class RefusedName(ValueError):  # noqa: N818  -- it is what happened, and never leaves this floor
-    """A member's name that is not as it should be: what is wrong, without the place."""
+class RefusedName(ValueError):  # noqa: N818  -- always caught within this folder
+    """A member's name that is refused: the fault, without its place in the archive."""
 
     def __init__(self, code: Code, detail: str, hint: str = "") -> None:
         super().__init__(detail)
@@ -29,7 +29,7 @@ class RefusedName(ValueError):  # noqa: N818  -- it is what happened, and never 
         self.hint = hint
 
     def at(self, archive: Path, member: str, offset: int) -> ArchiveError:
-        """Return the error that names the place too."""
+        """Return the error that names the fault and its place."""
         return ArchiveError(self.code, str(self), archive, member=member, offset=offset, hint=self.hint)
 
 
@@ -76,7 +76,7 @@ def train_name(name: str, wnid: str) -> str:
 
 
 class FlatImage(NamedTuple):
-    """What the name of a val or test member means: file name, number, label (`NO_LABEL` for test)."""
+    """The parts of a val or test member's name: file name, number, label (`NO_LABEL` for test)."""
 
     name: str
     number: int
@@ -84,7 +84,7 @@ class FlatImage(NamedTuple):
 
 
 def flat_image(name: str, split: str) -> FlatImage:
-    """Return what a member of the val or test archive is; any number of digits will do.
+    """Return the parts of a val or test member's name; its number may have any number of digits.
 
     Raises
     ------

@@ -1,8 +1,9 @@
-"""Keep what was found out about an archive beside it, and believe only what still holds.
+"""Keep results about an archive in files beside it, and believe each file only while it is valid.
 
-Three files: the index, the digests of its images, and the record of its verification. Each names the state of the
-archive that it was made from, and holds for that state alone. A file counts if it is a regular one, if the user or
-root owns it, and if all of it could have been written by ilsvrc. Any other is as none: it is left where it lies.
+There are three files: the index, the digests of the images, and the record of the archive's verification. Each names
+the state of the archive that it was made from, and is valid for that state alone. A file counts if it is a regular
+file, if the user or root owns it, and if ilsvrc could have written all of it. Any other file is ignored and left
+where it lies.
 """
 
 from __future__ import annotations
@@ -38,11 +39,11 @@ _INDEX, _LOCK, _DIGESTS, _RECORD = ".arrow", ".lock", ".digests.arrow", ".verifi
 T = TypeVar("T")
 
 _LARGEST = 1 << 29
-"""Bytes of a file beyond which it is not ours: the index of the whole train archive has 52 MB."""
+"""A file of more bytes was not written by ilsvrc: the index of the whole train archive has 52 MB."""
 
 
 def folders(archive: Path) -> tuple[Path, Path]:
-    """Return where things about an archive are kept: beside it, or else in the user's cache folder."""
+    """Return the two folders that may hold the files about an archive: beside it, and in the user's cache."""
     parent = archive.parent.resolve()
     return parent / OWN_FOLDER, _cache() / hashlib.sha256(bytes(parent)).hexdigest()[:16]
 
@@ -59,14 +60,15 @@ def _cache() -> Path:
 
 
 def writable_folder(archive: Path, *suffixes: str) -> Path | None:
-    """Return the folder to write to: the user's cache where the archive's own can't be written, or None.
+    """Return the folder to write to: the one beside the archive, else the one in the user's cache, else None.
 
     Parameters
     ----------
     archive
         The archive.
     suffixes
-        Endings of the files to be written: a folder in which one of them is not the user's own file will not do.
+        Endings of the files to be written. A folder in which one of these names is a link, or a file of another
+        user's, is passed over.
     """
     for folder in folders(archive):
         try:
@@ -85,7 +87,7 @@ def _make(folder: Path) -> None:
     Raises
     ------
     OSError, MachineError
-        If it can't be, or another user made the cache, as anyone may below the folder for temporary files.
+        If it can't be created, or the cache, which may lie in the folder for temporary files, is another user's.
     """
     if folder.name == OWN_FOLDER:
         make_own_folder(folder)
@@ -96,7 +98,7 @@ def _make(folder: Path) -> None:
 
 
 def _is_own_or_absent(path: Path) -> bool:
-    """Whether a file may be written here without taking away what is another's."""
+    """Whether writing this file replaces nothing but a regular file of the user's own."""
     try:
         status = path.lstat()
     except FileNotFoundError:
@@ -105,10 +107,10 @@ def _is_own_or_absent(path: Path) -> bool:
 
 
 def _stored(archive: Path, suffix: str) -> Iterator[pa.Buffer]:
-    """Yield what is in the files of this ending that can be trusted so far: beside the archive, then in the cache.
+    """Yield the contents of the files with this ending that can be trusted: beside the archive, then in the cache.
 
-    A file is read into memory whole. One that is mapped could be changed after it was proved, and ends the process
-    with a bus error when it is cut short.
+    A file is read into memory whole. A mapped file could be changed after it was proved, and would end the process
+    with a bus error if it were cut short.
     """
     for folder in folders(archive):
         try:
@@ -120,7 +122,7 @@ def _stored(archive: Path, suffix: str) -> Iterator[pa.Buffer]:
 
 
 def _trusted(path: Path) -> pa.Buffer | None:
-    """Return what is in a file of the user's or of root's; None if it is another's, empty, or too large for ours."""
+    """Return the contents of a file that the user or root owns; None if another user does, or the size is wrong."""
     fd = open_own(path, os.O_RDONLY)
     with open(fd, "rb", buffering=0) as file:
         status = os.fstat(fd)
@@ -128,7 +130,7 @@ def _trusted(path: Path) -> pa.Buffer | None:
             return None
         memory = mmap.mmap(-1, status.st_size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         if hasattr(mmap, "MADV_HUGEPAGE"):
-            with contextlib.suppress(OSError):  # a kernel may be built without
+            with contextlib.suppress(OSError):  # a kernel may be built without huge pages
                 memory.madvise(mmap.MADV_HUGEPAGE)  # a fifth of the time that small pages take at full scale
         return pa.py_buffer(memory).slice(0, file.readinto(memory))
 
@@ -141,7 +143,7 @@ def kept(
     write: Callable[[T, Path], None],
     suffix: str = _INDEX,
 ) -> T:
-    """Return a value that is kept in a file beside an archive; build it and keep it where no file that fits is there.
+    """Return a value that is kept in a file beside an archive; build and keep it first if no kept file is valid.
 
     Of several processes that ask at once, one builds and the others wait for it.
 
@@ -156,7 +158,7 @@ def kept(
     write
         Writes it to a path.
     suffix
-        What follows the archive's name in the name of the kept file.
+        Ending of the kept file's name, after the archive's name.
     """
     stored = _first(file, suffix, read)
     if stored is not None:
@@ -175,12 +177,12 @@ def kept(
 
 
 def _first(file: Path, suffix: str, read: Callable[[pa.Buffer], T | None]) -> T | None:
-    """Return the first value that fits: beside the archive, then in the user's cache."""
+    """Return the first valid value: beside the archive, then in the user's cache."""
     return next((value for data in _stored(file, suffix) if (value := read(data)) is not None), None)
 
 
 def open_index(source: ByteSource, listener: Listener = silent) -> Index:
-    """Return the index of an archive, building and keeping it first where no index that fits is there."""
+    """Return the index of an archive; build and keep it first if no kept index is valid."""
 
     def write(index: Index, path: Path) -> None:
         save(index.table, path, _metadata(source, index))
@@ -194,12 +196,12 @@ def open_index(source: ByteSource, listener: Listener = silent) -> Index:
 
 
 def stored_index(source: ByteSource) -> Index | None:
-    """Return the stored index of an archive if it is there, whole, and of the archive's present state."""
+    """Return the stored index of an archive if there is one that is whole and of the archive's present state."""
     return _first(source.path, _INDEX, lambda data: _index(data, source))
 
 
 def _index(data: pa.Buffer, source: ByteSource) -> Index | None:
-    """Return the index in a file's bytes, or None if it is damaged, stale, of another archive, or not from a walk."""
+    """Return the index in a file's bytes, or None if it is damaged, stale, of another archive, or impossible."""
     try:
         table, metadata = load(data, SCHEMA)
         index = Index(source.path.name, metadata.get(b"split", b"").decode("ascii"), table)
@@ -210,22 +212,22 @@ def _index(data: pa.Buffer, source: ByteSource) -> Index | None:
 
 
 def _metadata(source: ByteSource, index: Index) -> dict[bytes, bytes]:
-    """Return what an index file says of its archive and of itself."""
+    """Return the metadata of an index file."""
     return _encoded(format=FORMAT, archive=index.archive, split=index.split, **_bound(source, index))
 
 
 def _bound(source: ByteSource, index: Index) -> dict[str, object]:
-    """Return what a file holds for: one state of the archive, and the identity of its index."""
+    """Return the metadata that bind a file to one state of the archive and to the identity of its index."""
     return {**asdict(source.state), "columns": index.identity}
 
 
 def _encoded(**values: object) -> dict[bytes, bytes]:
-    """Return metadata as Arrow keeps it; file names may be of any bytes."""
+    """Return metadata as bytes, as Arrow keeps them; file names may hold bytes that are no valid text."""
     return {key.encode(): str(value).encode("utf-8", "surrogateescape") for key, value in values.items()}
 
 
 DIGESTS_FORMAT = "2"
-"""Version of the file format; a file of another version is as none."""
+"""Version of the file format; a file of another version is ignored."""
 
 WIDTH = 16
 """Bytes of an xxh3_128."""
@@ -237,7 +239,7 @@ Digests = npt.NDArray[np.uint8]
 
 
 def stored_digests(source: ByteSource, index: Index) -> Digests | None:
-    """Return the digests of an archive's images if they are there, whole, and of its present state."""
+    """Return the digests of an archive's images if they are stored, whole, and of the archive's present state."""
     wanted = _digests_metadata(source, index)
     for data in _stored(source.path, _DIGESTS):
         try:
@@ -250,7 +252,7 @@ def stored_digests(source: ByteSource, index: Index) -> Digests | None:
 
 
 def store_digests(source: ByteSource, index: Index, digests: Digests) -> Path:
-    """Keep the digests of an archive beside its index; return the file."""
+    """Store the digests of an archive's images beside its index; return the path of the file."""
     values = pa.FixedSizeBinaryArray.from_buffers(
         pa.binary(WIDTH), len(index), [None, pa.py_buffer(digests.tobytes())]
     )
@@ -262,7 +264,7 @@ def store_digests(source: ByteSource, index: Index, digests: Digests) -> Path:
 
 
 def digest_folder(archive: Path) -> Path:
-    """Return the folder that the digests of an archive are kept in.
+    """Return the folder in which to store the digests of an archive's images.
 
     Raises
     ------
@@ -271,8 +273,8 @@ def digest_folder(archive: Path) -> Path:
     """
     folder = writable_folder(archive, _DIGESTS, ".digests.lock")
     if folder is None:
-        hint = "let its folder be written, or set XDG_CACHE_HOME to one that can be"
-        raise MachineError(f"{archive}: there is no folder to keep its digests in", hint=hint)
+        hint = "make the archive's folder writable, or set XDG_CACHE_HOME to a folder that is"
+        raise MachineError(f"{archive}: there is no writable folder for its digests", hint=hint)
     return folder
 
 
@@ -285,7 +287,7 @@ def _rows(column: pa.ChunkedArray) -> Digests:
 
 
 def _digests_metadata(source: ByteSource, index: Index) -> dict[bytes, bytes]:
-    """Return what a file of digests says of its archive: another state, or another index, makes it void."""
+    """Return the metadata of a file of digests."""
     return _encoded(format=DIGESTS_FORMAT, **_bound(source, index))
 
 
@@ -294,7 +296,7 @@ class Verified:
     """An archive whose digest was found to be right.
 
     archive : file name
-    state : the state whose bytes were hashed; another state is hashed again
+    state : the state in which it was hashed; in any other state it is hashed again
     digest : such as md5:1d675b47d978889d74fa0da5fadfb00e
     against : where the expected digest came from: `official` or `MD5SUMS`
     identity : of the archive's index, or empty if it had none yet when the archive was hashed
@@ -308,14 +310,14 @@ class Verified:
 
 
 def recorded(archive: Path, identity: str = "") -> Verified | None:
-    """Return what was recorded of an archive, if it is still in the state that was verified.
+    """Return the record of an archive's verification if the archive is still in the state that was verified.
 
     Parameters
     ----------
     archive
         The archive.
     identity
-        The identity of its index: a record made of another identity does not count. Empty if it is not known.
+        The identity of its index: a record of another identity does not count. Empty if there is no index yet.
     """
     state = FileState.of(archive)
     for data in _stored(archive, _RECORD):
@@ -330,7 +332,7 @@ def recorded(archive: Path, identity: str = "") -> Verified | None:
 
 
 def record(archive: Path, digest: Digest, against: str, state: FileState, identity: str = "") -> Verified:
-    """Record that an archive in this state has the digest that it should have, if anything can be written."""
+    """Record that an archive in this state has the expected digest; store nothing if no folder can be written."""
     verified = Verified(archive.name, state, str(digest), against, identity)
     folder = writable_folder(archive, _RECORD)
     if folder:
@@ -339,7 +341,7 @@ def record(archive: Path, digest: Digest, against: str, state: FileState, identi
 
 
 def _verified(data: pa.Buffer) -> Verified | None:
-    """Return the record in a file's bytes; None if they are anything but what `record` writes."""
+    """Return the record in a file's bytes; None if `record` can't have written them."""
     try:
         found = json.loads(data.to_pybytes())
     except (ValueError, RecursionError):
@@ -357,9 +359,9 @@ def _verified(data: pa.Buffer) -> Verified | None:
 
 
 def index(source: Path | str, listener: Listener = silent) -> list[Index]:
-    """Return the index of every image archive in a folder, or of the one archive that `source` is.
+    """Return the index of every image archive in a folder, or of the archive `source`.
 
-    An index that is not there yet, or does not fit its archive, is built and stored beside the archive.
+    Where no valid index is stored, it is built and stored beside the archive.
 
     Raises
     ------

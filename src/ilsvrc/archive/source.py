@@ -1,4 +1,4 @@
-"""Where an archive's bytes come from."""
+"""Read the bytes of an archive at any offset, and detect that its file was changed."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ from ilsvrc import files
 from ilsvrc.errors import ArchiveError, UsageError
 from ilsvrc.issues import Code
 
-_LEAVE_ALONE = "let nothing write to it, then run the same command again"
+_LEAVE_ALONE = "let no program write to it, then run the same command again"
 
 
 @dataclass(frozen=True, slots=True)
 class FileState:
-    """One state of one file, told from every other without reading the file.
+    """One state of one file, distinguished from every other state without reading the file.
 
-    Size and mtime alone do not tell: a download that keeps the server's time, or a program that restores the mtime,
-    puts other bytes under the same two values. The system sets the ctime itself at every write, and the inode tells
-    a file from the one that replaces it. A copy has another state; whether it has the same content is a question for
-    the index's identity.
+    Size and mtime are not enough: a download that keeps the server's time, or a program that restores the mtime,
+    puts other bytes under the same two values. The system itself sets the ctime at every write, and the inode
+    distinguishes a file from the one that replaces it. A copy has another state; the index's identity says whether
+    its content is the same.
 
     size : bytes
-    mtime_ns, ctime_ns : times of the last change of contents and of anything, nanoseconds
+    mtime_ns : time of the last change of the contents, nanoseconds
+    ctime_ns : time of the last change of the contents or the attributes, nanoseconds
     inode : number of the file in its file system
     """
 
@@ -43,14 +44,14 @@ class FileState:
 
     @classmethod
     def read(cls, status: os.stat_result) -> FileState:
-        """Return the state that the answer of a `stat` call tells of."""
+        """Return the state in the result of a `stat` call."""
         return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
 class ByteSource(Protocol):
     """Random access to the bytes of one archive.
 
-    Safe to use from many threads at once. Pickles by reopening, and refuses to if the archive is another one by then.
+    Safe to use from many threads at once. Pickles by reopening, which fails if the archive was changed meanwhile.
     """
 
     @property
@@ -118,7 +119,7 @@ class FileSource:
         return data if len(data) == length else self._read_on(offset, length, data)
 
     def _read_on(self, offset: int, length: int, data: bytes) -> bytes:
-        """Go on after a short read: the system may return less than was asked for, up to the end of the file."""
+        """Read the rest after a short read: the system may return fewer bytes than asked for before the file ends."""
         parts, got = [data], len(data)
         while got < length and parts[-1]:
             parts.append(os.pread(self._fd, length - got, offset + got))
@@ -141,7 +142,7 @@ class FileSource:
         files.let_go(self._fd if self._fd >= 0 else self.fileno(), offset, length)
 
     def refuse_replaced(self) -> None:
-        """Refuse an archive whose open file, or whose path by now, is not in the state in which it was opened first.
+        """Raise unless the open file, and the file now at its path, are in the state in which it was opened first.
 
         Raises
         ------
@@ -156,12 +157,12 @@ class FileSource:
         """Refuse an archive that was written to, cut short, replaced or removed since it was opened; one system call.
 
         A write whose mtime was restored afterwards is found too, by the ctime. New permissions, a new name or a new
-        hard link change the ctime as well: nothing but reading all bytes would tell them from a write.
+        hard link change the ctime as well; only reading all bytes would distinguish them from a write.
 
         Raises
         ------
         ArchiveError
-            Saying which.
+            The message says what happened to the archive.
         """
         status = os.fstat(self._fd if self._fd >= 0 else self.fileno())
         if status.st_nlink == 0:
@@ -197,7 +198,7 @@ class FileSource:
         if state.size != self.size:
             how = f"it had {self.size:,} bytes, now {state.size:,}"
         elif state.inode != self.state.inode:
-            how = "another file has its place"
+            how = "another file has taken its place"
         elif state.mtime_ns != self.state.mtime_ns:
             how = "it was written to"
         else:
@@ -213,7 +214,7 @@ class FileSource:
         return ArchiveError(Code.MISSING_FILE, detail, self.path, hint="put it back, then run the same command again")
 
     def _reopen_after_fork(self) -> None:
-        """Drop what belongs to the parent: its descriptor, and a lock that another of its threads may hold."""
+        """Drop the parent's descriptor, and its lock, which another thread of the parent may hold."""
         self._opening = threading.Lock()
         self.close()
 
@@ -234,7 +235,7 @@ class FileSource:
 
 
 _SOURCES: WeakSet[FileSource] = WeakSet()
-"""All that are alive in this process, for its forks."""
+"""Every live source of this process, so that a fork can reopen them."""
 
 
 def _reopen_all() -> None:

@@ -28,10 +28,10 @@ from ilsvrc.issues import Code
 DIRECTORY = ord("5")
 EXTENSIONS = frozenset(b"LKxXg")
 APPLE_DOUBLE = "._"
-"""Begins the name of what macOS adds to a tar for a file: its Finder's attributes, never an image."""
+"""Prefix of the files that macOS adds to a tar to hold attributes of other files; they are never images."""
 
 LONGEST_EXTENSION = 1 << 20
-"""Bytes of an extension header's payload beyond which it is taken for damage."""
+"""An extension header with a payload of more bytes is taken for damage."""
 
 _ZERO = bytes(BLOCK)
 _REFETCH = "fetch the archive again"
@@ -52,7 +52,7 @@ class Extent:
 
 @dataclass(frozen=True, slots=True)
 class Members:
-    """The regular files of one tar, in archive order, without what macOS adds of its own.
+    """The regular files of one tar, in archive order, without the files that macOS adds.
 
     names : member names without leading ./
     offsets : int64, first byte of each one's data in the archive file
@@ -74,7 +74,7 @@ def walk(source: ByteSource, extent: Extent) -> Members:
     Raises
     ------
     ArchiveError
-        Naming archive, member and byte offset of the first fault.
+        The message names archive, member and byte offset of the first fault.
     """
     return _Walk(source, extent).run()
 
@@ -91,15 +91,15 @@ class _Walk:
         self.offsets: list[int] = []
         self.sizes: list[int] = []
         self.spans: list[int] = []  # blocks that each header and its data take, in bytes
-        self.pending: dict[str, str] = {}  # what extension headers say of the next member
-        self.shared: dict[str, str] = {}  # what a pax global header says of all that follow
+        self.pending: dict[str, str] = {}  # records of extension headers for the next member
+        self.shared: dict[str, str] = {}  # records of pax global headers for all later members
 
     def run(self) -> Members:
-        """Walk and prove; return what was found."""
+        """Walk the tar, prove its structure, and return its members."""
         try:
             end = self._collect()
         except ArchiveError as error:
-            self._prove_checksums()  # a broken header is the cause, what it led to is not
+            self._prove_checksums()  # a broken header is the cause, `error` only its consequence
             raise error from None
         self._prove_checksums()
         self._prove_tiling(end)
@@ -107,7 +107,7 @@ class _Walk:
         return Members(self.names, np.array(self.offsets, np.int64), np.array(self.sizes, np.int64))
 
     def _collect(self) -> int:
-        """Go from header to header; return where the end-of-archive marker begins."""
+        """Read header after header; return the offset at which the end-of-archive marker begins."""
         read, stop, position = self.source.read, self.extent.stop, self.extent.start
         while position + BLOCK <= stop:
             header = read(position, BLOCK)
@@ -123,7 +123,7 @@ class _Walk:
         raise self._cut_short(position)
 
     def _take(self, header: bytes, position: int, size: int) -> None:
-        """Record what a header describes."""
+        """Record the member that a header describes."""
         kind = header[156]
         if kind in EXTENSIONS:
             self._span(position, size)
@@ -135,7 +135,7 @@ class _Walk:
         fault = kind_fault(header, kind) or path_fault(name.lstrip("/") if folder else name)
         if fault:
             raise self._error(*fault, position, name)
-        if folder:  # wherever it says that it lies: no folder of an archive is ever made
+        if folder:  # its path does not matter: no folder of an archive is ever created
             self.spans.append(BLOCK)
             return
         self._span(position, size, name)
@@ -146,7 +146,7 @@ class _Walk:
         self.sizes.append(size)
 
     def _size(self, header: bytes, position: int) -> int:
-        """Return the size that holds for a header's data."""
+        """Return the bytes of a header's data: the size in a pax record, else the one in the header."""
         stated = None if header[156] in EXTENSIONS else self.pending.get("size", self.shared.get("size"))
         size = size_field(header) if stated is None else pax_size(stated)
         if size < 0:
@@ -156,7 +156,7 @@ class _Walk:
         return size
 
     def _span(self, position: int, size: int, name: str = "") -> None:
-        """Note the blocks that a header and its data take, if they lie within the extent."""
+        """Record the blocks that a header and its data take, if they lie within the extent."""
         span = BLOCK + (size + BLOCK - 1) // BLOCK * BLOCK
         if position + span > self.extent.stop:
             missing = position + span - self.extent.stop
@@ -212,16 +212,16 @@ class _Walk:
                 raise self._error(Code.TRAILING_DATA, detail, place)
 
     def _cut_short(self, position: int) -> ArchiveError:
-        if position == self.extent.start:  # not one block: say what it is instead
+        if position == self.extent.start:  # there is no member: this may be no tar at all
             self.headers.append(self.source.read(position, min(BLOCK, self.extent.stop - position)))
             return self._no_tar(position)
         detail = "the archive ends without its end marker: it is cut short"
         return self._error(Code.TRUNCATED_ARCHIVE, detail, position)
 
     def _no_tar(self, position: int) -> ArchiveError:
-        """Say what the first block is, which is no header."""
-        known = not_a_tar(self.headers.pop(0), self.source.path, self.extent.inner, position)
-        return known or self._error(Code.NOT_TAR, "this is not a tar archive", position)
+        """Return the error for a first block that is no tar header."""
+        recognised = not_a_tar(self.headers.pop(0), self.source.path, self.extent.inner, position)
+        return recognised or self._error(Code.NOT_TAR, "this is not a tar archive", position)
 
     def _error(self, code: Code, detail: str, offset: int, name: str = "") -> ArchiveError:
         member = "/".join(part for part in (self.extent.inner, name) if part)

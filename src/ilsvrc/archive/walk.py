@@ -1,8 +1,8 @@
-"""Walk the common tar fast: plain files with plain names, as all members of the official archives are.
+"""Walk common tars fast: tars of plain files with plain names, as the official archives are.
 
-The loop does just what it takes to find the next header. Whatever it took for granted is proved afterwards, of all
-headers at once. A tar that is not so is walked again with care, by `ilsvrc.archive.tar`, which knows every format and
-says what is wrong.
+The loop does only what is needed to find the next header. Its assumptions are proved afterwards, for all headers at
+once. A tar that does not meet them is walked again by `ilsvrc.archive.tar`, which handles every format and names the
+fault.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _POWERS = 8 ** np.arange(5, -1, -1)
 _LONGEST_PADDING = 1 << 20
 
 TOGETHER = 64
-"""Tars walked at once: as many reads as a disk is given at a time. Their headers are 40 MB at full scale."""
+"""Tars walked at once, and so the reads that a disk gets at a time. Their headers take 40 MB at full scale."""
 
-_SLOW = 5e-6
-"""Seconds a header from which on reads are taken to wait for a disk; from memory one takes about 1e-6."""
+SLOW = 5e-6
+"""Seconds per header above which reads are taken to wait for the disk; from memory a header takes about 1e-6."""
 
 Blocks = npt.NDArray[np.uint8]
 
@@ -40,32 +40,45 @@ def walk(source: ByteSource, extent: Extent) -> Members:
     Raises
     ------
     ArchiveError
-        Naming archive, member and byte offset of the first fault.
+        The message names archive, member and byte offset of the first fault.
     """
     return next(walk_all(source, [extent]))
 
 
-def walk_all(source: ByteSource, extents: Sequence[Extent]) -> Iterator[Members]:
-    """Yield what `walk` returns for each of many tars, going from header to header in many of them at once.
+def walk_all(
+    source: ByteSource, extents: Sequence[Extent], *, together: int = TOGETHER, slow: float = SLOW
+) -> Iterator[Members]:
+    """Yield the members of each of many tars, as `walk` returns them.
 
-    Where a header lies is known only when the one before it has been read. So a disk would serve one read at a time;
-    a step in each of many tars lets it serve as many together.
+    The offset of a header is known only once the header before it has been read, so the walk through one tar gives a
+    disk one read at a time. Walking many tars together gives it many.
+
+    Parameters
+    ----------
+    source
+        The archive.
+    extents
+        Where the tars lie in it.
+    together
+        Tars walked at once.
+    slow
+        Seconds per header above which reads are announced before they are made.
 
     Raises
     ------
     ArchiveError
-        Naming archive, member and byte offset of the first fault.
+        The message names archive, member and byte offset of the first fault.
     """
-    for start in range(0, len(extents), TOGETHER):
-        some = extents[start : start + TOGETHER]
-        hops = [_Hop(extent.start, extent.stop - BLOCK) for extent in some]
-        _hop_all(source, hops)
-        for extent, hop in zip(some, hops, strict=True):
+    for start in range(0, len(extents), together):
+        batch = extents[start : start + together]
+        hops = [_Hop(extent.start, extent.stop - BLOCK) for extent in batch]
+        _hop_all(source, hops, slow)
+        for extent, hop in zip(batch, hops, strict=True):
             yield _members(source, extent, hop) or walk_with_care(source, extent)
 
 
 class _Hop:
-    """A way through one tar from header to header, until one states no size, as the zeros at the end do not."""
+    """A walk through one tar from header to header; it ends at one without a size, such as the zeros at the end."""
 
     __slots__ = ("headers", "last", "place", "sizes")
 
@@ -92,21 +105,24 @@ class _Hop:
         return True
 
 
-def _hop_all(source: ByteSource, hops: Sequence[_Hop]) -> None:
-    """Take every way to its end, a step in each in turn; if reads wait for a disk, announce those of a turn first."""
-    slow = False
+def _hop_all(source: ByteSource, hops: Sequence[_Hop], slow: float) -> None:
+    """Advance all walks in turn, one header each, until all have ended.
+
+    When reads wait for the disk, a round of reads is announced before the first of them is made.
+    """
+    waits = False
     while hops:
         begun = time.perf_counter()
-        if slow:
+        if waits:
             for hop in hops:
                 source.will_need(hop.place, BLOCK)
         going = [hop for hop in hops if hop.step(source.read)]
-        slow = time.perf_counter() - begun > _SLOW * len(hops)
+        waits = time.perf_counter() - begun > slow * len(hops)
         hops = going
 
 
 def _members(source: ByteSource, extent: Extent, hop: _Hop) -> Members | None:
-    """Return the members of a tar of plain files, None of any other."""
+    """Return the members of a tar of plain files, or None for any other tar."""
     sizes = np.array(hop.sizes, np.int64)
     spans = BLOCK + (sizes + BLOCK - 1) // BLOCK * BLOCK
     end = extent.start + int(spans.sum())
@@ -120,7 +136,7 @@ def _members(source: ByteSource, extent: Extent, hop: _Hop) -> Members | None:
 
 
 def _ends_at(end: int, source: ByteSource, extent: Extent) -> bool:
-    """Whether there are two blocks of zeros or more from here to the end of the tar, and nothing else."""
+    """Whether the rest of the tar, from `end` on, is two or more blocks of zeros."""
     padding = extent.stop - end
     return 2 * BLOCK <= padding <= _LONGEST_PADDING and not source.read(end, padding).strip(b"\0")
 
@@ -128,7 +144,7 @@ def _ends_at(end: int, source: ByteSource, extent: Extent) -> bool:
 def _are_files(blocks: Blocks) -> bool:
     """Whether all are regular files with sizes and checksums in plain octal, and none has a prefix to its name."""
     kinds, ends = blocks[:, _KIND], blocks[:, _ENDS_OF_FIELDS]
-    digits = np.hstack([blocks[:, _SIZE], blocks[:, _SUM]]) - np.uint8(ord("0"))  # what is below "0" wraps around
+    digits = np.hstack([blocks[:, _SIZE], blocks[:, _SUM]]) - np.uint8(ord("0"))  # bytes below "0" wrap around
     return bool(
         ((kinds == ord("0")) | (kinds == 0)).all()
         and ((ends == ord(" ")) | (ends == 0)).all()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from typing import Annotated
 
 import typer
@@ -19,7 +18,9 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"ilsvrc {importlib.metadata.version('ilsvrc')}")
+        from ilsvrc.version import __version__
+
+        typer.echo(f"ilsvrc {__version__}")
         raise typer.Exit
 
 
@@ -27,7 +28,9 @@ def _version(wanted: bool) -> None:
 def ilsvrc(
     context: typer.Context,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors, warnings and faults only.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="List everything, not only the first.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="List every fault, not only the first 20.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     version: Annotated[  # noqa: ARG001  -- handled by its callback
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")

@@ -1,4 +1,4 @@
-"""`ilsvrc check`: what is wrong with a data set."""
+"""`ilsvrc check`: find the faults of a data set."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ilsvrc.check.report import CheckReport, PartReport
 from ilsvrc.cli.app import app
 from ilsvrc.cli.output import print_issues, progress, show
 from ilsvrc.issues import damage
+from ilsvrc.paths import given_path
 
 _EXAMPLES = """**Examples**
 
@@ -34,14 +35,15 @@ def check(
     against: Annotated[Path | None, typer.Option(metavar="SRC", help="Archives that the tree came from.")] = None,
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Processes; one per processor by default.")] = None,
 ) -> None:
-    """Say what is wrong with a data set: a prepared tree, another tool's tree, or archives.
+    """Find the faults of a data set: a prepared tree, another tool's tree, or archives.
 
     A tree is compared with its manifest, with the archives of --against, or with the facts of ILSVRC 2012; an archive
     with its digest and the devkit. The last line says what was compared with what, and what was not. The known odd
     images of the official archives are reported as expected. Exit status 1 if anything is wrong.
     """
     with progress() as listener:
-        report = check_path(path, deep=deep, against=against, jobs=jobs, listener=listener)
+        source = given_path(against, "--against") if against else None
+        report = check_path(given_path(path), deep=deep, against=source, jobs=jobs, listener=listener)
     show(report.to_dict(), lambda console: _print(console, report), ok=report.ok)
 
 
@@ -52,13 +54,18 @@ def _print(console: Console, report: CheckReport) -> None:
 
 
 def _print_part(console: Console, part: PartReport) -> None:
-    what = f"{part.split}: {part.images:,} images, {part.classes:,} classes, {decimal(part.bytes)}"
-    console.print(f"{part.where}: {what if part.split else 'not readable'}; layout {part.layout}", markup=False)
+    summary = f"{part.split}: {part.images:,} images, {part.classes:,} classes, {decimal(part.bytes)}"
+    layout = "" if part.layout == "archive" else f"; layout {part.layout}"
+    console.print(f"{part.where}: {summary if part.split else 'not readable'}{layout}", markup=False)
     lines = [*part.comparisons]
     lines += [] if part.warnings else [part.order]
     lines += [f"warning: {text}" for text in part.warnings]
     lines += [f"digest {part.digest} proved"] if part.digest else []
     for line in filter(None, lines):
         console.print(f"  {line}", markup=False)
-    print_issues(console, "known, as expected", [issue for issue in part.issues if not issue.is_damage])
+    print_issues(
+        console,
+        "odd in the official archives too, as expected",
+        [issue for issue in part.issues if not issue.is_damage],
+    )
     print_issues(console, "wrong", damage(part.issues))

@@ -1,4 +1,4 @@
-"""`ilsvrc index`: where every image of the archives lies."""
+"""`ilsvrc index`: find every image in the archives."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _EXAMPLES = """**Examples**
 
 `ilsvrc index /data/imagenet/ILSVRC2012_img_val.tar` -- one archive
 
-`ilsvrc index --digests /data/imagenet` -- record what every image's bytes are, for `ImageNet(..., verify=True)`
+`ilsvrc index --digests /data/imagenet` -- record a digest of every image, for `ImageNet(..., verify=True)`
 """
 
 
@@ -29,7 +29,7 @@ _EXAMPLES = """**Examples**
 def index(
     source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder of the archives, or one archive.")],
     digests: Annotated[bool, typer.Option("--digests", help="Read every image and record its xxh3 digest.")] = False,
-    jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Processes; one a processor if not given.")] = None,
+    jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Processes; one per processor by default.")] = None,
 ) -> None:
     """Find every image in the archives by their headers alone, and prove their structure.
 
@@ -54,7 +54,6 @@ def _document(one: Index) -> dict[str, object]:
 
 def _print(console: Console, found: list[Index]) -> None:
     for one in found:
-        told = _document(one)
-        size = decimal(int(one.sizes.sum()))
-        line = f"{one.archive}: {one.split}, {len(one):,} images, {told['classes']:,} classes, {size}"
+        classes, size = _document(one)["classes"], decimal(int(one.sizes.sum()))
+        line = f"{one.archive}: {one.split}, {len(one):,} images, {classes:,} classes, {size}"
         console.print(line, markup=False)

@@ -22,10 +22,11 @@ from ilsvrc.labels.query import find
 from ilsvrc.labels.rewrite import Conversion, rewrite
 from ilsvrc.labels.tables import rows, table
 from ilsvrc.labels.verify import read_val_labels, verify
+from ilsvrc.paths import given_path
 
 labels = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
 app.add_typer(
-    labels, name="labels", help="Every mapping of labels that people use, and which one a file or model has."
+    labels, name="labels", help="Look up label mappings; verify, convert and recognise those of files and models."
 )
 
 _SCHEMES = "**Schemes**\n\n" + "\n".join(f"- `{s.name}` ({s.range}): {s.used_by}" for s in schemes())
@@ -58,7 +59,7 @@ def show_command(
 def table_command(
     scheme_names: Annotated[
         list[str] | None,
-        typer.Option("--scheme", metavar="S", help="A scheme; may be repeated. The first one sorts."),
+        typer.Option("--scheme", metavar="S", help="A scheme; may be repeated. Rows are sorted by the first."),
     ] = None,
     form: Annotated[
         str,
@@ -118,38 +119,40 @@ def _document(listed: ClassList) -> dict[str, Any]:
     "valprep.sh, which it reads and never runs. Files without labels, as in ImageSets/CLS-LOC, are told as such.",
 )
 def verify_command(file: Annotated[Path, typer.Argument(help="A label file, devkit archive or folder.")]) -> None:
-    """Compare a label file with the truth: how much agrees, in which scheme, and if not, why not.
+    """Compare a label file with the true labels: how many agree, in which scheme, and the likely cause of faults.
 
     Exit status: 0 all agrees; 1 something does not, or the file holds no labels.
     """
-    verdict = verify(file)
+    verdict = verify(given_path(file))
     show(verdict.to_json(), lambda console: text.print_verdict(console, verdict), ok=verdict.ok)
 
 
 @labels.command(
     "convert",
     epilog="**Examples**\n\n`ilsvrc labels convert val.txt --from devkit --to index`\n\n"
-    "`ilsvrc labels convert val.txt --to wnid --output val_wnid.txt` -- the scheme is told from the file\n\n"
+    "`ilsvrc labels convert val.txt --to wnid --output val_wnid.txt` -- the file's scheme is recognised\n\n"
     "`ilsvrc labels convert ground_truth.txt --from devkit --to index --form val.txt`\n\n" + _SCHEMES,
 )
 def convert_command(
     file: Annotated[Path, typer.Argument(help="A file with a label at the end of each line.")],
     target: Annotated[str, typer.Option("--to", metavar="S", help="The scheme wanted.", show_default=False)],
     source: Annotated[
-        str | None, typer.Option("--from", metavar="S", help="The scheme it is in; told from validation labels.")
+        str | None,
+        typer.Option("--from", metavar="S", help="The file's scheme; validation labels show it by default."),
     ] = None,
     form: Annotated[
         str | None, typer.Option(metavar="F", help="val.txt, list or csv, instead of the form the file has.")
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write here, not to standard output.")] = None,
 ) -> None:
-    """Rewrite a label file from one scheme to another; all but the labels stays as it is, line ends included."""
-    done = rewrite(file, Conversion(target, source, form))
-    if output:
-        _save(output, done.text)
+    """Rewrite a label file from one scheme to another; only the labels change, not even the line ends."""
+    done = rewrite(given_path(file), Conversion(target, source, form))
+    saved = given_path(output, "--output") if output else None
+    if saved:
+        _save(saved, done.text)
     document = {"labels": done.labels, "from": done.source, "to": done.target}
-    place: dict[str, str | None] = {"output": str(output)} if output else {"text": done.text}
-    show(document | place, lambda console: text.print_rewritten(console, done, output))
+    place: dict[str, str | None] = {"output": str(saved)} if saved else {"text": done.text}
+    show(document | place, lambda console: text.print_rewritten(console, done, saved))
 
 
 @labels.command(
@@ -165,30 +168,32 @@ def detect_command(
         Path | None, typer.Option(help="Label file of the images, in place of the packaged validation labels.")
     ] = None,
 ) -> None:
-    """Tell from a model's predictions which mapping it was trained with.
+    """Find from a model's predictions which label mapping it was trained with.
 
-    Exit status: 0 a scheme is named; 1 the images show none.
+    Exit status: 0 a scheme is named; 1 the predictions show none.
     """
-    given = read_predictions(predictions)
-    right = None if truth is None else _true_labels(given, truth)
+    given = read_predictions(given_path(predictions))
+    right = None if truth is None else _true_labels(given, given_path(truth, "--truth"))
     detection = detect_scheme(given.names, given.values, right)
     show(detection.to_json(), lambda console: text.print_detection(console, detection), ok=bool(detection.scheme))
 
 
 def _true_labels(given: Predictions, truth: Path) -> npt.NDArray[np.int64]:
-    """Return the index of each image by a label file, which is taken at its word."""
-    known = read_val_labels(truth, trust=True)
+    """Return the index of each image by a label file, which is trusted."""
+    labelled = read_val_labels(truth, trust=True)
     numbers = [val_number(name) or 0 for name in given.names]
     missing = [
-        name for name, n in zip(given.names, numbers, strict=True) if not 0 < n <= len(known) or known[n - 1] < 0
+        name
+        for name, n in zip(given.names, numbers, strict=True)
+        if not 0 < n <= len(labelled) or labelled[n - 1] < 0
     ]
     if missing:
         raise UsageError(f"{truth} has no label for {len(missing):,} of the images, the first {missing[0]}")
-    return np.asarray(known[np.array(numbers) - 1], np.int64)
+    return np.asarray(labelled[np.array(numbers) - 1], np.int64)
 
 
 def _save(path: Path, content: str) -> None:
-    """Write beside, then rename: a file that is there is whole."""
+    """Write a temporary file beside the target and rename it, so that the target is never half written."""
     beside = path.with_name(f".{path.name}.part")
     with beside.open("w", newline="", encoding="utf-8") as file:
         file.write(content)

@@ -1,4 +1,4 @@
-"""What `ilsvrc labels` prints for people."""
+"""The output of `ilsvrc labels` for people."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from ilsvrc.labels.rewrite import Rewritten
 from ilsvrc.labels.verify import Verdict
 
 _IN_FULL = 3
-"""Matches up to this number are shown with all that is known of them."""
+"""Up to this many matches are shown in full, more as a list."""
 
 
 def print_matches(console: Console, matches: Sequence[Match]) -> None:
-    """Print what a query found: few in full, many as a list."""
+    """Print the classes that match a query: few in full, many as a list."""
     if len(matches) <= _IN_FULL:
         for match in matches:
             _print_match(console, match)
@@ -115,6 +115,6 @@ def print_detection(console: Console, detection: Detection) -> None:
     named = f"{detection.scheme} ({detection.images:,} images)" if detection.scheme else "no scheme is named"
     console.print(f"{named}: {detection.reason}", style="bold", markup=False)
     if detection.equivalents:
-        console.print(f"  numbers the classes like {', '.join(detection.equivalents)}", markup=False)
+        console.print(f"  the classes have the same numbers in {', '.join(detection.equivalents)}", markup=False)
     if detection.scheme is None and detection.needed:
         console.print(f"  about {detection.needed:,} more images would settle it", markup=False)

@@ -1,4 +1,4 @@
-"""`ilsvrc ls` and `ilsvrc cat`: look into the archives without unpacking them."""
+"""`ilsvrc ls` and `ilsvrc cat`: list and read images without unpacking the archives."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def ls(
     source: Source,
     path: Annotated[str, typer.Argument(metavar="PATH", help="split, split/wnid or split/wnid/name.")] = "",
 ) -> None:
-    """List what is in the archives, or in a tree of any layout, as split/wnid/name.
+    """List the images in the archives, or in a tree of any layout, as split/wnid/name.
 
     An image is listed with its bytes, a folder with the number of its images.
     """
@@ -57,7 +57,7 @@ def cat(
 ) -> None:
     """Write images to standard output, byte for byte."""
     if settings.json:
-        raise UsageError("cat writes the images themselves, not JSON", hint="`ilsvrc --json ls` tells their sizes")
+        raise UsageError("cat writes the images themselves, not JSON", hint="`ilsvrc --json ls` lists their sizes")
     with _browser(source) as browser:
         for path in paths:
             sys.stdout.buffer.write(browser.read(path))
@@ -65,13 +65,13 @@ def cat(
 
 @contextlib.contextmanager
 def _browser(source: Path) -> Iterator[Browser]:
-    """Yield what finds images by path; print warnings of the library, and refuse a path that is not there."""
+    """Yield a browser of a source; print the library's warnings, and refuse a path that does not exist."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             yield Browser(source)
         except (FileNotFoundError, IsADirectoryError) as error:
-            hint = f"`ilsvrc ls {shlex.quote(str(source))}` lists what there is"
+            hint = f"`ilsvrc ls {shlex.quote(str(source))}` lists the splits, then their classes and images"
             raise UsageError(str(error), hint=hint) from None
         finally:
             for warning in caught:

@@ -35,7 +35,7 @@ _COMMANDS = {
 
 _COMMON = ("--json", "-q", "--quiet", "-v", "--verbose")
 _SHORTAGES = ("can't start new thread", "failed to map segment", "cannot allocate memory", "bad_alloc")
-"""What libraries say where memory or processes are short, in errors of kinds that say nothing."""
+"""Messages of libraries that lack memory or processes, in errors whose type does not say so."""
 
 
 def run() -> NoReturn:
@@ -47,7 +47,7 @@ def run() -> NoReturn:
 
 
 _MAY_BE_EMPTY = ("--classes", "--faults")
-"""Options that say themselves what an empty list means."""
+"""Options that handle an empty value themselves."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -61,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:
         if not process.received():
             return _report_any(error, as_json=as_json)
-        status = INTERRUPTED  # whatever failed, failed on the way out
+        status = INTERRUPTED  # a failure after a signal is a consequence of it
     return _ended(INTERRUPTED if status and process.received() else status, as_json=as_json)
 
 
@@ -74,20 +74,20 @@ def _run(words: list[str]) -> int:
 
         process.enter(Phase.RUNNING)
         app(words, prog_name="ilsvrc")
-    except SystemExit as end:  # typer ends so in any case
+    except SystemExit as end:  # typer always ends with this
         return int(end.code or 0)
     return 0
 
 
 def _register(words: list[str]) -> None:
-    """Import the module of the command that is called, which registers itself; where it isn't clear, all of them."""
+    """Import the module of the called command, which registers it; if no command is recognised, import all."""
     called = next((word for word in words if not word.startswith("-")), None)
     for module in [_COMMANDS[called]] if called in _COMMANDS else _COMMANDS.values():
         import_module(f"ilsvrc.cli.{module}")
 
 
 def _options_first(words: list[str]) -> list[str]:
-    """Accept the options of all commands after the command too, where people write them."""
+    """Accept the common options after the command too, where people write them."""
     end = words.index("--") if "--" in words else len(words)
     common = [word for word in words[:end] if word in _COMMON]
     return [*dict.fromkeys(common), *(word for word in words[:end] if word not in _COMMON), *words[end:]]
@@ -107,7 +107,7 @@ def _refuse_empty(words: list[str]) -> None:
 
 
 def _ended(status: int, *, as_json: bool) -> int:
-    """Say how the program ended where typer has not, and with --json as a document; return its exit status."""
+    """Print how the program ended if typer has not, with --json as a document; return its exit status."""
     if status == INTERRUPTED:
         number = process.received() or signal.SIGINT
         message, status = process.ended_by(number), 128 + number
@@ -122,32 +122,32 @@ def _ended(status: int, *, as_json: bool) -> int:
 
 
 def _is_shortage(error: BaseException) -> bool:
-    """Say whether the machine has too little memory, or lets the user have too few processes or threads."""
-    told = str(error).lower()
-    return isinstance(error, MemoryError) or any(words in told for words in _SHORTAGES)
+    """Whether an error means that the machine has too little memory, or allows too few processes or threads."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or any(words in text for words in _SHORTAGES)
 
 
 def _end_if_short(fault: threading.ExceptHookArgs) -> None:
-    """End the program if a library's thread dies for want of memory or threads: others would wait for it for ever."""
+    """End the program if a library's thread dies for lack of memory or threads: others would wait for it for ever."""
     if fault.exc_value is not None and _is_shortage(fault.exc_value):
         os._exit(_report_shortage(fault.exc_value, as_json="--json" in sys.argv))
     threading.__excepthook__(fault)
 
 
 def _report_shortage(error: BaseException, *, as_json: bool) -> int:
-    """Say that memory or threads are short, by as little memory as can be."""
-    what = (
+    """Report a shortage of memory or threads, with as little memory as possible."""
+    message = (
         "out of memory" if isinstance(error, MemoryError) else f"the machine is short of memory or threads: {error}"
     )
     hint = "give it more (ulimit -v, ulimit -u, the container's limits), or try fewer --jobs; then run it again"
-    process.write_error(f"error: {what}\nhint: {hint}\n")
+    process.write_error(f"error: {message}\nhint: {hint}\n")
     if as_json:
-        process.write_document({"ok": False, "error": what, "hint": hint, "issues": []})
+        process.write_document({"ok": False, "error": message, "hint": hint, "issues": []})
     return MACHINE
 
 
 def _report_any(error: Exception, *, as_json: bool) -> int:
-    """Report a failure that can be expected and return its exit status; raise any other again."""
+    """Report an expected failure and return its exit status; raise any other error again."""
     if isinstance(error, MemoryError | RuntimeError | ImportError) and _is_shortage(error):
         return _report_shortage(error, as_json=as_json)  # imports nothing: there is no memory for it
     from ilsvrc.errors import IlsvrcError, MachineError

@@ -48,17 +48,19 @@ _EPILOG = (
 
 @app.command(epilog=_EPILOG)
 def mini(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write it.", show_default=False)],
-    form: Annotated[str, typer.Option(metavar="FORM", help="What it looks like; see below.")] = _DEFAULT.form,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write to.", show_default=False)],
+    form: Annotated[str, typer.Option(metavar="FORM", help="The form of the data; see below.")] = _DEFAULT.form,
     state: Annotated[
         str, typer.Option(metavar="STATE", help="How far its owner has come; see below.")
     ] = _DEFAULT.state,
-    classes: Annotated[int, typer.Option(help="The first so many of the 1000 classes.")] = _DEFAULT.classes,
-    per_class: Annotated[int, typer.Option(help="Train images a class, up to 1300.")] = _DEFAULT.per_class,
-    val_per_class: Annotated[int, typer.Option(help="Validation images a class, up to 50.")] = _DEFAULT.val_per_class,
+    classes: Annotated[int, typer.Option(help="How many of the 1000 classes, by wnid.")] = _DEFAULT.classes,
+    per_class: Annotated[int, typer.Option(help="Train images per class, up to 1300.")] = _DEFAULT.per_class,
+    val_per_class: Annotated[
+        int, typer.Option(help="Validation images per class, up to 50.")
+    ] = _DEFAULT.val_per_class,
     seed: Annotated[int, typer.Option(help="The same seed gives the same images.")] = _DEFAULT.seed,
     mean_bytes: Annotated[int, typer.Option(help="Mean size of an image file.")] = _DEFAULT.mean_bytes,
-    test_images: Annotated[int, typer.Option(help="Images of the test split; 0: none.")] = _DEFAULT.test_images,
+    test_images: Annotated[int, typer.Option(help="Images of the test split; 0 for none.")] = _DEFAULT.test_images,
     layout: Annotated[
         str, typer.Option(help="Class folders of --form tree: wnid, index, padded, flat or a template.")
     ] = _DEFAULT.layout,
@@ -68,9 +70,9 @@ def mini(
     faults: Annotated[str, typer.Option(metavar="KIND,...", help="Faults to plant; see below.")] = "",
     force: Annotated[bool, typer.Option("--force", help="Replace files of a miniature; never folders.")] = False,
 ) -> None:
-    """Write a fake ImageNet: ILSVRC 2012 in small, in any form, with real names, labels and structure.
+    """Write a fake ImageNet in any form, small, with the real names, labels and structure of ILSVRC 2012.
 
-    Nothing is downloaded: the pictures are made, the labels are the real ones. For tests of whatever reads ImageNet.
+    Nothing is downloaded: the pictures are generated, the labels are real. For tests of programs that read ImageNet.
     """
     spec = MiniSpec(
         classes=classes,

@@ -1,4 +1,4 @@
-"""What a command prints: data to standard output, progress and messages to standard error."""
+"""Print results to standard output, and progress and messages to standard error."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LISTED = 20
 
 @dataclass(slots=True)
 class Settings:
-    """The options that stand before every command.
+    """The options common to all commands.
 
     verbosity : -1 for -q, 0, 1 for -v
     json : standard output is one JSON document
@@ -33,7 +33,7 @@ class Settings:
 
 
 _ANSWERS = ("labels", "ls")
-"""Commands whose output is the data that was asked for, no summary of work."""
+"""Commands that print the data asked for, not a summary of work."""
 
 settings = Settings()
 """Set once by the program's callback; commands read it."""

@@ -1,4 +1,4 @@
-"""`ilsvrc prepare`: the main job."""
+"""`ilsvrc prepare`: turn the official archives into class folders."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from rich.filesize import decimal
 
 from ilsvrc.cli.app import app
 from ilsvrc.cli.output import print_issues, progress, show
+from ilsvrc.paths import given_path
 from ilsvrc.prepare.options import LINK, SOURCE, VERIFY
 from ilsvrc.prepare.prepare import prepare as prepare_tree
 from ilsvrc.prepare.report import PrepareReport, SplitReport
@@ -29,7 +30,7 @@ _EXAMPLES = """**Examples**
 
 `ilsvrc prepare /data/archives /data/imagenet --layout '{split}/{wnid}_{word}/{name}'` -- a template of your own
 
-Interrupted? Give the same command again: it resumes where it stopped.
+Interrupted? Run the same command again: it resumes.
 """
 
 
@@ -37,14 +38,14 @@ Interrupted? Give the same command again: it resumes where it stopped.
 def prepare(
     source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder of the archives, one archive, or a tree.")],
     target: Annotated[Path, typer.Argument(metavar="DST", help="Folder that gets train and val.")],
-    split: Annotated[list[str] | None, typer.Option(help="train, val or test; again for more.")] = None,
+    split: Annotated[list[str] | None, typer.Option(help="train, val or test; may be repeated.")] = None,
     layout: Annotated[str, typer.Option(help="wnid, index, padded, flat, or a template.")] = "wnid",
     classes: Annotated[
         str | None, typer.Option(metavar="FILE|LIST", help="Only these: wnids, indices, words, class lists.")
     ] = None,
     verify: Annotated[str, typer.Option(help=f"Digest to prove: {', '.join(VERIFY)}.")] = "md5",
     archives: Annotated[
-        str, typer.Option("--source", help=f"What becomes of archives: {', '.join(SOURCE)}.")
+        str, typer.Option("--source", help=f"What to do with each archive at the end: {', '.join(SOURCE)}.")
     ] = "keep",
     link: Annotated[
         str, typer.Option(help=f"Images of a tree: {', '.join(LINK)}; auto is reflink where it can be, else copy.")
@@ -58,10 +59,11 @@ def prepare(
     ] = False,
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Processes; one per processor by default.")] = None,
     restart: Annotated[
-        bool, typer.Option("--restart", help="Throw away an unfinished run of other settings.")
+        bool, typer.Option("--restart", help="Discard an unfinished run that had other settings.")
     ] = False,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Write images again that a finished tree lacks or has at another size.")
+        bool,
+        typer.Option("--repair", help="Write again the images that a finished tree lacks or has at a wrong size."),
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what is there, what would be written, room and time; do nothing.")
@@ -72,7 +74,8 @@ def prepare(
     The digest is checked in the same pass that unpacks; no inner archive is written; a split appears by one rename
     when all of it is durable. Archives without an official digest are checked against MD5SUMS beside them.
     """
-    labels = tuple(map(str, sorted(read_selection(classes)))) if classes is not None else None
+    chosen = None if classes is None else str(Path(classes).expanduser()) if classes.startswith("~") else classes
+    labels = None if chosen is None else tuple(map(str, sorted(read_selection(chosen))))
     with progress() as listener:
         report = prepare_tree(
             source,
@@ -86,7 +89,7 @@ def prepare(
             jobs=jobs,
             restart=restart,
             repair=repair,
-            val_labels=val_labels,
+            val_labels=given_path(val_labels, "--val-labels") if val_labels else None,
             trust_val_labels=trust,
             dry_run=dry_run,
             listener=listener,
@@ -134,17 +137,17 @@ def _duration(seconds: float) -> str:
 
 
 def print_prepared(console: Console, report: PrepareReport) -> None:
-    """Print what became of a tree."""
+    """Print the report of a tree."""
     for split in report.splits:
         console.print(_line(split), markup=False)
     known = [issue for split in report.splits for issue in split.issues if not issue.is_damage]
-    print_issues(console, "known, as expected", known)
+    print_issues(console, "odd in the official archives too, as expected", known)
     print_issues(console, "damaged in the archive itself", report.damage)
     console.print(f"{report.tree} is ready, layout {report.layout}", markup=False)
 
 
 def _line(split: SplitReport) -> str:
-    """Return one line for a split: what there is of it, and what was proved."""
-    proof = f"{split.digest} as {split.against}" if split.digest else "digest not verified"
+    """Return one line for a split: its counts, and the digest that was proved."""
+    proof = f"{split.digest} proved ({split.against})" if split.digest else "digest not verified"
     size, rate = decimal(split.bytes), f" in {split.seconds:.1f} s" if split.seconds else ""
     return f"{split.split}: {split.images:,} images, {split.classes:,} classes, {size}{rate}; {proof}"

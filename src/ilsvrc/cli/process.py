@@ -1,4 +1,4 @@
-"""The process that the program runs in: its signals, its standard streams, its end.
+"""The program's process: its signals, its standard streams, its end.
 
 Only the standard library is imported here, so that signals are answered before the slow imports begin.
 
@@ -25,11 +25,11 @@ SIGNALS = {
 }
 RESUME = "run the same command again to resume"
 AT_ONCE = 3
-"""So many signals end the process at once, whatever it is doing."""
+"""This many signals end the process at once, whatever it is doing."""
 
 
 class Phase(enum.Enum):
-    """What a signal finds the program doing."""
+    """The phases of the program; a signal is answered differently in each."""
 
     STARTING = enum.auto()
     RUNNING = enum.auto()
@@ -37,7 +37,7 @@ class Phase(enum.Enum):
 
 
 class _Signals:
-    """What was received."""
+    """The phase, and the signals received so far."""
 
     phase = Phase.STARTING
     first = 0
@@ -48,18 +48,18 @@ _signals = _Signals()
 
 
 def listen() -> None:
-    """Answer signals from now on, except those that whoever started the program has it ignore, as `nohup` does."""
+    """Answer signals from now on, except those that the program was started to ignore, as by `nohup`."""
     for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _answer)
     signal.signal(signal.SIGALRM, _raise)
     sys.unraisablehook = _unraisable
-    sys.warnoptions.append("ignore:resource_tracker")  # multiprocessing's cleaner would speak up after a sudden end
+    sys.warnoptions.append("ignore:resource_tracker")  # multiprocessing's tracker would print after a sudden end
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # it sends SIGINT to the process if it gets no thread
 
 
 def enter(phase: Phase) -> None:
-    """Say what the program does next."""
+    """Set the phase that the program enters."""
     _signals.phase = phase
 
 
@@ -80,7 +80,7 @@ def _answer(number: int, _frame: FrameType | None) -> None:
     if _signals.count >= AT_ONCE:
         _say_end(_signals.first)
         os._exit(128 + _signals.first)
-    write_error("stopping: finished work is being written to disk; once more to quit at once\n")
+    write_error("stopping: finished work is being written to disk; interrupt again to quit at once\n")
 
 
 def _raise(_number: int, _frame: FrameType | None) -> None:
@@ -88,7 +88,7 @@ def _raise(_number: int, _frame: FrameType | None) -> None:
 
 
 def _unraisable(fault: sys.UnraisableHookArgs) -> None:
-    """Raise an interruption again that struck where Python can't raise, such as in a finalizer."""
+    """Raise an interruption again that came where Python can't raise it, such as in a finalizer."""
     if isinstance(fault.exc_value, KeyboardInterrupt):
         if _signals.phase is Phase.RUNNING:
             signal.setitimer(signal.ITIMER_REAL, 0.02)
@@ -123,9 +123,9 @@ def write_document(document: dict[str, object]) -> None:
 
 
 class Stream(io.TextIOWrapper):
-    """A standard stream that goes nowhere once writing to it has failed: what is printed never ends the work.
+    """A standard stream that discards text once writing to it has failed, so that printing never ends the work.
 
-    failed : why it failed, None if it has not
+    failed : the error, None while writing works
     """
 
     failed: OSError | None = None
@@ -153,7 +153,7 @@ class Stream(io.TextIOWrapper):
 
 
 def prepare_streams() -> None:
-    """Open what was closed, so that no file of the user's gets its number, and make both streams last."""
+    """Open streams that were closed, so that no other file gets their numbers; make both outputs a `Stream`."""
     for number in (0, 1, 2):
         try:
             os.fstat(number)
@@ -181,10 +181,10 @@ def end(status: int) -> NoReturn:
     failed = sys.stdout.failed if isinstance(sys.stdout, Stream) else None
     if failed and not isinstance(failed, BrokenPipeError):
         write_error(
-            f"error: standard output: {failed.strerror}\nhint: what was done is done; only the output is lost\n"
+            f"error: standard output: {failed.strerror}\nhint: the work itself is done; only its output is lost\n"
         )
         status = status or 3
-    for number in SIGNALS:  # all is done and said; while Python ends, a signal would only change the status
+    for number in SIGNALS:  # the work is done and reported; while Python ends, a signal would only change the status
         signal.signal(number, signal.SIG_IGN)
     if received():
         os._exit(status)  # no library's cleanup may keep waiting

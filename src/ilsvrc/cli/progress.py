@@ -94,11 +94,11 @@ class _Stage:
 
     @property
     def done(self) -> int:
-        """What the bar measures: bytes where their total is known, else images."""
+        """The quantity that the bar shows: bytes if their total is known, else images."""
         return self.bytes if self.total_bytes else self.images
 
     def rates(self) -> str:
-        """Return bytes and images a second, whichever there are, or what the sender said instead."""
+        """Return bytes and images per second, or the detail that the sender gave instead."""
         if self.detail:
             return self.detail
         seconds = max(time.monotonic() - self.started, 1e-3)
@@ -107,7 +107,7 @@ class _Stage:
         return ", ".join(rates)
 
     def line(self) -> str:
-        """Return one plain line: how far, how fast, how long still."""
+        """Return one plain line: share done, rates, time left."""
         total = self.total_bytes or self.total_images
         share = self.done / total if total else 0.0
         seconds = time.monotonic() - self.started

@@ -1,4 +1,4 @@
-"""`ilsvrc relabel`: give a tree's class folders their right names."""
+"""`ilsvrc relabel`: rename a tree's class folders."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from ilsvrc.relabel import relabel as relabel_tree
 
 _EXAMPLES = """**Examples**
 
-`ilsvrc relabel /data/imagenet --layout wnid` -- what would be renamed
+`ilsvrc relabel /data/imagenet --layout wnid` -- list the folders that would be renamed
 
-`ilsvrc relabel /data/imagenet --layout wnid --apply` -- rename it
+`ilsvrc relabel /data/imagenet --layout wnid --apply` -- rename them
 """
 
 
@@ -28,12 +28,14 @@ def relabel(
     layout: Annotated[
         str, typer.Option(help="wnid, index, padded, or a template with one folder for each class.")
     ] = "wnid",
-    apply: Annotated[bool, typer.Option("--apply", help="Rename; without it, say what would be renamed.")] = False,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Rename; without it, only list what would be renamed.")
+    ] = False,
 ) -> None:
     """Rename a tree's class folders in place, by the images in them.
 
     For trees whose folders are devkit ids, count from one, or have other wrong names. Without --apply nothing is
-    written. If it was interrupted, run it again: it finishes the work. Manifests and lists of `prepare` follow.
+    written. If it was interrupted, run it again: it resumes. The manifests and lists of `prepare` are updated too.
     """
     with progress() as listener:
         done = relabel_tree(tree, layout=layout, apply=apply, listener=listener)
@@ -48,15 +50,15 @@ def _print(console: Console, done: Relabelling) -> None:
     if done.unrecognised:
         first = ", ".join(done.unrecognised[:LISTED])
         more = ", ..." if len(done.unrecognised) > LISTED else ""
-        text = f"{len(done.unrecognised):,} folders hold no image that was recognised, and keep their names"
-        console.print(f"{text}: {first}{more}", markup=False)
+        text = "folders without a recognised image keep their names"
+        console.print(f"{text} ({len(done.unrecognised):,}): {first}{more}", markup=False)
     console.print(_outcome(done), markup=False)
 
 
 def _outcome(done: Relabelling) -> str:
-    """Return in one line what was done, or would be."""
+    """Return one line: the work that was done, or would be."""
     if not done.renames and not done.lists:
-        return f"every folder with images has its name of {done.layout}"
+        return f"every folder with images already has its name in layout {done.layout}"
     folders = f"{len(done.renames):,} folders" if done.renames else f"manifest and list of {', '.join(done.lists)}"
     state = "renamed" if done.renames else "brought up to date"
     return f"{folders} {state}" if done.applied else f"{folders} would be {state}: add --apply to do it"

@@ -1,4 +1,7 @@
-"""What is true of ILSVRC 2012: classes, labels, archives and known anomalies, read from packaged tables."""
+"""The facts of ILSVRC 2012: classes, labels, archives and published anomalies, read from packaged tables.
+
+No file of the user's is read here. A fact stands in a table, with its source in data/README.md, never in the code.
+"""
 
 from ilsvrc.facts.archives import (
     DEVKIT,

@@ -16,7 +16,7 @@ def urls(kind: str) -> tuple[str, ...]:
 
 
 def official_url(name: str) -> str:
-    """Return where image-net.org serves the archive of this file name; it wants a login."""
+    """Return the URL at which image-net.org serves the archive of this file name, after a login."""
     return urls("official")[0] + name
 
 
@@ -36,7 +36,7 @@ def academic_magnet(name: str) -> str | None:
 def known_by_size(size: int) -> str | None:
     """Return the name and contents of the ImageNet file that has this size in bytes, or None.
 
-    Exact where the size is published; elsewhere a range, since those who hold the file list it rounded.
+    The size must be exact where it is published; elsewhere a range is used, since sources list it rounded.
     """
     exact = next((a for a in archives() if a.size == size), None)
     if exact:
@@ -76,7 +76,7 @@ class Digest:
 
 @dataclass(frozen=True, slots=True)
 class ArchiveSpec:
-    """What an official archive is.
+    """An official archive.
 
     name : official file name
     size : bytes, or None where it is not published
@@ -98,7 +98,7 @@ class ArchiveSpec:
 
 @cache
 def archives() -> tuple[ArchiveSpec, ...]:
-    """Return every archive of ILSVRC 2012 that we know of, the image archives first."""
+    """Return every archive of ILSVRC 2012 in the packaged table, the image archives first."""
     return tuple(_spec(row) for row in read_rows("archives.tsv"))
 
 
@@ -108,7 +108,7 @@ def official(name: str) -> ArchiveSpec | None:
 
 
 def archive_with_digest(digest: Digest) -> ArchiveSpec | None:
-    """Return the official archive that has this digest, or None: it tells a wrong file by its right name."""
+    """Return the official archive that has this digest, or None; it gives a misnamed file its right name."""
     return next((a for a in archives() if digest in a.digests), None)
 
 

@@ -1,4 +1,4 @@
-"""What is known of single images: validation labels, anomalies, the blacklist."""
+"""Facts about single images: validation labels, anomalies, the blacklist."""
 
 from __future__ import annotations
 

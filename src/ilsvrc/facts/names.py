@@ -1,4 +1,4 @@
-"""What an image's name says of its label: train names carry their wnid, validation names their number."""
+"""The label that an image's name states: train names hold their wnid, validation names their number."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ilsvrc.facts.classes import classes
 from ilsvrc.facts.images import val_labels
 
 VAL_NAME = r"ILSVRC2012_val_(?P<number>\d{1,8})(?!\d)"
-"""Matches the name of a validation image, of any number of digits, without its ending; the group holds its number."""
+"""Matches a validation image's name without its ending, with any number of digits; the group holds its number."""
 
 _VAL = re.compile(VAL_NAME)
 _TRAIN = re.compile(r"(?P<wnid>n\d{8})_\d+")
@@ -37,7 +37,7 @@ def val_name(number: int) -> str:
 
 
 def true_label(name: str) -> int | None:
-    """Return the index that an image's name stands for, or None where it tells nothing.
+    """Return the index of an image's class by its name, or None if the name states no class.
 
     >>> true_label("val/ILSVRC2012_val_00000001.JPEG"), true_label("n01440764_18")
     (65, 0)
@@ -68,7 +68,7 @@ def true_labels(names: Iterable[str]) -> npt.NDArray[np.int64]:
     Raises
     ------
     UsageError
-        A name is neither of a validation image nor of a train image.
+        If a name is neither that of a validation image nor that of a train image.
     """
     listed = list(names)
     labels = [true_label(name) for name in listed]
@@ -76,6 +76,6 @@ def true_labels(names: Iterable[str]) -> npt.NDArray[np.int64]:
     if unknown:
         raise UsageError(
             f"{len(unknown):,} of {len(listed):,} names are of no image of ILSVRC 2012: {', '.join(unknown[:3])}",
-            hint="wanted are names such as ILSVRC2012_val_00000001.JPEG, with or without folder and ending",
+            hint="give names such as ILSVRC2012_val_00000001.JPEG, with or without folder and ending",
         )
     return np.array(labels, np.int64)

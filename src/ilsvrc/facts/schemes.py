@@ -16,7 +16,7 @@ from ilsvrc.facts.classes import classes
 Array = npt.NDArray[Any]
 
 _SHOWN = 3
-"""How many of the labels outside a scheme an error names."""
+"""Labels outside a scheme that an error names, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class LabelScheme:
     """A way to label the 1000 classes.
 
     name : what the command line calls it
-    used_by : who labels so, one line for people
+    used_by : programs and files that use it, one line for people
     labels : the label of the class of each index: shape (1000,), int64, or `<U9` for wnids; read-only
     columns : size of a model's output that can hold these labels as column numbers, 0 for wnids
 
@@ -53,7 +53,7 @@ class LabelScheme:
         return f"{ordered[0]} to {ordered[-1]}"
 
     def lookup(self, labels: npt.ArrayLike) -> npt.NDArray[np.int64]:
-        """Return the index of each label, -1 for what is no label of this scheme; any shape."""
+        """Return the index of each label, -1 where it is no label of this scheme; any shape."""
         return np.asarray(_lookup(self, np.asarray(labels)))
 
     def indices(self, labels: npt.ArrayLike) -> npt.NDArray[np.int64]:
@@ -62,7 +62,7 @@ class LabelScheme:
         Raises
         ------
         UsageError
-            A label is outside the scheme: it names the first ones and where they stand.
+            If a label is outside the scheme; the message names the first ones and their positions.
         """
         given = np.asarray(labels)
         found = self.lookup(given)
@@ -96,7 +96,7 @@ def scheme(name: str) -> LabelScheme:
     Raises
     ------
     UsageError
-        There is none; its hint names the closest.
+        If no scheme has this name; the hint names the closest ones.
     """
     known = {s.name: s for s in schemes()}
     if name in known:
@@ -146,7 +146,7 @@ def permutation(source: str, target: str) -> npt.NDArray[np.int64]:
     Raises
     ------
     UsageError
-        A scheme's name is unknown, or the source's labels are wnids, which number no columns.
+        If a scheme's name is unknown, or the source's labels are wnids, which are not numbers of columns.
 
     Examples
     --------
@@ -155,13 +155,13 @@ def permutation(source: str, target: str) -> npt.NDArray[np.int64]:
     """
     if not scheme(source).numeric:
         raise UsageError(
-            f"labels of the scheme {source} number no columns", hint="columns sorted by wnid are `index`"
+            f"labels of the scheme {source} are not numbers of columns", hint="columns sorted by wnid are `index`"
         )
     return convert(np.sort(scheme(target).labels), target, source)
 
 
 def _by_text(index: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return the place of each number once all are sorted as text: 0, 1, 10, 100, 101, ..."""
+    """Return the position of each number when all are sorted as text: 0, 1, 10, 100, 101, ..."""
     return np.argsort(np.argsort(index.astype(str)))
 
 

@@ -1,4 +1,4 @@
-"""One image: look at it, decode it.
+"""One image: inspect its bytes, decode it to pixels.
 
 Nothing here knows of archives, trees or labels.
 """

@@ -1,4 +1,4 @@
-"""Bytes of an image's file to pixels."""
+"""Decode the bytes of an image's file to pixels."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ Loader = Callable[[bytes], Any]
 
 
 class UndecodableError(ValueError):
-    """Bytes that are no image; whoever knows where they come from says so."""
+    """Bytes that are no image; the caller adds their place."""
 
 
 def pillow(data: bytes) -> Image.Image:
-    """Return an RGB Pillow image, pixel for pixel what torchvision's loader makes of the file; CMYK and PNG too.
+    """Return an RGB Pillow image, pixel for pixel equal to that of torchvision's loader; CMYK and PNG too.
 
     Raises
     ------
@@ -63,12 +63,12 @@ LOADERS: dict[str, Loader] = {"pillow": pillow, "simplejpeg": simplejpeg_array}
 
 
 def loader_of(loader: str | Loader | None) -> Loader:
-    """Return the loader of a name, or the function that was given; Pillow's if nothing is said.
+    """Return the loader of a name, or the function that was given, or Pillow's by default.
 
     Raises
     ------
     UsageError
-        If there is none of this name.
+        If no loader has this name.
     """
     if loader is None:
         return pillow

@@ -1,4 +1,4 @@
-"""Look at an image's bytes: a glance at every one that is unpacked, a decode where that is asked for or needed."""
+"""Inspect an image's bytes: a quick look at every image that is unpacked, a full decode where it is needed."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _CMYK_COMPONENTS = 4
 
 
 def glance(name: str, data: bytes) -> Issue | None:
-    """Return what is wrong or unusual about an image as far as its first and last bytes tell; decode if they don't.
+    """Return the fault or oddity that an image's first and last bytes show, or None; decode it if they look wrong.
 
-    Empty files, files that are no JPEG, CMYK, and images without their end are found. Costs a few microseconds.
+    This finds empty files, files that are no JPEG, CMYK, and images without their end, in a few microseconds.
     """
     if data.startswith(_JPEG) and data.endswith(_END):
         return _issue(name, Code.CMYK, "CMYK, not RGB") if components(data) == _CMYK_COMPONENTS else None
@@ -30,10 +30,10 @@ def glance(name: str, data: bytes) -> Issue | None:
 
 
 def examine(name: str, data: bytes) -> Issue | None:
-    """Return what is wrong or unusual about an image, having decoded it whole.
+    """Return the fault or oddity of an image, or None, after decoding all of it.
 
-    libjpeg-turbo decodes to grey at 1/8 size, which still reads every entropy-coded bit, and takes each of its
-    warnings for an error; Pillow decodes what is no JPEG.
+    libjpeg-turbo decodes to grey at 1/8 size, which still reads every entropy-coded bit, and each of its warnings
+    counts as an error; Pillow decodes files that are no JPEG.
     """
     if not data:
         return _issue(name, Code.ZERO_BYTES, "the file is empty")
@@ -46,12 +46,12 @@ def examine(name: str, data: bytes) -> Issue | None:
         )
     except ValueError as error:
         code = Code.UNDECODABLE if data.rstrip(b"\0").endswith(_END) else Code.TRUNCATED_IMAGE
-        return _issue(name, code, f"of {len(data):,} bytes: {error}")
+        return _issue(name, code, f"{error} ({len(data):,} bytes)")
     return _issue(name, Code.CMYK, "CMYK, not RGB") if cmyk else None
 
 
 def components(data: bytes) -> int:
-    """Return the number of colour components in a JPEG's frame header, 0 where it can't be found (ITU T.81, B.2)."""
+    """Return the number of colour components in a JPEG's frame header, 0 if it has none (ITU T.81, B.2)."""
     position, end = 2, len(data) - 9
     while position < end and data[position] == 0xFF:
         marker = data[position + 1]
@@ -67,7 +67,7 @@ def components(data: bytes) -> int:
 
 
 def _examine_other(name: str, data: bytes) -> Issue:
-    """Examine what is no JPEG by its first bytes."""
+    """Return the issue of a file whose first bytes are not those of a JPEG."""
     try:
         with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data)) as image:
             image.load()

@@ -1,1 +1,4 @@
-"""Labels as people hold them: look one up, read and verify label files, rewrite them, tell a model's mapping."""
+"""Labels: look up classes, read, verify and rewrite label files, find the mapping of a model's predictions.
+
+Nothing here knows of archives or of prepared trees: with `facts` the folder could be a package of its own.
+"""

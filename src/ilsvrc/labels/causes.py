@@ -1,4 +1,4 @@
-"""Why a label file disagrees with the truth: one small test a cause, tried in order."""
+"""The likely cause of a label file's disagreement with the true labels: one small test per cause, tried in order."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _FEW = 0.05
 
 
 class Cause(StrEnum):
-    """What is likely wrong with a label file.
+    """The likely fault of a label file.
 
     truncated : it ends early
     missing : entries are missing
-    extra : there are entries too many
-    repeated : entries stand more than once
+    extra : there are too many entries
+    repeated : entries occur more than once
     unreadable : lines hold no label
     shifted : labels stand one place too early or late
     swapped : two entries, or two classes throughout, have each other's label
@@ -56,7 +56,7 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A cause, in words; `ok` where the file holds the whole truth all the same."""
+    """A cause, with a sentence; `ok` if the file holds every true label nevertheless."""
 
     cause: Cause | None
     detail: str
@@ -92,13 +92,13 @@ def _other_classes(listing: Listing) -> Finding | None:
 
 
 def diagnose(reading: Reading) -> Finding:
-    """Return why a listing disagrees with the truth, or that it does not."""
+    """Return the cause of a listing's disagreement with the true labels, or that it agrees."""
     found = (test(reading) for test in _TESTS)
     return next((f for f in found if f), Finding(Cause.FOREIGN, "its labels agree with no scheme that ilsvrc knows"))
 
 
 def _whole(reading: Reading) -> Finding | None:
-    """Hold the whole truth, if perhaps in a scheme that readers of the form do not expect."""
+    """Find every true label, though perhaps in a scheme that readers of the form do not expect."""
     if (
         reading.listing.strays
         or len(reading.listing) != reading.total
@@ -110,7 +110,7 @@ def _whole(reading: Reading) -> Finding | None:
     if name in (form.usual, "wnid") or form is TREE:
         part = f" for the classes of {reading.selection}" if reading.selection else ""
         return Finding(None, f"agrees with the truth{part} in the scheme {name}", ok=True)
-    detail = f"true, but in the scheme {name}: who takes the labels of {form.name} for {form.usual} gets them wrong"
+    detail = f"true, but in the scheme {name}: programs that read {form.name} as {form.usual} get wrong labels"
     return Finding(_scheme_cause(name), detail, ok=True)
 
 
@@ -191,7 +191,7 @@ def _count(reading: Reading) -> Finding | None:
 
 
 def _cut_short(reading: Reading) -> Finding | None:
-    """Agree from the first entry to where the file ends; its last line may be cut in the middle."""
+    """Find a file that agrees but ends early; its last line may be cut in the middle."""
     last = len(reading.listing) - 1
     wrong = np.flatnonzero(~reading.agrees())
     whole = not reading.listing.strays or reading.listing.strays == (int(reading.listing.lines[last]) + 1,)
@@ -229,7 +229,7 @@ def _repeats(reading: Reading) -> Finding | None:
 
 
 def _slipped(reading: Reading) -> Finding | None:
-    """Agree up to some entry, and from there on with the slot next to it."""
+    """Find entries that agree up to a point, and from there on with the slots next to their own."""
     for shift in (1, -1):
         before = np.concatenate(([0], np.cumsum(reading.agrees())))
         after = np.cumsum(np.concatenate(([0], reading.agrees(shift)[::-1])))[::-1]
@@ -254,7 +254,7 @@ def _slip(listing: Listing, place: int, shift: int) -> Finding:
 
 
 def _swap(reading: Reading) -> Finding | None:
-    """Give two entries, or two classes throughout, each other's label."""
+    """Find two entries, or two classes throughout, that have each other's label."""
     wrong = np.flatnonzero(~reading.agrees())
     if not len(wrong) or not _inside(reading)[wrong].all():
         return None
@@ -271,7 +271,7 @@ def _swap(reading: Reading) -> Finding | None:
 
 
 def _mistaken(reading: Reading) -> Finding | None:
-    """Hold wnids that were looked up with numbers of another scheme, taken for indices."""
+    """Find wnids that were looked up with numbers of another scheme, taken for indices."""
     inside = _inside(reading)
     expected = reading.expected[reading.slots[inside]]
     for known in schemes():

@@ -1,4 +1,4 @@
-"""Tell from a model's predictions which mapping it was trained with."""
+"""Find from a model's predictions which label mapping it was trained with."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SIZES = {
     21842: "Microsoft's ImageNet-22k, its first 1000 outputs the classes of ILSVRC 2012 in index order",
     21843: "Google's ImageNet-21k, with two classes more",
 }
-"""What outputs of other sizes usually are; from timm's imagenet_info.py and the ImageNet-21k-P paper."""
+"""Usual meaning of outputs of other sizes; from timm's imagenet_info.py and the ImageNet-21k-P paper."""
 
 _SLIPS = range(-3, 4)
 """Offsets by which a mapping may be off; each is a rival, so that no neighbour of the right one is named."""
@@ -34,11 +34,11 @@ _Z95 = 1.96
 
 @dataclass(frozen=True, slots=True)
 class SchemeScore:
-    """A model's accuracy, if its labels were in this scheme.
+    """A model's accuracy if its labels are in this scheme.
 
     scheme : name
     top1 : accuracy, 0 to 1
-    top5 : the same of the best five, or None where fewer are known
+    top5 : accuracy of the best five labels, 0 to 1, or None if the predictions have fewer
     interval : 95 % Wilson interval of top1
     """
 
@@ -50,14 +50,14 @@ class SchemeScore:
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """Which mapping a model uses.
+    """The mapping that a model uses.
 
-    scheme : name of the scheme, or None where the images don't show one
-    images : predictions that it rests on
-    needed : more images that would settle it, by estimate: 0 where a scheme is named, None where more won't help
+    scheme : name of the scheme, or None if the predictions show none
+    images : number of predictions
+    needed : estimate of the further images that would decide: 0 if a scheme is named, None if more won't help
     equivalents : schemes that give these classes the same numbers
     reason : one sentence for people
-    scores : of every scheme
+    scores : accuracy under every scheme
     """
 
     scheme: str | None
@@ -84,24 +84,24 @@ class _Labelling:
 
 
 def detect_scheme(names: Iterable[str], predictions: npt.ArrayLike, truth: npt.ArrayLike | None = None) -> Detection:
-    """Tell which label scheme a model uses from what it predicts for some images.
+    """Find the label scheme that a model uses from its predictions for a sample of images.
 
-    A scheme is named only where its accuracy is above what a wrong mapping can reach, and where it beats every other
-    one on the images that tell the two apart; docs/reference/detect.md holds the rules and measured error rates.
+    A scheme is named only if its accuracy is above the accuracy that a wrong mapping can reach, and if it beats every
+    other scheme on the images where the two differ; docs/reference/detect.md has the rules and measured error rates.
 
     Parameters
     ----------
     names
-        Of the images: validation names carry their number and train names their wnid.
+        Names of the images: validation names hold their number and train names their wnid.
     predictions
-        Labels, top-k lists or scores, as `outputs_of` takes them; the same order.
+        Labels, top-k lists or scores, as `outputs_of` takes them; in the same order.
     truth
-        The right index of each image, shape (images,), where the names don't tell it.
+        The true index of each image, shape (images,), if the names don't state it.
 
     Raises
     ------
     UsageError
-        Names are of no image of ILSVRC 2012, or names, predictions and truth differ in number.
+        If a name is of no image of ILSVRC 2012, or names, predictions and truth differ in number.
 
     Examples
     --------
@@ -129,7 +129,7 @@ def detect_scheme(names: Iterable[str], predictions: npt.ArrayLike, truth: npt.A
 
 @dataclass(frozen=True, slots=True)
 class _Finding:
-    """What a detection says of the schemes."""
+    """The outcome of a detection."""
 
     scheme: str | None
     needed: int | None
@@ -172,7 +172,7 @@ def _hits(outputs: Outputs, truth: npt.NDArray[np.int64]) -> npt.NDArray[np.bool
 
 
 def _odd_size(outputs: Outputs) -> str:
-    """Say what an output is that does not hold the 1000 classes alone, or nothing."""
+    """Return the usual meaning of an output with more or fewer columns than the 1000 classes, else an empty text."""
     if outputs.columns in (None, 1000, 1001):
         return ""
     columns = outputs.columns or 0
@@ -189,7 +189,7 @@ def _odd_labels(outputs: Outputs) -> str:
 
 
 def _mismatch(outputs: Outputs, best: _Labelling) -> str:
-    """Say why the labelling that is ahead is no scheme to name, or nothing."""
+    """Return the reason why the best labelling can't be named as a scheme, or an empty text."""
     if best.offset:
         return f"the numbers are those of {best.scheme.name}, each off by {best.offset:+}"
     if outputs.as_wnids and best.scheme.name != "index":
@@ -200,7 +200,7 @@ def _mismatch(outputs: Outputs, best: _Labelling) -> str:
 
 
 def _name(outputs: Outputs, best: _Labelling) -> str:
-    """Name the scheme; `background` and `index1` number the classes alike and differ by what 0 is."""
+    """Return the scheme's name; `background` and `index1` number the classes alike, but only the first has a 0."""
     if outputs.as_wnids:
         return "wnid"
     has_background = outputs.columns is not None or bool((outputs.ranked == 0).any())
@@ -213,7 +213,7 @@ def _equivalents(name: str | None) -> tuple[str, ...]:
 
 
 def _shown(outputs: Outputs) -> tuple[LabelScheme, ...]:
-    """Return the schemes to score: of wnids only themselves."""
+    """Return the schemes to score: for wnids only `wnid`."""
     return tuple(s for s in schemes() if s.numeric != outputs.as_wnids)
 
 

@@ -1,11 +1,11 @@
-"""How far the hits on some images speak for one labelling against all others.
+"""Weigh the hits on a sample of images: the evidence for one labelling against all others.
 
-Labellings stand for schemes and for what they are mistaken for. Two rules keep coincidence from being named:
+Labellings are the schemes and their near misses. Two rules keep a coincidence from being named:
 
-* Images of one class are one witness. A model in some unknown order that meets a labelling on one class by chance
-  meets it on all images of that class, so hits are averaged within each class before they are counted.
-* A labelling must beat two things: the accuracy that a wrong one can reach (two orders may have a dozen classes in
-  common, and errors fall on classes that stand nearby), and each rival where only one of the two is right.
+* Images of one class are one witness. A model in an unknown order that agrees with a labelling on one class by chance
+  agrees on all images of that class, so hits are averaged within each class before they are counted.
+* A labelling must beat the accuracy that a wrong one can reach (two orders may have a dozen classes in common, and
+  errors fall on neighbouring classes), and it must beat each rival on the images where only one of the two is right.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ COINCIDENCE = 0.02
 """Accuracy that a wrong labelling may reach: 12 of 1000 classes are alike in index and lexicographic."""
 
 TRIVIAL = 0.05
-"""Once no labelling can have this accuracy, the model has none of them."""
+"""If no labelling can have this accuracy, the model uses none of them."""
 
 ALPHA = 0.001 / 5
-"""Risk of each test: 0.1 % in all over the five labellings that can be named."""
+"""Risk of each test: 0.1 % in total, shared among the five labellings that can be named."""
 
 _Z99 = 2.576
 _CLASSES = 1000
 
 
 class Outcome(Enum):
-    """What evidence amounts to."""
+    """The decision that evidence allows."""
 
     SETTLED = auto()
     NONE = auto()
@@ -46,8 +46,8 @@ class Evidence:
 
     classes : distinct true classes among the images
     hits : of the labelling with the most
-    only : where each rival misses, hits of that labelling: shape (rivals,)
-    lost : hits of each rival where that labelling misses: shape (rivals,)
+    only : hits of that labelling on the images that a rival misses: shape (rivals,)
+    lost : hits of each rival on the images that that labelling misses: shape (rivals,)
     """
 
     classes: float
@@ -56,7 +56,7 @@ class Evidence:
     lost: npt.NDArray[np.float64]
 
     def scaled(self, factor: float) -> Evidence:
-        """Return the evidence that so many times the classes would give, were it like this."""
+        """Return the evidence that `factor` times as many classes would give at the same rates."""
         return Evidence(self.classes * factor, self.hits * factor, self.only * factor, self.lost * factor)
 
     def outcome(self) -> Outcome:
@@ -70,7 +70,7 @@ class Evidence:
         return Outcome.SETTLED if beaten else Outcome.OPEN
 
     def needed(self) -> int | None:
-        """Estimate how many more images like these would settle it: None where all 1000 classes would not."""
+        """Estimate how many more images like these would decide; None if even all 1000 classes would not."""
         factors = np.geomspace(1, _CLASSES / self.classes, 200)
         enough = _first(factors, lambda factor: self.scaled(factor).outcome() is not Outcome.OPEN)
         return None if enough is None else max(1, _images(self.classes * enough) - _images(self.classes))
@@ -100,7 +100,7 @@ def _floor(count: float) -> int:
 
 
 def _first(factors: npt.NDArray[np.float64], enough: Callable[[float], bool]) -> float | None:
-    """Find the first of ascending factors that is enough, by halving."""
+    """Return the first of ascending factors that is enough, by binary search."""
     if not enough(float(factors[-1])):
         return None
     low, high = 0, len(factors) - 1
@@ -111,7 +111,7 @@ def _first(factors: npt.NDArray[np.float64], enough: Callable[[float], bool]) ->
 
 
 def _images(classes: float) -> int:
-    """Return how many random images are expected to show so many of the 1000 classes."""
+    """Return the number of random images that are expected to show this many of the 1000 classes."""
     seen = min(classes, _CLASSES - 0.5) / _CLASSES
     return round(log(1 - seen) / log(1 - 1 / _CLASSES))
 
@@ -122,7 +122,7 @@ def wilson(hits: float, trials: float, z: float) -> tuple[float, float]:
     Parameters
     ----------
     hits, trials
-        So many of so many, `trials` above 0.
+        Number of hits and of trials; there is at least one trial.
     z
         Width in standard deviations: 1.96 for 95 %, 2.576 for 99 %.
 
@@ -138,7 +138,7 @@ def wilson(hits: float, trials: float, z: float) -> tuple[float, float]:
 
 @lru_cache(maxsize=65_536)
 def binomial_tail(hits: int, trials: int, chance: float) -> float:
-    """Return the exact probability of at least so many hits in so many trials, each with a chance between 0 and 1.
+    """Return the exact probability of at least `hits` hits in `trials` trials, each with a chance between 0 and 1.
 
     >>> round(binomial_tail(13, 13, 0.5) * 2**13, 9)
     1.0

@@ -1,4 +1,4 @@
-"""The forms of label files that are about, one row each: what a line of theirs looks like."""
+"""The forms of label files in circulation: one row per form, with the pattern of its lines."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _IMAGE = rf"{_FOLDERS}{VAL_NAME}{_ENDING}"
 _TRAIN_IMAGE = rf"(?:[^/\n]*+/)*+[^\s/]*?n(?P<wnid>\d{{8}})_(?P<image>\d{{1,8}})(?!\d){_ENDING}"
 _TEST_IMAGE = rf"{_FOLDERS}ILSVRC2012_test_(?P<number>\d{{1,8}})(?!\d){_ENDING}"
 _SAMPLE = 500
-"""Lines that are tried to tell the form of a file."""
+"""Lines that are matched to recognise the form of a file."""
 
 
 class Subject(StrEnum):
@@ -32,7 +32,7 @@ class Subject(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LineForm:
-    """A form of text file, a line an entry.
+    """A form of text file with one entry per line.
 
     name : what people call such a file
     pattern : of a whole line; group `label`, and group `number` where a line says which image or class it is for, or
@@ -131,7 +131,7 @@ CLASS_INDEX = LineForm(
     "index",
     subject=Subject.CLASSES,
 )
-"""Found by its pattern anywhere in the text, not by a JSON parser, so that a truncated file still tells its cause."""
+"""Found by its pattern anywhere in the text, not by a JSON parser, so that a truncated file is recognised too."""
 
 TREE = LineForm("folder tree", re.compile(_IMAGE), "wnid")
 
@@ -141,7 +141,7 @@ _PER_IMAGE, _PER_CLASS = (
 
 
 def form_of(lines: Sequence[str]) -> LineForm | None:
-    """Return the form that most of a sample of the lines have, or None where none fits half of them."""
+    """Return the form that fits most lines of a sample, or None if no form fits half of them."""
     sample = lines[:: max(1, len(lines) // _SAMPLE)]
     fits = {form: sum(bool(form.pattern.fullmatch(line)) for line in sample) for form in FORMS}
     best = max(fits, key=lambda form: fits[form])
@@ -158,7 +158,7 @@ def list_of(wnids: Sequence[str]) -> str:
 
 
 def _is_class_list(lines: Sequence[str]) -> bool:
-    """Tell a list of classes, where each stands once, from labels of images, where they come again and again."""
+    """Whether wnids are a list of classes, each there once, rather than labels of images, which repeat."""
     wnids = [line.strip() for line in lines if line.strip()]
     if len(set(wnids)) == len(wnids) and (set(wnids) == detection_wnids() or list_of(wnids)):
         return True

@@ -1,4 +1,4 @@
-"""What a model puts out for some images, whichever way it was kept: labels, lists of labels, or scores."""
+"""A model's outputs for a sample of images, in any form: labels, top-k lists, or scores."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class Outputs:
 
     @property
     def largest(self) -> int:
-        """The largest label there is."""
+        """The largest label."""
         return int(self.ranked.max())
 
 
 def outputs_of(predictions: npt.ArrayLike) -> Outputs:
-    """Tell from shape and type what predictions are.
+    """Recognise by shape and type whether predictions are labels, top-k lists or scores.
 
     Parameters
     ----------
@@ -50,12 +50,12 @@ def outputs_of(predictions: npt.ArrayLike) -> Outputs:
     Raises
     ------
     UsageError
-        They are none of these, are empty or hold NaN.
+        If they are none of these, are empty, or hold NaN.
     """
     given = np.asarray(predictions)
     if given.ndim not in (1, 2) or given.size == 0:
         raise UsageError(
-            f"predictions have shape {given.shape}", hint="one label, top-k list or row of scores an image"
+            f"predictions have shape {given.shape}", hint="give one label, top-k list or row of scores per image"
         )
     if given.dtype.kind == "U":
         return Outputs(_as_columns(scheme("wnid").lookup(given)), as_wnids=True)

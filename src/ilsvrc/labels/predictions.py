@@ -1,4 +1,4 @@
-"""Read a model's predictions from a file: CSV, JSON lines, NumPy's npz or Parquet, told by content."""
+"""Read a model's predictions from a file: CSV, JSON lines, NumPy's npz or Parquet, recognised by content."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ VALUES = (
     "prediction", "predictions", "label", "labels", "pred", "preds", "class", "top", "topk", "top5",
     "scores", "logits", "probabilities", "probs", "outputs",
 )  # fmt: skip
-"""What people call the two columns; the first that is there is taken."""
+"""Usual names of the two columns; the first one found is taken."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Predictions:
-    """What a file of predictions holds.
+    """The contents of a file of predictions.
 
-    names : of the images
+    names : names of the images
     values : labels, shape (images,); or top-k lists or scores, shape (images, columns)
     """
 
@@ -42,7 +42,7 @@ def read_predictions(path: str | os.PathLike[str]) -> Predictions:
     Raises
     ------
     DataError
-        It is no file of predictions: where and why.
+        If it is no file of predictions; the message says where and why.
     """
     where = Path(path)
     with where.open("rb") as file:
@@ -143,4 +143,4 @@ _READERS: tuple[tuple[bytes, Callable[[Path], _Parts]], ...] = (
     (b"[", _read_json_lines),
     (b"", _read_csv),
 )
-"""How a file starts, and who reads it."""
+"""The first bytes of a file, and its reader."""

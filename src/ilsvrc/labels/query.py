@@ -1,4 +1,4 @@
-"""Look a class up by whatever is at hand: wnid, number, word, or the name of an image."""
+"""Look up a class by wnid, number, word, or the name of an image."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Match:
 
     @property
     def place(self) -> tuple[str, ...]:
-        """The first words of what stands above it in WordNet, from entity down."""
+        """The first words of its ancestors in WordNet, from entity down."""
         return tuple(first_word(hierarchy().words[wnid]) for wnid in _path(self.synset.wnid)[:-1])
 
     @property
@@ -43,7 +43,7 @@ class Match:
         return tuple(s for s in classes() if s != self.synset and first_word(s.words).casefold() == head)
 
     def to_json(self) -> dict[str, Any]:
-        """Return all that is known of it as a JSON document."""
+        """Return the class as a JSON document."""
         return {
             "found_as": self.found_as,
             "wnid": self.synset.wnid,
@@ -57,18 +57,18 @@ class Match:
 
 
 def find(query: str) -> tuple[Match, ...]:
-    """Return the classes that a query means, the best match first.
+    """Return the classes that match a query, the best match first.
 
     Parameters
     ----------
     query
-        A wnid, of a class or of what stands above classes; `SCHEME:LABEL`; a bare number, which is read under every
+        A wnid, of a class or of an ancestor of classes; `SCHEME:LABEL`; a bare number, which is read under every
         scheme; the name of a validation or train image; a word or part of one.
 
     Raises
     ------
     UsageError
-        Nothing matches; its hint names close ones.
+        If nothing matches; the hint names close words.
 
     Examples
     --------
@@ -97,7 +97,7 @@ def _by_label(name: str, label: str) -> tuple[Match, ...]:
 
 
 def _by_number(number: int) -> tuple[Match, ...]:
-    """Return the class that a number means under each scheme, those of one meaning together."""
+    """Return the classes that a number means, each with all the schemes under which it does."""
     meanings: dict[int, list[str]] = {}
     for known in schemes():
         if known.numeric and (index := int(known.lookup(number))) >= 0:
@@ -142,7 +142,7 @@ def _rank(wanted: str, word: re.Pattern[str], synset: Synset) -> int | None:
 
 
 def _path(wnid: str) -> list[str]:
-    """Return the wnids from entity down, by the first parent where there are several."""
+    """Return the wnids from entity down to this one, by the first of several parents."""
     above = hierarchy().parents[wnid]
     return [*(_path(above[0]) if above else []), wnid]
 

@@ -1,4 +1,4 @@
-"""Read a listing under each scheme that could be meant, and keep the one that fits the truth best."""
+"""Read a listing under each possible scheme, and keep the reading that fits the true labels best."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Ints = npt.NDArray[np.int64]
 class Reading:
     """A listing read under one scheme.
 
-    listing : what was read
+    listing : the listing
     scheme : the scheme
     expected : index of the class that belongs in each slot, a slot an image or a class number: shape (slots,)
     slots : the slot of each entry, outside of `expected` where there is no such image or class: shape (n,)
@@ -51,7 +51,7 @@ class Reading:
         return int(self.wanted[self.expected].sum())
 
     def agrees(self, shift: int = 0) -> npt.NDArray[np.bool_]:
-        """Return whether each entry is right, or would be so many slots further on: shape (n,)."""
+        """Return whether each entry is right for the slot `shift` places after its own: shape (n,)."""
         slots = self.slots + shift
         inside = (slots >= 0) & (slots < len(self.expected))
         agreed: npt.NDArray[np.bool_] = inside & (self.expected[np.where(inside, slots, 0)] == self.actual)
@@ -59,7 +59,7 @@ class Reading:
 
     @property
     def agreeing_slots(self) -> int:
-        """Return how many images or classes have an entry that is right."""
+        """Return the number of images or classes with a right entry."""
         names = self.listing.numbers if self.listing.form.subject is Subject.TRAIN else self.slots
         return distinct(names[self.agrees()])
 
@@ -72,7 +72,7 @@ class Reading:
 
 
 def best_reading(listing: Listing) -> Reading:
-    """Return the reading that agrees with the truth most, if need be one slot further on."""
+    """Return the reading that agrees most with the true labels, in its own slots or one slot further on."""
     readings = _class_readings(listing) if listing.form.of_classes else _image_readings(listing)
     return max(readings, key=_fit)
 
@@ -84,7 +84,7 @@ def _fit(reading: Reading) -> tuple[int, int]:
 
 
 def _image_readings(listing: Listing) -> list[Reading]:
-    """Read labels of images: the truth is fixed, what a label means is not."""
+    """Read labels of images: the true class of a slot is fixed, the meaning of a label varies with the scheme."""
     numeric = listing.labels.dtype.kind == "i"
     known = [s for s in schemes() if s.numeric] if numeric else [scheme("wnid")]
     if listing.form.subject is Subject.TRAIN:
@@ -112,7 +112,7 @@ def _selection(truth: Ints) -> str:
 
 
 def _class_readings(listing: Listing) -> list[Reading]:
-    """Read a list of classes: wnids are fixed, what a class number means is not."""
+    """Read a list of classes: wnids are fixed, the meaning of a class number varies with the scheme."""
     actual = scheme("wnid").lookup(listing.labels.astype(str))
     known = [s for s in schemes() if s.numeric]
     return [Reading(listing, s, permutation("index", s.name), _class_slots(listing, s), actual) for s in known]

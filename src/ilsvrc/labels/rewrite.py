@@ -1,4 +1,4 @@
-"""Rewrite label files from one scheme to another, in their own form or in another one."""
+"""Rewrite label files from one scheme to another, in the same form or in another one."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ _LINES = (
     re.compile(rf"(?P<before>\d+\t){_LABEL}(?:\.0+)?(?P<after>\t\S.*\s*)"),  # MXNet's .lst
     re.compile(rf"(?P<before>(?:.*[\s,])?){_LABEL}(?P<after>\s*)"),  # the label ends the line
 )
-"""Lines whose label can be replaced where it stands."""
+"""Patterns of lines whose label can be replaced in place."""
 
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """What to turn labels into.
+    """The conversion to make.
 
     target : scheme of the labels written
-    source : scheme of the labels read, or None to tell it from the file, which then must hold validation labels
-    form : a key of FORMS, or None to replace each label where it stands
+    source : scheme of the labels read, or None to recognise it, for which the file must hold validation labels
+    form : a key of FORMS, or None to replace each label in place
     """
 
     target: str
@@ -59,14 +59,14 @@ class Rewritten:
 
 
 def rewrite(path: str | os.PathLike[str], conversion: Conversion) -> Rewritten:
-    """Return a label file with its labels in another scheme; without a new form, all else stays as it was.
+    """Return a label file with its labels in another scheme; without a new form, only the labels change.
 
     Raises
     ------
     DataError
-        A line holds no label, or the file is of no form that is known.
+        If a line holds no label, or the file has no known form.
     UsageError
-        A scheme or form is unknown, a label is outside the source scheme, or the scheme can't be told from the file.
+        If a scheme or form is unknown, a label is outside the source scheme, or the scheme can't be recognised.
     """
     target = scheme(conversion.target)
     source = scheme(conversion.source or _told_by(path))
@@ -85,7 +85,7 @@ def _told_by(path: str | os.PathLike[str]) -> str:
     reading = best_reading(listing)
     finding = diagnose(reading)
     if not finding.ok:
-        raise UsageError(f"{path}: its scheme can't be told: {finding.detail}", hint="say it with --from")
+        raise UsageError(f"{path}: its scheme can't be recognised: {finding.detail}", hint="name it with --from")
     return reading.scheme.name
 
 
@@ -154,4 +154,4 @@ FORMS: dict[str, Callable[[_Rows], Iterable[str]]] = {
     "list": lambda rows: (f"{label}\n" for _, label in rows),
     "csv": lambda rows: ("name,label\n", *(f"{name},{label}\n" for name, label in rows)),
 }
-"""Caffe's `NAME LABEL`; a label a line in the order of the images, as the ground truth is; CSV with a header."""
+"""Caffe's `NAME LABEL`; one label per line in the order of the images, as the ground truth has; CSV with a header."""

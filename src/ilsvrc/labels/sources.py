@@ -1,4 +1,4 @@
-"""Read any label file that is about; what it is shows by its content, never by its name."""
+"""Read label files of any form, which is recognised by content, never by the file's name."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _NUMBER = re.compile(r"\d{1,9}", re.ASCII)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Listing:
-    """What a label file says.
+    """The entries of a label file.
 
     path : the file or folder
     form : what sort of file it is

@@ -21,14 +21,14 @@ def table(form: str, chosen: Sequence[LabelScheme] = ()) -> str:
     Parameters
     ----------
     form
-        A key of FORMS: csv and json have a column for each scheme, the others stand in the order of the first one.
+        A key of FORMS: csv and json have a column for each scheme, the others are in the order of the first scheme.
     chosen
-        The schemes; all of them for csv and json, `index` for the others, where none is given.
+        The schemes; by default all of them for csv and json, and `index` for the others.
 
     Raises
     ------
     UsageError
-        There is no such form.
+        If there is no such form.
     """
     if form not in FORMS:
         close = get_close_matches(form, FORMS, n=2)
@@ -38,7 +38,7 @@ def table(form: str, chosen: Sequence[LabelScheme] = ()) -> str:
 
 
 def rows(chosen: Sequence[LabelScheme] = ()) -> list[dict[str, Any]]:
-    """Return a row a class: its label in each scheme, then its name and words."""
+    """Return one row per class: its label in each scheme, then its name and words."""
     columns = chosen or schemes()
     return [
         {s.name: s.labels[synset.index].item() for s in columns} | {"name": synset.name, "words": synset.words}
@@ -53,7 +53,7 @@ def ordered(chosen: Sequence[LabelScheme]) -> list[Synset]:
 
 
 def keras_name(synset: Synset) -> str:
-    """Return the name by which Keras knows a class; crane and maillot stand for two each.
+    """Return Keras' name of a class; crane and maillot each name two classes.
 
     >>> keras_name(classes()[2])
     'great_white_shark'
@@ -92,4 +92,4 @@ FORMS: dict[str, Callable[[Sequence[LabelScheme]], str]] = {
     "synset_words": lambda chosen: _lines(f"{s.wnid} {s.words}" for s in ordered(chosen)),
     "class_index": _class_index,
 }
-"""One unique name a line; Caffe's synsets.txt and synset_words.txt; Keras' imagenet_class_index.json."""
+"""One unique name per line; Caffe's synsets.txt and synset_words.txt; Keras' imagenet_class_index.json."""

@@ -1,4 +1,4 @@
-"""Compare a label file with the packaged truth: how much agrees, in which scheme, and if not, why not."""
+"""Compare a label file with the packaged true labels: how many agree, in which scheme, and why others don't."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What came of comparing a label file with the truth.
+    """The result of comparing a label file with the true labels.
 
     path : the file or folder
     form : what sort of file it is
@@ -157,7 +157,7 @@ def read_val_labels(path: str | os.PathLike[str], *, trust: bool = False) -> npt
     path
         A label file, devkit archive or tree, in any form and scheme that `read_listing` knows.
     trust
-        Take the file at its word where it disagrees.
+        Use the labels of the file even where they disagree.
 
     Returns
     -------

@@ -30,7 +30,7 @@ NEAR = 256 << 10
 BATCH = 32 << 20
 """Bytes of images that `take` announces at a time; one batch is read while the next is fetched."""
 
-_HEADERS = 4 << 10
+HEADERS = 4 << 10
 """Bytes between two images up to which nothing but tar headers lies between them."""
 
 
@@ -134,18 +134,18 @@ class ArchiveReader:
 
     def take(self, rows: Rows) -> Iterator[tuple[int, bytes]]:
         """Yield rows and their bytes; the system fetches the next batch while one is read; its memory is let go."""
-        batches = _batches(rows, self.sizes[rows])
-        self.will_need(batches[0])
-        for batch, following in itertools.zip_longest(batches, batches[1:], fillvalue=rows[:0]):
+        parts = batches(rows, self.sizes[rows])
+        self.will_need(parts[0])
+        for batch, following in itertools.zip_longest(parts, parts[1:], fillvalue=rows[:0]):
             self.will_need(following)
             for row in batch.tolist():
                 yield row, self.read(row)
-            for start, length in _pieces(self._offsets[batch], self.sizes[batch], _HEADERS):
+            for start, length in pieces(self._offsets[batch], self.sizes[batch], HEADERS):
                 self.source.let_go(start, length)
 
     def will_need(self, rows: Rows) -> None:
         """Let the system fetch these rows ahead, neighbours in one piece."""
-        for start, length in _pieces(self._offsets[rows], self.sizes[rows]):
+        for start, length in pieces(self._offsets[rows], self.sizes[rows]):
             self.source.will_need(start, length)
 
     def storage_order(self) -> Int:
@@ -215,12 +215,12 @@ def _split_of(archive: Path) -> str:
         return ""
 
 
-def _batches(rows: Rows, sizes: Int) -> list[Rows]:
+def batches(rows: Rows, sizes: Int) -> list[Rows]:
     """Cut rows into batches of about BATCH bytes each; one empty batch if there are no rows."""
     return np.split(rows, np.flatnonzero(np.diff(np.cumsum(sizes) // BATCH)) + 1)
 
 
-def _pieces(offsets: Int, sizes: Int, near: int = NEAR) -> list[tuple[int, int]]:
+def pieces(offsets: Int, sizes: Int, near: int = NEAR) -> list[tuple[int, int]]:
     """Return (offset, length) of each byte range that holds some images, in the order in which they will be read.
 
     Images with up to `near` bytes between them share a range.

@@ -10,11 +10,12 @@ from ilsvrc import facts
 from ilsvrc.archive.find import SPLITS, find_archives
 from ilsvrc.errors import UsageError
 from ilsvrc.paths import given_path
-from ilsvrc.readers import archive, tree
+from ilsvrc.readers import archive, parquet, tree
+from ilsvrc.readers import zip as zips
 from ilsvrc.readers.reader import Found, Reader
 from ilsvrc.tree.scan import split_of
 
-FORMS = (archive, tree)
+FORMS = (archive, zips, parquet, tree)
 """The modules of the forms. Where a split is there in two forms, the first counts."""
 
 DEEPEST = 3
@@ -25,8 +26,16 @@ MOST_FOLDERS = 100
 
 
 def recognise(root: Path) -> list[Found]:
-    """Return every split in every form at a path: splits in order, and for each the form that counts first."""
-    found = [split for form in FORMS for split in form.recognise(root)]
+    """Return every split in every form at a path: splits in order, and for each the form that counts first.
+
+    A file whose name is no official archive's is looked at as every other form first: to look for an archive's
+    members takes a walk over it.
+    """
+    others = [form for form in FORMS if form is not archive]
+    unnamed = root.is_file() and facts.official(root.name) is None
+    found = [split for form in (others if unnamed else FORMS) for split in form.recognise(root)]
+    if unnamed and not found:
+        found = archive.recognise(root)
     return sorted(found, key=lambda split: (*SPLITS, "").index(split.split))
 
 

@@ -1,5 +1,7 @@
 """Miniatures of ILSVRC 2012 in every form, for our tests and for those of others.
 
+No test of ours lies here, and of the package only the command `ilsvrc mini` builds on it.
+
 >>> from ilsvrc.testing import Fault, MiniSpec, write_mini
 >>> write_mini(folder, MiniSpec(classes=10, mean_bytes=8000, faults=frozenset({Fault.SYMLINK})))  # doctest: +SKIP
 >>> write_mini(folder, form="kaggle", classes=10, mean_bytes=8000)  # doctest: +SKIP

@@ -1,4 +1,4 @@
-"""The one source of chance: drawn from the seed and a name, never from the order of work or the number of threads."""
+"""The only source of randomness: it depends on the seed and a name, never on the order of work or on threads."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from ilsvrc.testing.spec import MiniSpec
 from ilsvrc.testing.tarball import Entry
 
 _SPREAD = 12
-"""Candidates that were numbered for each image that was kept: why the K of WNID_K.JPEG has gaps."""
+"""Candidates numbered per image that was kept: the reason for the gaps in the K of WNID_K.JPEG."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

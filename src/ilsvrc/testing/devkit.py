@@ -49,7 +49,7 @@ def devkit_archive(spec: MiniSpec) -> bytes:
     Raises
     ------
     MissingExtraError
-        scipy is not installed.
+        If scipy is not installed.
     """
     return _devkit_archive(spec.classes, spec.per_class, spec.val_per_class)
 
@@ -79,13 +79,13 @@ def require_scipy() -> None:
     Raises
     ------
     MissingExtraError
-        scipy is not installed.
+        If scipy is not installed.
     """
     _savemat()
 
 
 def _ground_truth() -> bytes:
-    """Return the devkit id of each of the 50,000 validation images, a line each."""
+    """Return the devkit id of each of the 50,000 validation images, one per line."""
     devkit_ids = np.array([synset.devkit_id for synset in classes()])
     return "".join(f"{number}\n" for number in devkit_ids[val_labels()]).encode()
 

@@ -1,4 +1,4 @@
-"""The faults that a miniature can be given, each as it is met in the wild."""
+"""The faults that a miniature can be given, each as it occurs in real archives."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ilsvrc.issues import Code
 
 
 class Fault(StrEnum):
-    """The kinds of fault; FAULTS says what each is."""
+    """The kinds of fault; FAULTS describes each."""
 
     TRUNCATED_ARCHIVE = "truncated-archive"
     TRUNCATED_IMAGE = "truncated-image"
@@ -38,10 +38,10 @@ class Fault(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FaultSpec:
-    """What a fault is.
+    """The description of a fault.
 
     description : one line for people
-    code : what a check should call it; None for what is unusual but must be accepted
+    code : the code that a check should report; None where the member is unusual but must be accepted
     where : the part of the miniature that it is planted in
     in_transport : MD5SUMS is of the archive before the fault, so that the digest alone tells of it
     anywhere : every form can have it: it is a fault of images, not of tars
@@ -73,7 +73,7 @@ FAULTS: dict[Fault, FaultSpec] = {
         "a class without an inner tar, though meta.mat counts it", Code.MISSING_CLASS, _TRAIN, anywhere=True
     ),
     Fault.MISSING_IMAGES: FaultSpec(
-        "an image fewer than meta.mat counts, and a validation image left out",
+        "one image fewer than meta.mat counts, and a validation image left out",
         Code.MISSING_IMAGE,
         f"{_INNER}, and val",
         anywhere=True,
@@ -100,7 +100,7 @@ FAULTS: dict[Fault, FaultSpec] = {
 
 
 def parse_faults(text: str) -> frozenset[Fault]:
-    """Return the faults of a list with commas; a UsageError names the nearest ones to an unknown word."""
+    """Return the faults of a comma-separated list; for an unknown word a UsageError names the nearest ones."""
     words = [word.strip() for word in text.split(",")]
     return frozenset(_fault(word) for word in words if word)
 

@@ -1,4 +1,4 @@
-"""Pictures with the sizes, formats and weight of ImageNet's, made at thousands a second."""
+"""Generate pictures with the dimensions, formats and file sizes of ImageNet's, thousands per second."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ilsvrc.testing.chance import chance
 Pixels = npt.NDArray[np.uint8]
 
 REAL_MEAN_BYTES = 110_000
-"""Bytes of a mean image at ImageNet's pixel sizes; smaller minis shrink the pictures, not their quality."""
+"""Mean bytes of an image at ImageNet's pixel sizes; a smaller mean shrinks the pictures, not their quality."""
 
 TILE = 1024
 """Side of the texture that all pictures are cut from, in pixels; it repeats without a seam."""
@@ -37,7 +37,7 @@ _SHAPES = {
     (800, 600): 1.5,
     (1024, 768): 1.5,
 }
-"""Width and height in pixels, by how many in a hundred: most of ImageNet's are 500 on the longer side."""
+"""Width and height in pixels, and their share in percent: most of ImageNet's are 500 on the longer side."""
 
 _OCTAVES = ((4, 22.0), (16, 14.0), (64, 9.0), (256, 11.0), (1024, 15.0))
 """Cells on a side of the texture, and their contrast: coarse shapes down to grain, as photographs have."""
@@ -48,7 +48,7 @@ _GREY, _PROGRESSIVE = 0.02, 0.01
 
 @dataclass(frozen=True, slots=True)
 class _Shot:
-    """How one picture is taken: everything that chance decides, so that encoding it decides nothing.
+    """The random choices for one picture, all made before it is encoded.
 
     size : width and height in pixels
     corner : left and top in the texture, in pixels

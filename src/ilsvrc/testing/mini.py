@@ -39,7 +39,7 @@ _LARGE = 2_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class MiniReport:
-    """What was written.
+    """A miniature that was written.
 
     folder : where it is
     sizes : bytes of each file in the folder, by name; a folder in it has a slash after its name, and all its bytes
@@ -98,11 +98,11 @@ def write_mini(
     Parameters
     ----------
     target
-        The folder; it is made.
+        The folder; created if it does not exist.
     spec
         What the miniature is; a thousand classes without faults, as archives, when left out.
     listener
-        Takes the progress, image by image.
+        Receives the progress, image by image.
     force
         Replace the files that are there. Folders are never replaced, nor are archives of the official size.
     **fields
@@ -206,7 +206,7 @@ def _refuse_precious(path: Path, *, force: bool) -> None:
 
 
 def _publish(staging: Path, target: Path, *, force: bool) -> dict[str, int]:
-    """Move the files to their names; return their sizes. MD5SUMS comes last: where it is, all of them are."""
+    """Move the files to their names; return their sizes. MD5SUMS comes last: if it exists, all files do."""
     names = sorted(path.name for path in staging.iterdir() if path.name != MD5SUMS)
     if (staging / MD5SUMS).exists():
         if force:

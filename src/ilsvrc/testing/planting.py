@@ -23,7 +23,7 @@ from ilsvrc.testing.tarball import (
 
 @dataclass(frozen=True, slots=True)
 class Planted:
-    """A fault and where it sits.
+    """A fault and its place.
 
     fault : its kind
     archive : file name of the archive; in other forms the path of the file, or the split where no file has it
@@ -37,7 +37,7 @@ class Planted:
 
 Entries = tuple[Entry, ...]
 Change = Callable[[Entry, Synset, Camera], Entries]
-"""Returns what is to stand where a member stood; the fault sits in the last of it, or in the gap."""
+"""Returns the members that replace a member; the fault is in the last of them, or is that there are none."""
 
 
 def hosts(spec: MiniSpec) -> dict[Fault, Synset]:
@@ -48,12 +48,12 @@ def hosts(spec: MiniSpec) -> dict[Fault, Synset]:
     Raises
     ------
     UsageError
-        The miniature is too small for its faults.
+        If the miniature is too small for its faults.
     """
     wanted = [fault for fault in FAULTS if fault in spec.faults and fault != Fault.HTML_AS_TAR]
     wanted.sort(key=lambda fault: fault == Fault.TRUNCATED_ARCHIVE)
     if len(wanted) > spec.classes:
-        message = f"{len(wanted)} faults in train need a class each, and there are {spec.classes}"
+        message = f"{len(wanted)} faults in train need a class each, and the miniature has {spec.classes}"
         raise UsageError(message, hint=f"ask for {len(wanted)} classes or more, or for fewer faults")
     if Fault.MISSING_IMAGES in wanted and min(spec.per_class, spec.classes * spec.val_per_class) < 2:
         raise UsageError("missing-images would leave no image", hint="ask for 2 images or more in train and in val")
@@ -64,7 +64,7 @@ def hosts(spec: MiniSpec) -> dict[Fault, Synset]:
 
 
 def plant_train(spec: MiniSpec, camera: Camera) -> tuple[dict[str, InnerTar], list[Planted]]:
-    """Return the inner tars that have a fault, by wnid, and where each fault sits."""
+    """Return the inner tars that have a fault, by wnid, and the place of each fault."""
     damaged, planted = {}, []
     for fault, synset in hosts(spec).items():
         if not FAULTS[fault].in_transport:
@@ -75,7 +75,7 @@ def plant_train(spec: MiniSpec, camera: Camera) -> tuple[dict[str, InnerTar], li
 
 
 def plant_val(spec: MiniSpec, entries: Entries) -> tuple[Entries, list[Planted]]:
-    """Return the members of the val archive with their faults, and where each sits."""
+    """Return the members of the val archive with their faults, and the place of each fault."""
     planted = []
     if Fault.MISSING_IMAGES in spec.faults:
         lost, *rest = entries
@@ -88,7 +88,7 @@ def plant_val(spec: MiniSpec, entries: Entries) -> tuple[Entries, list[Planted]]
 
 
 def _plant(fault: Fault, inner: InnerTar, camera: Camera) -> tuple[InnerTar, str]:
-    """Return the inner tar with the fault, and its member's name; no name where the whole inner tar is meant."""
+    """Return the inner tar with the fault, and the member's name, which is empty if all of the inner tar is meant."""
     if fault in _WHOLE:
         return _WHOLE[fault](inner), ""
     place = len(inner.entries) // 2

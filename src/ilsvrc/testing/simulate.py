@@ -33,11 +33,11 @@ Count = TypeVar("Count", int, Int)
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """What was written.
+    """An archive that was written.
 
     path : the archive
     images : members of all inner tars
-    bytes : size of the archive; on disk it takes far less, about one page a header
+    bytes : size of the archive; on disk it takes far less, about one page per header
     """
 
     path: Path
@@ -62,26 +62,26 @@ class _Inner:
 def write_simulated(path: Path, fraction: float = 1.0, seed: int = 0, listener: Listener = silent) -> Simulation:
     """Write a sparse train archive: at full scale 1,281,167 members in the official 147,897,477,120 bytes.
 
-    It is for the programs that read headers: every image is zeros. Counts of the classes are the real ones.
+    It is meant for programs that read headers: every image is zeros. The classes have their real image counts.
 
     Parameters
     ----------
     path
         The archive; it must not exist.
     fraction
-        Of the images of each class and of the size, 0.001 to 1; no class is left without an image.
+        Share of each class's images and of the archive's size, 0.001 to 1; every class keeps at least one image.
     seed
-        Draws sizes and names.
+        Seed of the sizes and names.
     listener
-        Takes the progress, class by class.
+        Receives the progress, class by class.
 
     Raises
     ------
     UsageError
-        The file exists, or the fraction is out of range.
+        If the file exists, or the fraction is out of range.
     """
     if path.exists():
-        raise UsageError(f"{path} is there already", hint="choose another name")
+        raise UsageError(f"{path} already exists", hint="choose another name")
     if not SMALLEST <= fraction <= 1:
         raise UsageError(f"fraction is {fraction:g}, which is not in {SMALLEST:g} to 1")
     size = _size(fraction)
@@ -118,9 +118,9 @@ def _draw(size: int, fraction: float, generator: np.random.Generator) -> list[_I
 
 
 def _image_blocks(counts: Int, records: int, generator: np.random.Generator) -> Int:
-    """Return the payload of every image in blocks, so that all inner tars together have so many records."""
+    """Return the payload of every image in blocks, so that all inner tars together have `records` records."""
     drawn = generator.lognormal(sigma=_SPREAD, size=counts.sum())
-    # an inner tar also has a header an image, two zero blocks, and on average half a record of padding
+    # an inner tar also has a header per image, two zero blocks, and on average half a record of padding
     payload = records * _RECORD_BLOCKS - counts.sum() - (2 + _RECORD_BLOCKS / 2) * len(counts)
     blocks: Int = np.maximum(1, np.rint(drawn * payload / drawn.sum())).astype(np.int64)
     starts = np.cumsum(counts) - counts
@@ -187,5 +187,5 @@ def _blocks(sizes: Int) -> Int:
 
 
 def _records(blocks: Count) -> Count:
-    """Return the records of a tar with so many blocks and the two zero blocks that end it."""
+    """Return the records of a tar with `blocks` blocks and the two zero blocks that end it."""
     return -(-(blocks + 2) // _RECORD_BLOCKS)

@@ -1,4 +1,4 @@
-"""What a miniature is to be, decided before anything is written."""
+"""The specification of a miniature, validated before anything is written."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ class MiniFields(TypedDict, total=False):
 class MiniSpec:
     """A miniature; a UsageError where a number is out of range, or a form can't be as it is asked for.
 
-    classes : the first so many of the 1000, by wnid
+    classes : number of classes, the first of the 1000 by wnid
     per_class : train images of each class, up to 1300 as in the real set
     val_per_class : validation images of each class, up to 50 as in the real set
     seed : the same seed and numbers give the same names and pictures in every form
@@ -167,7 +167,7 @@ class MiniSpec:
 
     @property
     def images(self) -> int:
-        """How many images it has when it has no faults."""
+        """Number of images, without faults."""
         return self.classes * (self.per_class + self.val_per_class) + self.test_images
 
 

@@ -1,4 +1,4 @@
-"""Write tars record by record: the standard library's own writer is too careful to write what is broken."""
+"""Write tars record by record: the standard library's writer refuses to write broken ones."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _SIZE = slice(124, 136)
 class Entry:
     """A member to be written.
 
-    name : as it is to stand in the header
-    payload : makes its bytes, when they are needed
+    name : the name in the header
+    payload : returns its bytes, when they are needed
     kind : the type flag of its header
     link : the name that a link points to
     rewrite : changes the finished header of 512 bytes
@@ -51,7 +51,7 @@ class TarWriter:
 
     @contextmanager
     def nested(self, name: str) -> Iterator[None]:
-        """Make a member of whatever the caller writes to the file meanwhile; its size is filled in afterwards."""
+        """Make a member of the bytes that the caller writes within the block; its size is filled in afterwards."""
         place = self._file.tell()
         self._file.write(bytes(BLOCK))
         yield
@@ -103,12 +103,12 @@ def _with_checksum(block: bytes, value: int) -> bytes:
 
 
 def gnu_long_name(name: str) -> Entry:
-    """Return the record that tells the name of the next member, as GNU tar writes it for names over 100 bytes."""
+    """Return the record that holds the name of the next member, as GNU tar writes it for names over 100 bytes."""
     return Entry("././@LongLink", f"{name}\0".encode, kind=tarfile.GNUTYPE_LONGNAME)
 
 
 def pax_header(name: str) -> Entry:
-    """Return a POSIX.1-2001 record that tells the name and the time of the next member."""
+    """Return a POSIX.1-2001 record that holds the name and the time of the next member."""
     records = pax_record("path", name) + pax_record("mtime", f"{MTIME}.25")
     return Entry(f"PaxHeaders/{name}", lambda: records, kind=tarfile.XHDTYPE)
 

@@ -1,4 +1,4 @@
-"""Faults of transport: what happens to an archive after its digest was taken."""
+"""Faults of transport: damage to an archive after its digest was taken."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _FLIPPED = 8
 
 
 def spoil(spec: MiniSpec, folder: Path) -> list[Planted]:
-    """Change the finished archives in this folder; return where each fault sits."""
+    """Damage the finished archives in this folder; return the place of each fault."""
     host, planted = hosts(spec), []
     if Fault.FLIPPED_BYTES in spec.faults:
         planted.append(_flip(folder / TRAIN, host[Fault.FLIPPED_BYTES].wnid))
@@ -59,7 +59,7 @@ def _truncate(train: Path, wnid: str) -> Planted:
 
 @dataclass(frozen=True, slots=True)
 class _Image:
-    """Where an image lies: its inner tar and name, its offset in the outer file and its size in bytes."""
+    """The place of an image: its inner tar and name, its offset in the outer file and its size in bytes."""
 
     member: str
     offset: int

@@ -1,4 +1,4 @@
 """What lies in a prepared tree: layouts, manifests, names, counts.
 
-It is only looked at here; `sinks` write it.
+No image is opened or written here: `readers` and `sinks` do that.
 """

@@ -1,4 +1,4 @@
-"""How many images every class should have, and which classes differ."""
+"""The number of images that every class should have, and the classes that differ."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _member(devkit: Path, name: str) -> bytes:
 
 
 def _no_devkit(devkit: Path, why: str) -> ArchiveError:
-    hint = f"fetch {facts.DEVKIT} again, or move it away to go on without"
+    hint = f"fetch {facts.DEVKIT} again, or move it away to do without the comparison"
     return ArchiveError(Code.WRONG_FILE, f"not a devkit: {why}", devkit, hint=hint)
 
 
@@ -81,7 +81,7 @@ class Expectation:
     """Images that every class should have in a split.
 
     counts : shape (1000,), int64, by index
-    origin : who says so, for messages
+    origin : the source of the counts, for messages
     """
 
     counts: Counts
@@ -101,11 +101,11 @@ def counts_of(labels: npt.NDArray[np.int16]) -> Counts:
 
 
 def expectation(archive: Path, size: int, split: str, labels: npt.NDArray[np.int16]) -> Expectation | None:
-    """Return the counts that an archive should have, or None if neither the facts nor a devkit tells them.
+    """Return the images that every class of an archive should have, or None if no source states it.
 
-    The facts tell them of an official archive; of another one the devkit beside it does, unless that is the official
-    devkit, which does not speak of it. A devkit lists train images only; validation images are the same number for
-    every class, so the largest class tells the count of the others.
+    The source is the packaged facts for an official archive, and the devkit beside it for any other, unless that is
+    the official devkit, which describes another archive. A devkit counts train images only. Every class has the same
+    number of validation images, so the largest class gives the number for the others.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Where an image goes in a prepared tree: a naming template."""
+"""The path of an image in a prepared tree: a naming template."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ TEMPLATES = {
 """The layouts that have a name."""
 
 FIELDS = ("split", "wnid", "index", "devkit_id", "word", "name")
-"""What a template may use."""
+"""The fields that a template may use."""
 
 _SPLIT = "{split}/"
 _LONGEST = 255
-"""Bytes that a file system takes for a file name."""
+"""The longest file name that file systems accept, in bytes."""
 _UNSAFE = re.compile(r"[^\w().,'&+-]+")
 _EXAMPLE = {"split": "train", "wnid": "n01440764", "index": 0, "devkit_id": 449, "word": "tench", "name": "a.JPEG"}
 
@@ -71,7 +71,7 @@ class Layout:
 
 @cache
 def _class_fields(label: int) -> dict[str, str | int]:
-    """Return what a template may say of a class; kept, since a million images ask for a thousand of them."""
+    """Return the fields of a class; cached, since a million images share a thousand classes."""
     synset = facts.classes()[label]
     word = folder_word(synset.name)
     return {"wnid": synset.wnid, "index": label, "devkit_id": synset.devkit_id, "word": word}
@@ -83,12 +83,12 @@ def folder_word(name: str) -> str:
 
 
 def refuse_collisions(layout: Layout, paths: Iterable[str]) -> None:
-    """Refuse a layout that gives two images one path, also where only upper and lower case differ, or too long ones.
+    """Refuse a layout that gives two images the same path, or paths that differ in case only, or too long a name.
 
     Raises
     ------
     LayoutError
-        Saying how many places would hold more than one image, or which name is too long.
+        The message says how many places would hold more than one image, or which name is too long.
     """
     digests = np.fromiter((xxhash.xxh3_64_intdigest(_short(path).casefold().encode()) for path in paths), np.uint64)
     unique, counts = np.unique(digests, return_counts=True)
@@ -101,7 +101,7 @@ def refuse_collisions(layout: Layout, paths: Iterable[str]) -> None:
 
 
 def _short(path: str) -> str:
-    """Return a path whose parts file systems take; they take 255 bytes each."""
+    """Return a path; refuse it if one of its parts is too long for file systems."""
     if len(path) > _LONGEST // 4 and any(len(part.encode()) > _LONGEST for part in path.split("/")):
         raise LayoutError(
             f"the layout gives a name of more than {_LONGEST} bytes: {path[:80]}...", hint="make it shorter"

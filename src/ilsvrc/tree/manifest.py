@@ -54,9 +54,9 @@ def write_manifest(table: pa.Table, path: Path, metadata: dict[str, str] | None 
 
 
 def read_manifest(path: Path) -> pa.Table:
-    """Return the memory-mapped table of a manifest file, once every value in it makes sense.
+    """Return the memory-mapped table of a manifest file, after a check of every value.
 
-    Whoever reads the table opens files by its paths, so none of them leads out of the tree.
+    Readers of the table open files by its paths, so a path that leads out of the tree is refused.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def _mapped(path: Path) -> pa.BufferReader:
 
 
 def _fault(table: pa.Table) -> str:
-    """Say what makes no sense in the values of a manifest; empty if all of them do."""
+    """Return the first fault in the values of a manifest, empty if there is none."""
     for column, name in zip(table.columns, table.column_names, strict=True):
         if column.null_count:
             return f"{column.null_count:,} rows without {name}"
@@ -107,13 +107,13 @@ def _fault(table: pa.Table) -> str:
 
 
 def metadata_of(table: pa.Table) -> dict[str, str]:
-    """Return what a manifest says of its own making."""
+    """Return the metadata of a manifest: the archive and settings that it was made from."""
     found = (table.schema.metadata or {}).items()
     return {key.decode(errors="replace"): value.decode(errors="replace") for key, value in found}
 
 
 def differences(table: pa.Table, images: Iterable[tuple[str, int]]) -> list[str]:
-    """Return in what a manifest differs from the images that it should have: path and size of each; empty if equal.
+    """Return the differences between a manifest and the paths and sizes that it should have; empty if equal.
 
     Columns are compared, not a million objects.
     """
@@ -142,7 +142,7 @@ def merged(parts: Iterable[pa.Table]) -> pa.Table:
 
 
 def layout_in(table: pa.Table) -> str | None:
-    """Return the layout, by name or template, that a manifest was written under, or None if it does not say."""
+    """Return the layout, by name or template, that a manifest was written with, or None if it holds none."""
     try:
         settings = json.loads(metadata_of(table)["settings"])
         return Layout.parse(printable(settings["layout"])).name

@@ -8,7 +8,7 @@ from ilsvrc.files import OWN_FOLDER
 
 
 def own(root: Path) -> Path:
-    """Return the folder that holds all the others."""
+    """Return the `.ilsvrc` folder of a tree, which holds all the others."""
     return root / OWN_FOLDER
 
 
@@ -33,7 +33,7 @@ def report(root: Path) -> Path:
 
 
 def lock(root: Path) -> Path:
-    """Return the file that whoever changes the tree holds a lock on."""
+    """Return the lock file, which every run that changes the tree holds."""
     return own(root) / "lock"
 
 

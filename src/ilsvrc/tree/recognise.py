@@ -1,4 +1,4 @@
-"""Tell a tree's layout by its folders and the images in them, and what a reader of folders would make of it."""
+"""Recognise a tree's layout by its folders and images, and the labels that a reader of folders would give."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ilsvrc.tree.scan import Tree
 
 UNKNOWN = "unknown"
 MOST = 0.9
-"""Share of folders that a scheme must explain to be the one that they are named by."""
+"""Share of folders whose names a scheme must explain to be taken for the tree's scheme."""
 _DIGITS = 9
 """Digits of the longest number that may be a label; longer ones would not fit an int64."""
 _WNID = re.compile(r"n\d{8}")
@@ -38,9 +38,9 @@ def layout_of(tree: Tree) -> str:
 
 
 def folder_scheme(tree: Tree, layout: str) -> LabelScheme | None:
-    """Return the scheme that a tree's folder names are in, by the images in them; None if they fit none.
+    """Return the scheme of a tree's folder names, by the images in the folders; None if no scheme fits.
 
-    Train images' names carry their wnid, validation images' names their number: so names tell the truth.
+    Train images' names hold their wnid, validation images' names their number, so each name states the true class.
     """
     if layout == "wnid":
         return scheme("wnid")
@@ -59,9 +59,9 @@ def folder_scheme(tree: Tree, layout: str) -> LabelScheme | None:
 
 
 def label_issues(tree: Tree, layout: str) -> list[Issue]:
-    """Return an issue for folders that are not of their images' class, and for each image among those of another."""
+    """Return an issue for each folder with the name of another class, and each image among those of another class."""
     if layout == "flat" or tree.split == "test":
-        return []  # nothing here claims a class: test images have none, and lie in no folder under any layout
+        return []  # no folder names a class: test images have none, and lie in no folder under any layout
     named = folder_scheme(tree, layout)
     issues = _scheme_issues(layout, named) + _folder_issues(tree, layout, named) + _loose_issues(tree)
     for row in tree.misplaced[tree.parents[tree.misplaced] >= 0].tolist():
@@ -70,7 +70,7 @@ def label_issues(tree: Tree, layout: str) -> list[Issue]:
 
 
 def _scheme_issues(layout: str, named: LabelScheme | None) -> list[Issue]:
-    """Return one issue for a tree whose folders are all numbered by another scheme than the index."""
+    """Return one issue for a tree whose folders are all numbered by a scheme other than the index."""
     if layout not in ("index", "padded") or named is None or named.name == "index":
         return []
     detail = f"folders are named by {named.name} ({named.range}; {named.used_by}), not by index: see `ilsvrc relabel`"
@@ -87,9 +87,9 @@ def _loose_issues(tree: Tree) -> list[Issue]:
 
 
 def _folder_issues(tree: Tree, layout: str, named: LabelScheme | None) -> list[Issue]:
-    """Return an issue for every folder that names no class, or another one than its images are of."""
+    """Return an issue for every folder that names no class, or another class than that of its images."""
     if layout not in ("wnid", "index", "padded"):
-        return []  # under another template a folder's name tells nothing
+        return []  # with another template, a folder's name may mean anything
     named = named or scheme("index")
     issues = []
     for folder, actual in zip(tree.folders, tree.folder_labels.tolist(), strict=True):
@@ -118,7 +118,7 @@ def _number(folder: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class FolderOrder:
-    """What labels a reader that numbers sorted folder names would give, as torchvision's ImageFolder does.
+    """The labels of a reader that numbers sorted folder names, as torchvision's ImageFolder does.
 
     folders : how many folders it takes for classes
     wrong : how many of those with images get another label than their images have
@@ -131,7 +131,7 @@ class FolderOrder:
 
 
 def folder_order(tree: Tree) -> FolderOrder:
-    """Return what ImageFolder would make of a tree (torchvision.datasets.folder: classes are sorted folder names)."""
+    """Return the labels that ImageFolder gives in a tree (torchvision.datasets.folder: it sorts folder names)."""
     true = tree.folder_labels
     wrong = np.flatnonzero((true >= 0) & (true != np.arange(len(true)))).tolist()
     first = wrong[0] if wrong else 0

@@ -1,4 +1,4 @@
-"""What lies in a split's folder, whoever put it there."""
+"""List the images in a split's folder, whichever program wrote it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Tree:
     folder : the split's folder
     split : train, val or test
     table : Arrow table of SCHEMA, N rows, in sorted order of folders and names
-    left_out : an issue for everything that is not taken for an image of the split
+    left_out : an issue for every file and folder that is not taken for an image of the split
     folders : names of all folders directly in `folder`, hidden ones too, as ImageFolder sorts them
     """
 
@@ -75,7 +75,7 @@ class Tree:
 
     @cached_property
     def strays(self) -> tuple[Issue, ...]:
-        """An issue for everything that was left out, and for every image that has the name of another split's."""
+        """The issues of `left_out`, and one for every image with the name of another split's image."""
         splits = ((path, image_split(path.rpartition("/")[2])) for path in self.paths())
         named = [(path, split) for path, split in splits if split != self.split]
         foreign = (Issue(path, Code.STRAY_FILE, f"its name is that of a {split} image") for path, split in named)
@@ -124,7 +124,7 @@ class Tree:
 
 
 def split_folders(root: Path) -> dict[str, Path]:
-    """Return the folders of the splits in a tree by split, `root` itself if it is one split's folder; or none."""
+    """Return the folders of a tree's splits, by split: `root` itself if it is one split's folder; may be empty."""
     found = {split: root / name for split, names in SPLIT_FOLDERS.items() for name in names if (root / name).is_dir()}
     alone = None if found or not root.is_dir() else split_of(root)
     if alone:
@@ -133,7 +133,7 @@ def split_folders(root: Path) -> dict[str, Path]:
 
 
 def survey(folder: Path, split: str) -> Tree:
-    """Return what lies in a split's folder: every file is seen and its size read, none is opened.
+    """Return the images in a split's folder; the size of every file is read, no file is opened.
 
     An image belongs to the split in whose folder it lies, whatever split its name is of: the validation images of
     imagenette have names of train images.
@@ -141,9 +141,9 @@ def survey(folder: Path, split: str) -> Tree:
     strays: list[Issue] = []
     images = _images(folder, split, strays)
     batches = [pa.RecordBatch.from_arrays([pa.array([], field.type) for field in SCHEMA], schema=SCHEMA)]
-    while some := list(itertools.islice(images, _BATCH)):
+    while batch := list(itertools.islice(images, _BATCH)):
         batches.append(
-            pa.RecordBatch.from_arrays([pa.array(column) for column in zip(*some, strict=True)], schema=SCHEMA)
+            pa.RecordBatch.from_arrays([pa.array(column) for column in zip(*batch, strict=True)], schema=SCHEMA)
         )
     return Tree(folder, split, pa.Table.from_batches(batches), tuple(strays), tuple(folders_in(folder)))
 
@@ -154,7 +154,7 @@ def folders_in(folder: Path) -> list[str]:
 
 
 def _images(folder: Path, split: str, strays: list[Issue]) -> Iterator[tuple[str, int]]:
-    """Yield path and size of every image two levels deep; note all else."""
+    """Yield path and size of every image up to two levels deep; add an issue to `strays` for everything else."""
     for entry in _entries(folder, "", strays):
         if not _is_folder(entry):
             yield from _image(entry, entry.name, split, strays)
@@ -189,13 +189,13 @@ def _image(entry: os.DirEntry[str], path: str, split: str, strays: list[Issue]) 
 
 
 def _may_be_in(split: str, name: str) -> bool:
-    """Whether a file of this name can be an image of a split: its name tells its class, which in test none has."""
+    """Whether a file of this name can be an image of a split: outside the test split, its name must state a class."""
     named = image_split(name)
     return named is not None and (split == "test" or named != "test")
 
 
 def _entries(folder: Path | str, name: str, strays: list[Issue]) -> list[os.DirEntry[str]]:
-    """Return what is in a folder, sorted by name; an issue if it can't be read."""
+    """Return the entries of a folder, sorted by name; add an issue to `strays` if it can't be read."""
     try:
         return sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
@@ -218,7 +218,7 @@ def _label(name: str) -> int:
 def split_of(folder: Path) -> str | None:
     """Return the split of a folder with images: by its name if that is train or val, else by the first image's name.
 
-    A folder called test may be anyone's. None if no image is in it.
+    A folder called test may hold anything, so its name does not decide. None if no image is in it.
     """
     called = next((split for split in ("train", "val") if folder.name in SPLIT_FOLDERS[split]), None)
     for level in ("*", "*/*"):

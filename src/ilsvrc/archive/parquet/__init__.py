@@ -1,0 +1,1 @@
+"""Where every image lies in Parquet files: from page headers to the columns of an index."""

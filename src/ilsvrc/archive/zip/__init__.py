@@ -1,0 +1,1 @@
+"""Zips: where their members are, which are images, and the bytes of one."""
