@@ -278,7 +278,7 @@ def _from_scan(folder: Path, split: str) -> Contents:
 
 
 def _twice(table: pa.Table) -> Int:
-    """Return the rows of which the row before has the same file name, in another folder or in none; shape (K,), int64.
+    """Return the rows whose file name the row before has too, in another folder or in none; shape (K,), int64.
 
     In catalog order images of one name are neighbours: the name tells the label.
     """
