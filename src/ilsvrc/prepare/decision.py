@@ -38,6 +38,7 @@ class Action(StrEnum):
     RESUME = "resume an interrupted run"
     START_OVER = "remove the work of an interrupted run, and write"
     PUBLISH = "publish it: all of it is written"
+    ADOPT = "compare every image with the source, and write the manifest anew"
     REPAIR = "write missing and changed images again"
 
 
@@ -200,13 +201,13 @@ def _action(state: State, options: Options) -> Action:
         return Action.REPAIR if state.missing else Action.KEEP
     if state.stage is Stage.UNFINISHED:
         return Action.START_OVER if options.restart else Action.RESUME
-    actions = {Stage.FRESH: Action.WRITE, Stage.HALF_PUBLISHED: Action.PUBLISH}
+    actions = {Stage.FRESH: Action.WRITE, Stage.HALF_PUBLISHED: Action.PUBLISH, Stage.UNRECORDED: Action.ADOPT}
     return actions.get(state.stage, Action.START_OVER)
 
 
 def _units(plan: Plan, state: State, action: Action, journal: Journal) -> tuple[Unit, ...]:
     """Return the units that will be written."""
-    if action in (Action.KEEP, Action.PUBLISH):
+    if action in (Action.KEEP, Action.PUBLISH, Action.ADOPT):
         return ()
     if action is Action.REPAIR:
         missing = {issue.key for issue in state.missing}
@@ -220,10 +221,23 @@ def _refuse_state(state: State, plan: Plan, sink: FolderSink, options: Options) 
     """Refuse to touch what this plan has no business with."""
     if state.stage is Stage.OCCUPIED:
         raise UsageError(state.obstacle, hint="choose another folder, or move it away; nothing was changed")
+    if state.stage is Stage.UNRECORDED:
+        _refuse_to_adopt(state, plan, sink, options)
     if state.stage is Stage.OTHER and not options.restart:
         detail = f"{sink.root} holds an unfinished {plan.split} with other settings"
         hint = "run it again with the settings it was begun with, or add --restart to throw its work away"
         raise UsageError(detail, hint=hint)
+
+
+def _refuse_to_adopt(state: State, plan: Plan, sink: FolderSink, options: Options) -> None:
+    """Refuse to vouch for a split without manifest, unless it is to be compared with a source other than itself."""
+    published = sink.root / plan.split
+    if plan.reader.path.resolve() == published.resolve():
+        detail = f"{published} is source and target at once: it can't be compared with itself"
+        raise UsageError(detail, hint="give another folder; nothing was changed")
+    if not options.repair:
+        again = "if `prepare` made it, add --repair: every image is compared with the source, then the manifest is"
+        raise UsageError(state.obstacle, hint=f"{again} written anew; else choose another folder, or move it away")
 
 
 def _gutted(plan: Plan, state: State, sink: FolderSink, options: Options) -> DamageError:

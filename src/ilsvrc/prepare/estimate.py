@@ -51,7 +51,7 @@ def _seconds(decision: Decision, target: Path, jobs: int) -> float | None:
     )
     hashing *= len(decision.claims) or 1
     if not decision.units:
-        return 0.0
+        return float(hashing)
     copied = decision.sink.link is Link.COPY
     rate = _writing_rate(decision.plan, target) if copied else _reading_rate(decision.plan)
     return None if rate is None else max(hashing, decision.bytes / (rate * jobs))

@@ -77,7 +77,8 @@ def prepare(  # noqa: PLR0913  -- a public verb: each is named where it is used
     restart
         Throw away an unfinished run that was made with other settings.
     repair
-        Write images of a published split again that are missing or have another size.
+        Write images of a published split again that are missing or have another size. Where its manifest is lost or
+        damaged, compare every image with the source, then write the manifest anew.
     val_labels
         File with the labels of validation images, in any form; None for the packaged truth.
     trust_val_labels

@@ -15,7 +15,7 @@ import pyarrow as pa
 import xxhash
 
 from ilsvrc.archive.sidecar import Verified
-from ilsvrc.errors import MachineError, UsageError
+from ilsvrc.errors import DamageError, MachineError, UsageError
 from ilsvrc.files import (
     OWN_FOLDER,
     Filesystems,
@@ -116,8 +116,24 @@ class FolderSink:
         staged = table is not None and not (self.staging / self.split).exists()
         if staged and not differences(table, plan.images()) and not lacking(self.root, plan.images()):
             return State(Stage.HALF_PUBLISHED, manifest=table)
-        obstacle = f"{self.root / self.split} already exists and was not prepared from this source in this layout"
-        return State(Stage.OCCUPIED, obstacle)
+        split = self.root / self.split
+        why = self._unrecorded()
+        if why and split.is_dir() and not split.is_symlink():
+            return State(Stage.UNRECORDED, f"{split} already exists, and {why}")
+        return State(Stage.OCCUPIED, f"{split} already exists and was not prepared from this source in this layout")
+
+    def _unrecorded(self) -> str:
+        """Say in which way there is no manifest that can be read; empty if there is one."""
+        try:
+            refuse_foreign_folder(self.manifest.parent)
+            read_manifest(self.manifest)
+        except FileNotFoundError:
+            return f"there is no manifest of it ({self.manifest})"
+        except (OSError, ValueError):
+            return f"its manifest is damaged ({self.manifest})"
+        except MachineError:
+            return ""
+        return ""
 
     def _made_here(self) -> pa.Table | None:
         """Return the manifest of the split if it names this source and these settings."""
@@ -153,11 +169,16 @@ class FolderSink:
         make_own_folder(self.staging)
         with OwnFolder(self.staging) as staging:
             rows = [_write_image(sample, staging, self.link) for sample in samples]
-            part = f"{self.split}.parts/{unit.id}.arrow"
-            data = part_bytes(rows)
-            _write_file(staging, part, data)
+            receipt = self.record(unit, rows, staging)
             if self.durable:
-                self._sync_unit(staging, rows, part)
+                self._sync_unit(staging, rows, f"{self.split}.parts/{unit.id}.arrow")
+        return receipt
+
+    def record(self, unit: Unit, rows: Sequence[Row], staging: OwnFolder) -> Receipt:
+        """Write the part of the manifest with the images of a unit."""
+        part = f"{self.split}.parts/{unit.id}.arrow"
+        data = part_bytes(rows)
+        _write_file(staging, part, data)
         output = Output(f"{OWN_FOLDER}/staging/{part}", len(data), xxhash.xxh3_128_hexdigest(data))
         return Receipt(unit.id, (output,), len(rows), sum(row.size for row in rows))
 
@@ -193,12 +214,38 @@ class FolderSink:
         self, receipts: Sequence[Receipt], proved: Sequence[Verified], images: Iterable[tuple[str, int]]
     ) -> None:
         """Compare what was written with what should be, then publish it."""
-        proof = proof_of(proved)
+        table = self._table(receipts, images)
+        _refuse_unplanned(table, self._files_in(self.staging / self.split), self.root)
+        self._record_split(table, proved)
+
+    def adopt(
+        self, receipts: Sequence[Receipt], proved: Sequence[Verified], images: Iterable[tuple[str, int]]
+    ) -> None:
+        """Write the manifest of a published split anew, if its folder holds the images of the receipts and no more.
+
+        Raises
+        ------
+        DamageError
+            If it holds other files too.
+        """
+        table = self._table(receipts, images)
+        surplus = differences(table, self._files_in(self.root / self.split))
+        if surplus:
+            listed = ", ".join(surplus[:3])
+            detail = f"{self.root / self.split} holds other files than the images of the source: {listed}"
+            raise DamageError(detail, [], hint="move them away, then run the same command again")
+        self._record_split(table, proved)
+
+    def _table(self, receipts: Sequence[Receipt], images: Iterable[tuple[str, int]]) -> pa.Table:
+        """Return the manifest in the parts that receipts speak of, if it has the images that there must be."""
         table = merged(self._part(output) for receipt in receipts for output in receipt.outputs)
         _refuse_unplanned(table, images, self.root)
-        _refuse_unplanned(table, self._staged_files(), self.root)
+        return table
+
+    def _record_split(self, table: pa.Table, proved: Sequence[Verified]) -> None:
+        """Stage the manifest, then publish the split."""
         with written_whole(self._staged_manifest) as beside:
-            write_manifest(table, beside, dict(self.provenance) | proof)
+            write_manifest(table, beside, dict(self.provenance) | proof_of(proved))
         self._publish(table)
 
     def resume_publishing(self, table: pa.Table) -> None:
@@ -296,9 +343,8 @@ class FolderSink:
             raise ValueError(f"{output.path} is not the part that was written")
         return pa.ipc.open_file(pa.py_buffer(data)).read_all()
 
-    def _staged_files(self) -> Iterator[tuple[str, int]]:
-        """Yield path and bytes of all that the folder to be published holds; an empty folder and a link have -1."""
-        top = self.staging / self.split
+    def _files_in(self, top: Path) -> Iterator[tuple[str, int]]:
+        """Yield path and bytes of all files in the folder to be published; an empty folder and a link have -1."""
         for folder, folders, names in os.walk(top, onerror=_raise):
             key = f"{self.split}{folder[len(str(top)) :]}"
             if not folders and not names:
@@ -370,8 +416,13 @@ def _write_image(sample: Sample, staging: OwnFolder, link: Link) -> Row:
     key = sample.key
     if not link_image(sample, staging, link):
         _write_file(staging, key, sample.data)
+    return row_of(sample)
+
+
+def row_of(sample: Sample) -> Row:
+    """Return the line of the manifest about an image."""
     label = -1 if sample.label is None else sample.label
-    return Row(key, label, len(sample.data), xxhash.xxh3_128_digest(sample.data))
+    return Row(sample.key, label, len(sample.data), xxhash.xxh3_128_digest(sample.data))
 
 
 def _write_file(folder: OwnFolder, key: str, data: bytes) -> None:
