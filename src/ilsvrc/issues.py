@@ -30,6 +30,7 @@ class Code(StrEnum):
     SPARSE = "sparse"
     COMPRESSED = "compressed"
     ENCRYPTED = "encrypted"
+    DAMAGED_COMPRESSION = "damaged-compression"
     UNKNOWN_MEMBER = "unknown-member"
     UNKNOWN_CLASS = "unknown-class"
     WRONG_CLASS = "wrong-class"

@@ -5,6 +5,7 @@ Formats: POSIX.1-2017 `pax` (ustar and pax headers) and the GNU tar manual's "Ba
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,8 @@ from ilsvrc.issues import Code
 
 DIRECTORY = ord("5")
 EXTENSIONS = frozenset(b"LKxXg")
+_WITHOUT_DATA = frozenset(b"12346")
+"""Links, devices and pipes: no data follow them, whatever size they state."""
 APPLE_DOUBLE = "._"
 """Prefix of the files that macOS adds to a tar to hold attributes of other files; they are never images."""
 
@@ -76,15 +79,34 @@ def walk(source: ByteSource, extent: Extent) -> Members:
     ArchiveError
         The message names archive, member and byte offset of the first fault.
     """
-    return _Walk(source, extent).run()
+    return Walk(source, extent).run()
 
 
-class _Walk:
-    """One pass over the headers of one tar; used once."""
+class Walk:
+    """One pass over the headers of one tar; used once.
 
-    def __init__(self, source: ByteSource, extent: Extent) -> None:
+    Parameters
+    ----------
+    source
+        The archive.
+    extent
+        Where the tar lies in it.
+    skips
+        Says by the name of a member that is no plain file or folder whether to pass over it; None to refuse them all.
+
+    Attributes
+    ----------
+    position : byte of the next header
+    ended : whether the end-of-archive marker was met
+    """
+
+    def __init__(self, source: ByteSource, extent: Extent, skips: Callable[[str], bool] | None = None) -> None:
         self.source = source
         self.extent = extent
+        self.skips = skips
+        self.position = extent.start
+        self.ended = False
+        self.begun = extent.start  # where what is collected begins
         self.headers: list[bytes] = []
         self.places: list[int] = []  # offset of each header
         self.names: list[str] = []
@@ -96,31 +118,47 @@ class _Walk:
 
     def run(self) -> Members:
         """Walk the tar, prove its structure, and return its members."""
+        for _ in self.steps():
+            pass
+        found = self.members()
+        self.prove_marker()
+        return found
+
+    def steps(self) -> Iterator[None]:
+        """Go from header to header up to the end-of-archive marker, and give way after each."""
         try:
-            end = self._collect()
+            while not self.ended:
+                self._step()
+                yield
         except ArchiveError as error:
             self._prove_checksums()  # a broken header is the cause, `error` only its consequence
             raise error from None
-        self._prove_checksums()
-        self._prove_tiling(end)
-        self._prove_marker(end)
-        return Members(self.names, np.array(self.offsets, np.int64), np.array(self.sizes, np.int64))
 
-    def _collect(self) -> int:
-        """Read header after header; return the offset at which the end-of-archive marker begins."""
-        read, stop, position = self.source.read, self.extent.stop, self.extent.start
-        while position + BLOCK <= stop:
-            header = read(position, BLOCK)
-            if header[0] == 0 and header == _ZERO:
-                if self.pending:
-                    raise self._error(Code.BAD_HEADER, "an extension header is followed by no member", position)
-                return position
-            self.headers.append(header)
-            self.places.append(position)
-            size = self._size(header, position)
-            self._take(header, position, size)
-            position += self.spans[-1]
-        raise self._cut_short(position)
+    def members(self) -> Members:
+        """Return what was found since the last call, having proved it; not between an extension and its member."""
+        self._prove_checksums()
+        self._prove_tiling(self.position)
+        found = Members(self.names, np.array(self.offsets, np.int64), np.array(self.sizes, np.int64))
+        self.begun = self.position
+        self.headers, self.places, self.spans = [], [], []
+        self.names, self.offsets, self.sizes = [], [], []
+        return found
+
+    def _step(self) -> None:
+        """Read one header, or find that the end-of-archive marker begins here."""
+        position = self.position
+        if position + BLOCK > self.extent.stop:
+            raise self._cut_short(position)
+        header = self.source.read(position, BLOCK)
+        if header[0] == 0 and header == _ZERO:
+            if self.pending:
+                raise self._error(Code.BAD_HEADER, "an extension header is followed by no member", position)
+            self.ended = True
+            return
+        self.headers.append(header)
+        self.places.append(position)
+        self._take(header, position, self._size(header, position))
+        self.position += self.spans[-1]
 
     def _take(self, header: bytes, position: int, size: int) -> None:
         """Record the member that a header describes."""
@@ -134,7 +172,10 @@ class _Walk:
         folder = kind == DIRECTORY or (kind == 0 and name.endswith("/"))
         fault = kind_fault(header, kind) or path_fault(name.lstrip("/") if folder else name)
         if fault:
-            raise self._error(*fault, position, name)
+            if fault[0] is Code.SPARSE or not (self.skips and self.skips(name)):
+                raise self._error(*fault, position, name)
+            self._span(position, 0 if kind in _WITHOUT_DATA else size, name)
+            return
         if folder:  # its path does not matter: no folder of an archive is ever created
             self.spans.append(BLOCK)
             return
@@ -150,7 +191,7 @@ class _Walk:
         stated = None if header[156] in EXTENSIONS else self.pending.get("size", self.shared.get("size"))
         size = size_field(header) if stated is None else pax_size(stated)
         if size < 0:
-            if len(self.headers) == 1 and checksum_faults(self.headers).size:
+            if position == self.extent.start and checksum_faults(self.headers).size:
                 raise self._no_tar(position)
             raise self._error(Code.BAD_HEADER, "its size is not a number", position)
         return size
@@ -186,7 +227,7 @@ class _Walk:
         if not wrong.size:
             return
         first = int(wrong[0])
-        if first == 0:
+        if self.places[first] == self.extent.start:
             raise self._no_tar(self.places[0])
         name = self.headers[first][:100].split(b"\0", 1)[0].decode("ascii", "backslashreplace")
         raise self._error(Code.BAD_CHECKSUM, "the header does not match its checksum", self.places[first], name)
@@ -195,11 +236,12 @@ class _Walk:
         """Check that every header begins where the blocks before it end, and the marker where the last ends."""
         starts = np.array([*self.places, end], np.int64)
         ends = np.array(self.places, np.int64) + np.array(self.spans, np.int64)
-        if starts[0] != self.extent.start or not np.array_equal(starts[1:], ends):
-            raise self._error(Code.BAD_HEADER, "members do not tile the archive", self.extent.start)
+        if starts[0] != self.begun or not np.array_equal(starts[1:], ends):
+            raise self._error(Code.BAD_HEADER, "members do not tile the archive", self.begun)
 
-    def _prove_marker(self, end: int) -> None:
+    def prove_marker(self) -> None:
         """Check that two zero blocks end the archive and that only zeros follow."""
+        end = self.position
         stop = self.extent.stop
         if end + 2 * BLOCK > stop:
             raise self._cut_short(end)

@@ -13,9 +13,10 @@ from ilsvrc.paths import given_path
 from ilsvrc.readers import archive, parquet, tree
 from ilsvrc.readers import zip as zips
 from ilsvrc.readers.reader import Found, Reader
+from ilsvrc.readers.tars import recognise as tars
 from ilsvrc.tree.scan import split_of
 
-FORMS = (archive, zips, parquet, tree)
+FORMS = (archive, zips, parquet, tars, tree)
 """The modules of the forms. Where a split is there in two forms, the first counts."""
 
 DEEPEST = 3
