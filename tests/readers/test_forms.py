@@ -27,7 +27,7 @@ FORMS: dict[str, tuple[MiniSpec, str]] = {
     "kaggle-zip-deflated": (replace(SPEC, form=Form.KAGGLE_ZIP, compressed=True), "zip"),
     "kaggle-targz": (replace(SPEC, form=Form.KAGGLE_TARGZ), "tar.gz"),
     "hf-parquet": (replace(SPEC, form=Form.HF_PARQUET), "Parquet"),
-    "hf-tar": (replace(SPEC, form=Form.HF_TAR), "tar.gz"),
+    "hf-tar": (replace(SPEC, form=Form.HF_TAR), "Hugging Face tar.gz"),
     "tree-tar": (replace(SPEC, form=Form.TREE_TAR), "tar"),
     "tree-tar-gz": (replace(SPEC, form=Form.TREE_TAR, compressed=True), "tar.gz"),
 }

@@ -12,6 +12,9 @@ from ilsvrc.readers.reader import Int, Reader
 UNIT = 64 << 20
 """Bytes of images in a unit, about, where units are not classes."""
 
+SWEPT = 512 << 20
+"""Bytes of images in a unit, about, of files that are read front to back only."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -52,14 +55,17 @@ class Unit:
 def units_of(reader: Reader) -> list[Unit]:
     """Cut a split into units, in storage order.
 
-    A class of train each, where the images of every class lie together; else about 64 MB of images each.
+    A class of train each, where the images of every class lie together; else about 64 MB of images each. Of files
+    that are read front to back only, 512 MB each: to begin in the middle of one is dear.
     """
     rows = reader.storage_order()
     if not len(rows):
         return []
     labels = reader.labels[rows]
-    by_class = reader.split == "train" and int(np.count_nonzero(np.diff(labels))) < len(np.unique(labels))
-    keys = labels if by_class else np.cumsum(reader.sizes[rows]) // UNIT
+    swept = bool(reader.containers()) and reader.spans(rows[:1]) is None
+    together = int(np.count_nonzero(np.diff(labels))) < len(np.unique(labels))
+    by_class = reader.split == "train" and together and not swept
+    keys = labels if by_class else np.cumsum(reader.sizes[rows]) // (SWEPT if swept else UNIT)
     bounds = [0, *(np.flatnonzero(np.diff(keys)) + 1).tolist(), len(keys)]
     return [_unit(reader, rows, start, stop, by_class=by_class) for start, stop in itertools.pairwise(bounds)]
 

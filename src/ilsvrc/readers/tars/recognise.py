@@ -294,10 +294,17 @@ def _first_paths(source: FileSource | _Head) -> tuple[str, ...]:
 def _splits_of(paths: Sequence[str]) -> set[str]:
     """Return the splits that some names are of; a class's tar holds train images."""
     found = {"train"} if any(_INNER.fullmatch(path) for path in paths) else set()
-    for path in paths:
-        with contextlib.suppress(UnknownImage):  # whoever opens it is told
-            found |= {SPLITS[number] for number in images_among(pa.array([path], pa.string())).splits.tolist()}
-    return found
+    return found | _image_splits(paths)
+
+
+def _image_splits(paths: Sequence[str]) -> set[str]:
+    """Return the splits of the images among some names, all looked at together; halved to leave out unknown ones."""
+    try:
+        splits = images_among(pa.array(paths, pa.string())).splits
+    except UnknownImage:  # whoever opens it is told
+        half = len(paths) // 2
+        return _image_splits(paths[:half]) | _image_splits(paths[half:]) if half else set()
+    return {SPLITS[number] for number in np.unique(splits).tolist()}
 
 
 def _sampled(source: FileSource) -> set[str]:
