@@ -139,7 +139,7 @@ def test_two_folders_of_one_class_are_refused(tree: Path) -> None:
         relabel(tree, layout="wnid", apply=True)
 
 
-@pytest.mark.parametrize("layout", ["flat", "{split}/{wnid}/{word}/{name}", "{split}/{wnid}/x_{name}"])
+@pytest.mark.parametrize("layout", ["{split}/{wnid}/{word}/{name}", "{split}/{wnid}/x_{name}"])
 def test_layouts_without_a_folder_a_class_are_refused(tree: Path, layout: str) -> None:
     with pytest.raises(UsageError, match="no folder for each class"):
         relabel(tree, layout=layout)

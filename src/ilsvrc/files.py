@@ -169,6 +169,34 @@ class OwnFolder:
                 raise _not_ours(self.path / key) from None
             raise OSError(error.errno, error.strerror, str(self.path / key)) from None
 
+    def link(self, source: str, key: str) -> None:
+        """Give a file, or the file that a link leads to, a second name below the folder.
+
+        Raises
+        ------
+        FileExistsError
+            If the name is taken.
+        OSError
+            If the file system can't: EXDEV, EPERM, EMLINK and others.
+        """
+        folder, _, name = key.rpartition("/")
+        os.link(source, name, dst_dir_fd=self._folder(folder, create=True), follow_symlinks=True)
+
+    def remove(self, key: str) -> None:
+        """Remove a regular file; the bytes stay where another name leads to them. None there is no fault.
+
+        Raises
+        ------
+        MachineError
+            If a link or something else has the place of the file.
+        """
+        folder, _, name = key.rpartition("/")
+        with contextlib.suppress(FileNotFoundError):
+            parent = self._folder(folder, create=False)
+            if not stat.S_ISREG(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
+                raise _not_ours(self.path / key)
+            os.unlink(name, dir_fd=parent)
+
     def __enter__(self) -> Self:
         return self
 

@@ -1,4 +1,4 @@
-"""Rename a tree's class folders in place, by the images in them.
+"""Rename a tree's class folders in place, by the images in them, and sort images that lie in no folder.
 
 The class of a folder is that of the images in it, whatever its name. So an interrupted run need not record anything
 for the next one, which finds each folder under its old, its temporary or its new name, and decides anew.
@@ -33,12 +33,14 @@ from ilsvrc.files import (
     sync_path,
     written_whole,
 )
+from ilsvrc.heap import Sorting, decide_sorting, has_class_folders, sort
+from ilsvrc.issues import Code, Issue
 from ilsvrc.paths import given_path
 from ilsvrc.sinks.lists import label_lines, write_labels
 from ilsvrc.tree import paths as tree_paths
-from ilsvrc.tree.layout import Layout, refuse_collisions
+from ilsvrc.tree.layout import TEMPLATES, Layout, refuse_collisions
 from ilsvrc.tree.manifest import layout_in, metadata_of, read_manifest, write_manifest
-from ilsvrc.tree.scan import SPLIT_FOLDERS, Tree, split_folders, survey
+from ilsvrc.tree.scan import SPLIT_FOLDERS, Tree, folders_in, split_folders, survey
 
 ASIDE = ".relabel-"
 """Prefix of the temporary name of a folder whose old name another folder gets; a wnid follows."""
@@ -69,9 +71,11 @@ class Relabelling:
     tree : the tree's folder
     layout : name or template
     renames : the folders and their new names
-    applied : whether the folders have their new names now
+    applied : whether the folders have their new names now, and all images are sorted
     lists : splits whose manifest and list are updated
     unrecognised : folders, as split/name or split, in which no image has a recognised name; they are not renamed
+    sorted : for each split, the images that move between a heap and class folders
+    strays : files beside the class folders, as split/name, that are no image by their names; they stay where they are
     """
 
     tree: str
@@ -80,6 +84,8 @@ class Relabelling:
     applied: bool
     lists: tuple[str, ...] = ()
     unrecognised: tuple[str, ...] = ()
+    sorted: tuple[Sorting, ...] = ()
+    strays: tuple[str, ...] = ()
 
 
 @system_errors()
@@ -88,9 +94,11 @@ def relabel(
 ) -> Relabelling:
     """Rename the class folders of a tree to another layout; without `apply`, only return what would be done.
 
-    Images stay in their folders; the class of a folder is that of the images in it, by their own names. After an
-    interruption at any point, a run with the same layout, or with another one, resumes. Manifests and lists that
-    `prepare` wrote are updated. Without `apply` nothing is written.
+    Images stay in their folders; the class of a folder is that of the images in it, by their own names. Images that
+    lie in no folder, as the validation archive unpacks, are moved into the folders of their classes; the layout
+    `flat` moves all images of a split out of its folders again. After an interruption at any point, a run with the
+    same layout, or with another one, resumes. Manifests and lists that `prepare` wrote are updated. Without `apply`
+    nothing is written.
 
     Parameters
     ----------
@@ -98,9 +106,9 @@ def relabel(
         A tree with `train` or `val` in it, or one split's folder. Locks and manifests are in the tree's `.ilsvrc`,
         which is beside a split's folder and never in it.
     layout
-        wnid, index, padded, or a template that ends with `/{name}` and has one folder for each class.
+        wnid, index, padded, a template that ends with `/{name}` and has one folder for each class, or flat.
     apply
-        Rename the folders.
+        Rename the folders and move the images.
     listener
         Receives notes.
 
@@ -109,8 +117,8 @@ def relabel(
     UsageError
         If there is no tree, or the layout has no folder for each class.
     DataError
-        If no image is recognised, a folder holds images of several classes, or two folders hold the same class;
-        nothing is renamed then.
+        If no image is recognised, a folder holds images of several classes, two folders hold the same class, or an
+        image is there twice; nothing is renamed then.
     MachineError
         If another run uses the tree, or it can't be written.
     """
@@ -127,16 +135,21 @@ def relabel(
         found = _decide(splits, wanted)  # another run may have renamed folders before this one had the lock
         for folder in splits.values():
             _rename_all(folder, [one for one in found.renames if one.folder == str(folder)])
+        for split, folder in splits.items():
+            if any(one.folder == str(folder) for one in found.sorted):
+                sort(folder, split, wanted, _asides(folder), listener)
         for split in found.lists:
             _bring_up_to_date(root, split, wanted, listener)
     return replace(found, applied=True)
 
 
 def _refuse_other_shapes(layout: Layout) -> None:
-    """Refuse a layout that is not one folder for each class, with plain file names."""
+    """Refuse a layout that is neither one heap nor one folder for each class, with plain file names."""
     parts = layout.template.split("/")
+    if layout.template == TEMPLATES["flat"]:
+        return
     if len(parts) != 3 or parts[2] != "{name}" or "{name" in parts[1]:  # split, class, name
-        hint = "use wnid, index, padded, or a template such as {split}/{wnid}_{word}/{name}"
+        hint = "use wnid, index, padded, flat, or a template such as {split}/{wnid}_{word}/{name}"
         raise UsageError(f"layout {layout.name} has no folder for each class to rename to", hint=hint)
 
 
@@ -161,16 +174,42 @@ def _decide(splits: Mapping[str, Path], layout: Layout) -> Relabelling:
     """Return the renames to make; refuse a tree that can't be relabelled. Nothing is written."""
     renames: list[Rename] = []
     unrecognised: list[str] = []
+    sortings: list[Sorting] = []
+    strays: list[str] = []
     for split, folder in splits.items():
-        labels = _labels_of_folders(folder, split)
+        tree = survey(folder, split)
+        labels = _labels_of_folders(tree, layout)
         recognised = {old: label for old, label in labels.items() if label >= 0}
-        renames += _renames(folder, split, recognised, layout)
+        sorting = decide_sorting(tree, split, layout, recognised, _asides(folder))
+        sortings += [sorting] if sorting else []
+        if has_class_folders(layout):
+            renames += _renames(folder, split, recognised, layout)
         others = [f"{folder.name}/{printable(name)}" for name in labels if name not in recognised]
-        unrecognised += others if recognised else [folder.name]
+        unrecognised += others if recognised or len(tree.loose) else [folder.name]
+        strays += [f"{folder.name}/{one.key}" for one in tree.left_out if _is_stray_beside(one)]
     _refuse_unrecognised(splits, unrecognised)
     lists = tuple(split for split, folder in splits.items() if _is_behind(folder, split, layout))
-    root, done = next(iter(splits.values())).parent, not renames and not lists
-    return Relabelling(str(root), layout.name, tuple(renames), done, lists, tuple(unrecognised))
+    root, done = next(iter(splits.values())).parent, not renames and not lists and not sortings
+    return Relabelling(
+        tree=str(root),
+        layout=layout.name,
+        renames=tuple(renames),
+        applied=done,
+        lists=lists,
+        unrecognised=tuple(unrecognised),
+        sorted=tuple(sortings),
+        strays=tuple(strays),
+    )
+
+
+def _is_stray_beside(issue: Issue) -> bool:
+    """Whether an issue is about a file that lies directly in the split's folder."""
+    return issue.code is Code.STRAY_FILE and "/" not in issue.key
+
+
+def _asides(folder: Path) -> tuple[str, ...]:
+    """Return the names of the folders that an interrupted run renamed for the time being."""
+    return tuple(name for name in folders_in(folder) if name.startswith(ASIDE))
 
 
 def _renames(folder: Path, split: str, labels: Mapping[str, int], layout: Layout) -> list[Rename]:
@@ -191,13 +230,23 @@ def _refuse_unrecognised(splits: Mapping[str, Path], unrecognised: Sequence[str]
         raise DataError(f"no image of ILSVRC 2012 was recognised in the folders of {where}", hint=hint)
 
 
-def _labels_of_folders(folder: Path, split: str) -> dict[str, int]:
-    """Return for every folder of a split the class of its images, -1 if it has none; refuse images out of place."""
-    tree = survey(folder, split)
-    _refuse_mixed(tree)
+def _labels_of_folders(tree: Tree, layout: Layout) -> dict[str, int]:
+    """Return for every folder of a split the class of its images, -1 if it has none; refuse images out of place.
+
+    An empty folder with a wnid for its name is of that class, if no other one is: valprep.sh makes all folders before
+    it moves the first image.
+    """
+    if has_class_folders(layout):
+        _refuse_mixed(tree)
     labels = dict(zip(tree.folders, tree.folder_labels.tolist(), strict=True))
-    aside = [name for name in labels if name.startswith(ASIDE)]  # the survey does not look into hidden folders
-    return labels | {name: _label_of_aside(folder / name, split) for name in aside}
+    aside = _asides(tree.folder)  # the survey does not look into hidden folders
+    labels |= {name: _label_of_aside(tree.folder / name, tree.split) for name in aside}
+    taken = set(labels.values())
+    for name in [name for name, label in labels.items() if label < 0]:
+        synset = facts.classes().get(name)
+        if synset and synset.index not in taken and not any((tree.folder / name).iterdir()):
+            labels[name] = synset.index
+    return labels
 
 
 def _label_of_aside(folder: Path, split: str) -> int:
@@ -209,16 +258,13 @@ def _label_of_aside(folder: Path, split: str) -> int:
 
 
 def _refuse_mixed(tree: Tree) -> None:
-    if not len(tree.misplaced):
-        return
     folders = Counter(tree.parents[tree.misplaced].tolist())
-    loose = folders.pop(-1, 0)
-    parts = [f"{loose:,} images are in no folder"] if loose else []
+    folders.pop(-1, None)  # images in no folder, which are sorted
     if folders:
         worst, count = folders.most_common(1)[0]
-        parts.append(f"{len(folders):,} folders hold images of several classes, {tree.folders[worst]} {count:,}")
-    hint = f"list them with `ilsvrc check {tree.folder}` and move them; nothing was renamed"
-    raise DataError(f"{tree.folder}: {'; '.join(parts)}", hint=hint)
+        detail = f"{len(folders):,} folders hold images of several classes, {tree.folders[worst]} {count:,}"
+        hint = f"list them with `ilsvrc check {tree.folder}` and move them; nothing was renamed"
+        raise DataError(f"{tree.folder}: {detail}", hint=hint)
 
 
 def _refuse_twins(folder: Path, target: Mapping[str, str]) -> None:

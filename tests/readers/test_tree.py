@@ -19,6 +19,7 @@ from ilsvrc.readers.locate import open_reader
 from ilsvrc.readers.reader import Reader
 from ilsvrc.readers.tree import TreeReader
 from ilsvrc.testing.contracts import ReaderContract
+from ilsvrc.testing.mini import MiniSpec, write_mini
 from tests.cli.helpers import ilsvrc
 from tests.readers.conftest import truth_of
 
@@ -162,7 +163,7 @@ def test_foreign_tree_that_changes_is_told(foreign: Path) -> None:
     image = next((foreign / "val/n01440764").iterdir())
     changes: list[Callable[[], object]] = [
         lambda: image.rename(image.with_name("n01440764_777.JPEG")),
-        lambda: shutil.copy(foreign / "val/n01440764/n01440764_777.JPEG", foreign / "val"),
+        lambda: shutil.copy(foreign / "val/n01440764/n01440764_777.JPEG", foreign / "val/n01440764_778.JPEG"),
         lambda: (foreign / "val/n01443537").rename(foreign / "val/goldfish"),
         lambda: (foreign / "val").rename(foreign / "validation"),
     ]
@@ -221,3 +222,89 @@ def test_identity_is_of_the_content(own_tree: Path, foreign: Path, tmp_path: Pat
     with image.open("ab") as file:
         file.write(b"x")
     assert open_reader(foreign, "train").identity != folders
+
+
+@pytest.fixture
+def heap(tree: Path, tmp_path: Path) -> Path:
+    """Validation images in one folder, as the archive unpacks, beside a train tree."""
+    shutil.copytree(tree / "train", tmp_path / "heap/train")
+    (tmp_path / "heap/val").mkdir()
+    for image in tree.glob("val/*/*"):
+        shutil.copy(image, tmp_path / "heap/val")
+    return tmp_path / "heap"
+
+
+@pytest.mark.parametrize("named", ["val", "ILSVRC2012_img_val"])
+@pytest.mark.parametrize("half", [False, True])
+def test_a_heap_has_the_labels_of_its_names(heap: Path, tree: Path, half: bool, named: str) -> None:
+    for image in sorted((heap / "val").iterdir())[::2] if half else []:
+        [place] = tree.glob(f"val/*/{image.name}")
+        (heap / "val" / place.parent.name).mkdir(exist_ok=True)
+        image.rename(heap / "val" / place.parent.name / image.name)
+    (heap / "val").rename(heap / named)
+    reader, truth = open_reader(heap if named == "val" else heap / named, "val"), truth_of(tree, "val")
+    assert list(zip(reader.labels.tolist(), reader.names.to_pylist(), strict=True)) == sorted(truth)
+    assert [data for _, data in reader.take(np.arange(len(reader)))] == [truth[key] for key in sorted(truth)]
+
+
+def test_an_image_in_the_heap_and_in_a_folder_is_counted_once(heap: Path, tree: Path) -> None:
+    shutil.copytree(tree / "val/n01440764", heap / "val/n01440764")
+    shutil.copytree(tree / "val/n01440764", heap / "val/again")
+    with pytest.warns(UserWarning, match=r"4 images are there twice with the same bytes, and counted once"):
+        reader = open_reader(heap, "val")
+    truth = truth_of(tree, "val")
+    assert list(zip(reader.labels.tolist(), reader.names.to_pylist(), strict=True)) == sorted(truth)
+    with pytest.warns(UserWarning, match="counted once"):
+        prepare(heap, heap.parent / "out", verify="none", jobs=1)
+    assert truth_of(heap.parent / "out", "val") == truth
+
+
+def test_two_different_files_of_one_name_are_refused_with_both_paths(heap: Path, tree: Path) -> None:
+    shutil.copytree(tree / "val/n01440764", heap / "val/n01440764")
+    image = next((heap / "val/n01440764").iterdir())
+    image.write_bytes(image.read_bytes()[:-1])
+    with pytest.raises(DamageError) as caught:
+        open_reader(heap, "val")
+    assert f"n01440764/{image.name}" in caught.value.message
+    assert f" {image.name}" in caught.value.message
+    assert [issue.code for issue in caught.value.issues] == [Code.DUPLICATE_IMAGE]
+    told = ilsvrc("prepare", heap, heap.parent / "out", "--verify", "none", status=1).stderr
+    assert image.name in told
+    assert not (heap.parent / "out").exists()
+    image.unlink()
+    with pytest.warns(UserWarning, match="1 image is there twice"):
+        assert len(open_reader(heap, "val")) == 12
+
+
+@pytest.fixture(scope="module")
+def kaggle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("kaggle")
+    write_mini(
+        folder, MiniSpec(classes=6, per_class=2, val_per_class=2, mean_bytes=2_500, form="kaggle", test_images=3)
+    )
+    return folder
+
+
+@pytest.mark.parametrize("level", ["", "ILSVRC", "ILSVRC/Data", "ILSVRC/Data/CLS-LOC"])
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_kaggles_tree_is_found_from_every_level(kaggle: Path, level: str, split: str) -> None:
+    files = {path.name: path.read_bytes() for path in (kaggle / "ILSVRC/Data/CLS-LOC" / split).rglob("*.JPEG")}
+    for root in (kaggle / level, kaggle / "ILSVRC/Data/CLS-LOC" / split):
+        reader = open_reader(root, split)
+        assert {reader.name(row): reader.read(row) for row in range(len(reader))} == files
+        assert (set(reader.labels.tolist()) == {-1}) is (split == "test")
+
+
+@pytest.mark.parametrize("level", ["ILSVRC/ImageSets", "ILSVRC/Annotations", "ILSVRC/ImageSets/CLS-LOC"])
+def test_kaggles_lists_and_boxes_are_no_images(kaggle: Path, level: str) -> None:
+    assert (kaggle / level).is_dir()
+    with pytest.raises(UsageError):
+        open_reader(kaggle / level, "train")
+
+
+def test_kaggles_tree_is_prepared_with_its_test_split(kaggle: Path, tmp_path: Path) -> None:
+    prepare(kaggle, tmp_path / "out", splits=("train", "val", "test"), verify="none", jobs=1)
+    made = {path.name: path.read_bytes() for path in (tmp_path / "out").glob("t*/**/*.JPEG")}
+    assert len(made) == 12 + 3
+    assert made == {p.name: p.read_bytes() for p in kaggle.glob("ILSVRC/Data/CLS-LOC/t*/**/*.JPEG")}
+    assert len((tmp_path / "out/test.txt").read_text().splitlines()) == 3

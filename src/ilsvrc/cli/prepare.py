@@ -13,7 +13,7 @@ from rich.filesize import decimal
 from ilsvrc.cli.app import app
 from ilsvrc.cli.output import print_issues, progress, show
 from ilsvrc.paths import given_path
-from ilsvrc.prepare.options import SOURCE, VERIFY
+from ilsvrc.prepare.options import LINK, SOURCE, VERIFY
 from ilsvrc.prepare.prepare import prepare as prepare_tree
 from ilsvrc.prepare.report import PrepareReport, SplitReport
 from ilsvrc.readers.subset import read_selection
@@ -36,7 +36,7 @@ Interrupted? Run the same command again: it resumes.
 
 @app.command(epilog=_EXAMPLES)
 def prepare(
-    source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder of the archives, or one archive.")],
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder of the archives, one archive, or a tree.")],
     target: Annotated[Path, typer.Argument(metavar="DST", help="Folder that gets train and val.")],
     split: Annotated[list[str] | None, typer.Option(help="train, val or test; may be repeated.")] = None,
     layout: Annotated[str, typer.Option(help="wnid, index, padded, flat, or a template.")] = "wnid",
@@ -47,6 +47,9 @@ def prepare(
     archives: Annotated[
         str, typer.Option("--source", help=f"What to do with each archive at the end: {', '.join(SOURCE)}.")
     ] = "keep",
+    link: Annotated[
+        str, typer.Option(help=f"Images of a tree: {', '.join(LINK)}; auto is reflink where it can be, else copy.")
+    ] = "auto",
     val_labels: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Labels of validation images; compared with the built-in ones."),
@@ -66,7 +69,7 @@ def prepare(
         bool, typer.Option("--dry-run", help="Say what is there, what would be written, room and time; do nothing.")
     ] = False,
 ) -> None:
-    """Turn the official archives into verified class folders.
+    """Turn the official archives, or a tree that any tool made, into verified class folders.
 
     The digest is checked in the same pass that unpacks; no inner archive is written; a split appears by one rename
     when all of it is durable. Archives without an official digest are checked against MD5SUMS beside them.
@@ -82,6 +85,7 @@ def prepare(
             classes=labels,
             verify=verify,
             source=archives,
+            link=link,
             jobs=jobs,
             restart=restart,
             repair=repair,
@@ -119,6 +123,7 @@ def _decided(decided: dict[str, Any]) -> Iterator[str]:
     yield f"  there: {decided['there']}{missing}"
     yield f"  to do: {decided['action']}"
     yield f"  to write: {decided['images']:,} of {decided['of_images']:,} images, {decimal(decided['bytes'])}"
+    yield f"  how: {decided['how']}"
     yield f"  proof: {', '.join(proof) or 'none'}"
     yield from (f"  to delete, once it is proved and compared: {path}" for path in decided["deletes"])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from ilsvrc.errors import ArchiveError, DamageError
+from ilsvrc.errors import ArchiveError, DamageError, IlsvrcError
 from ilsvrc.events import Listener, Note
 from ilsvrc.files import make_own_folder, sync_filesystem
 from ilsvrc.issues import Code
@@ -14,15 +14,13 @@ from ilsvrc.run.engine import Engine
 from ilsvrc.run.journal import Journal
 from ilsvrc.run.loop import Machinery, confirm, run, work
 from ilsvrc.run.proof import HashingProof, NoProof
-from ilsvrc.sinks.comparing import ComparingSink
+from ilsvrc.sinks.comparing import DIFFERENT, AdoptingSink, ComparingSink
 from ilsvrc.tree.manifest import read_manifest
-
-_DIFFERENT = (Code.MISSING_IMAGE, Code.CHANGED_IMAGE)
 
 
 def make_way(decision: Decision, journal: Journal, listener: Listener) -> None:
     """Remove the work of an interrupted run that can't be resumed, or is not to be."""
-    if decision.action in (Action.KEEP, Action.REPAIR):
+    if decision.action in (Action.KEEP, Action.REPAIR, Action.ADOPT):
         decision.sink.clear()
     elif decision.action is Action.START_OVER:
         text = f"{decision.plan.split}: starting over; the work of an earlier run is removed"
@@ -45,6 +43,8 @@ def carry_out(decision: Decision, journal: Journal, engine: Engine, listener: Li
         _repair(decision, engine, listener)
     if decision.action in (Action.KEEP, Action.PUBLISH, Action.REPAIR):
         return _find(decision, journal, listener)
+    if decision.action is Action.ADOPT:
+        return _adopt(decision, engine, listener)
     if decision.action is Action.WRITE:
         _start_over(decision, journal)
     begun = time.monotonic()
@@ -73,7 +73,7 @@ def delete_source(decision: Decision, engine: Engine, listener: Listener) -> Non
     proof = HashingProof(claims, listener)
     machinery = Machinery(engine, None, proof, listener, stage=f"compare {plan.split}")
     result = run(plan, ComparingSink(target), machinery)
-    wrong = [issue for receipt in result.receipts for issue in receipt.issues if issue.code in _DIFFERENT]
+    wrong = [issue for receipt in result.receipts for issue in receipt.issues if issue.code in DIFFERENT]
     if wrong:
         detail = f"{plan.reader.path} is kept: {len(wrong):,} images of the tree are not those in it"
         hint = f"see `ilsvrc check --deep {target}`; prepare it again into another folder"
@@ -116,6 +116,18 @@ def _repair(decision: Decision, engine: Engine, listener: Listener) -> None:
     sink.mend(receipts, missing, read_manifest(sink.manifest))
     text = f"{decision.plan.split}: {len(missing):,} images were missing or changed, and are written again"
     listener(Note(text))
+
+
+def _adopt(decision: Decision, engine: Engine, listener: Listener) -> SplitReport:
+    """Compare every image of a split without manifest with the source, then write the manifest; return its report."""
+    plan, begun = decision.plan, time.monotonic()
+    try:
+        result = run(plan, AdoptingSink(decision.sink), _machinery(decision, None, engine, listener))
+    except IlsvrcError:
+        decision.sink.clear()
+        raise
+    listener(Note(f"{plan.split}: every image is the one in {plan.reader.path.name}; its manifest is written anew"))
+    return split_report(plan, result, time.monotonic() - begun)
 
 
 def _start_over(decision: Decision, journal: Journal) -> None:

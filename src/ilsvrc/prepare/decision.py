@@ -14,7 +14,7 @@ from ilsvrc.errors import ArchiveError, DamageError, UsageError
 from ilsvrc.files import printable
 from ilsvrc.issues import Code
 from ilsvrc.prepare.options import Options
-from ilsvrc.prepare.room import Need, Room, need_of
+from ilsvrc.prepare.room import Need, Room, existing, need_of
 from ilsvrc.readers.archive import ArchiveReader
 from ilsvrc.readers.units import Unit
 from ilsvrc.run.journal import Journal
@@ -22,6 +22,7 @@ from ilsvrc.run.plan import Plan
 from ilsvrc.run.proof import Claim, claims_of
 from ilsvrc.sinks.base import Stage, State
 from ilsvrc.sinks.folder import FolderSink
+from ilsvrc.sinks.links import Link, on_one_file_system, refuse_impossible
 from ilsvrc.tree import paths
 from ilsvrc.tree.manifest import metadata_of
 
@@ -37,6 +38,7 @@ class Action(StrEnum):
     RESUME = "resume an interrupted run"
     START_OVER = "remove the work of an interrupted run, and write"
     PUBLISH = "publish it: all of it is written"
+    ADOPT = "compare every image with the source, and write the manifest anew"
     REPAIR = "write missing and changed images again"
 
 
@@ -75,6 +77,18 @@ class Decision:
         """Bytes of the images that will be written."""
         return sum(unit.bytes for unit in self.units)
 
+    @property
+    def how(self) -> str:
+        """How images come into the target, in words."""
+        return f"{_HOW[self.sink.link]}{'; --link hard would take no room' if self.could_be_linked else ''}"
+
+    @property
+    def could_be_linked(self) -> bool:
+        """Whether images are copied that could be hard links."""
+        image = image_file(self.plan)
+        copied = self.sink.link is Link.COPY and image is not None
+        return copied and on_one_file_system(str(image), existing(self.sink.root))
+
     def to_dict(self) -> dict[str, Any]:
         """Return the decision as plain values."""
         reader = self.plan.reader
@@ -88,6 +102,8 @@ class Decision:
             "images": self.images,
             "of_images": len(reader),
             "bytes": self.bytes,
+            "link": str(self.sink.link),
+            "how": self.how,
             "needs_bytes": self.need.bytes,
             "needs_inodes": self.need.inodes,
             "hashes": [f"{c.source.path.name} ({c.expected.digest.algorithm})" for c in self.claims],
@@ -134,7 +150,8 @@ def decide(plan: Plan, to: Destination, options: Options) -> Decision:
     IlsvrcError
         If the target holds something else, a file has no digest to prove, or must not be deleted.
     """
-    sink = FolderSink(to.root, plan.split, provenance(plan), durable=to.durable)
+    link = _link(plan, to.root, options)
+    sink = FolderSink(to.root, plan.split, provenance(plan), durable=to.durable, link=link)
     state = sink.state(plan, to.journal.plans(plan.split))
     _refuse_state(state, plan, sink, options)
     if options.source == "delete":
@@ -147,7 +164,8 @@ def decide(plan: Plan, to: Destination, options: Options) -> Decision:
     proved = _proved_before(plan, options.verify) if needs_proof else ()
     to_prove = _claims(plan, options.verify) if needs_proof and not proved else ()
     to_delete = _claims(plan, options.verify, required=True) if options.source == "delete" else ()
-    return Decision(plan, sink, state, action, units, need_of(plan, units, to.block), to_prove, proved, to_delete)
+    need = need_of(plan, units, to.block, link)
+    return Decision(plan, sink, state, action, units, need, to_prove, proved, to_delete)
 
 
 def provenance(plan: Plan) -> tuple[tuple[str, str], ...]:
@@ -159,18 +177,37 @@ def provenance(plan: Plan) -> tuple[tuple[str, str], ...]:
     )
 
 
+_HOW = {
+    Link.AUTO: "by reflinks, which share blocks with the source until one of both changes; else copied",
+    Link.HARD: "by hard links: writing to an image of the tree changes the image of the source, and the other way",
+    Link.REFLINK: "by reflinks, which share blocks with the source until one of both changes",
+    Link.COPY: "copied",
+}
+
+
+def _link(plan: Plan, root: Path, options: Options) -> Link:
+    """Return how the images of a plan come into a folder; refuse links that can't be made."""
+    return refuse_impossible(Link(options.link), image_file(plan), existing(root), plan.reader.path)
+
+
+def image_file(plan: Plan) -> str | None:
+    """Return the file of the first image, None if it lies in an archive."""
+    place = plan.reader.where(0) if len(plan.reader) else None
+    return None if place is None or place.member else place.file
+
+
 def _action(state: State, options: Options) -> Action:
     if state.stage is Stage.PUBLISHED:
         return Action.REPAIR if state.missing else Action.KEEP
     if state.stage is Stage.UNFINISHED:
         return Action.START_OVER if options.restart else Action.RESUME
-    actions = {Stage.FRESH: Action.WRITE, Stage.HALF_PUBLISHED: Action.PUBLISH}
+    actions = {Stage.FRESH: Action.WRITE, Stage.HALF_PUBLISHED: Action.PUBLISH, Stage.UNRECORDED: Action.ADOPT}
     return actions.get(state.stage, Action.START_OVER)
 
 
 def _units(plan: Plan, state: State, action: Action, journal: Journal) -> tuple[Unit, ...]:
     """Return the units that will be written."""
-    if action in (Action.KEEP, Action.PUBLISH):
+    if action in (Action.KEEP, Action.PUBLISH, Action.ADOPT):
         return ()
     if action is Action.REPAIR:
         missing = {issue.key for issue in state.missing}
@@ -184,10 +221,23 @@ def _refuse_state(state: State, plan: Plan, sink: FolderSink, options: Options) 
     """Refuse to touch what this plan has no business with."""
     if state.stage is Stage.OCCUPIED:
         raise UsageError(state.obstacle, hint="choose another folder, or move it away; nothing was changed")
+    if state.stage is Stage.UNRECORDED:
+        _refuse_to_adopt(state, plan, sink, options)
     if state.stage is Stage.OTHER and not options.restart:
         detail = f"{sink.root} holds an unfinished {plan.split} with other settings"
         hint = "run it again with the settings it was begun with, or add --restart to throw its work away"
         raise UsageError(detail, hint=hint)
+
+
+def _refuse_to_adopt(state: State, plan: Plan, sink: FolderSink, options: Options) -> None:
+    """Refuse to vouch for a split without manifest, unless it is to be compared with a source other than itself."""
+    published = sink.root / plan.split
+    if plan.reader.path.resolve() == published.resolve():
+        detail = f"{published} is source and target at once: it can't be compared with itself"
+        raise UsageError(detail, hint="give another folder; nothing was changed")
+    if not options.repair:
+        again = "if `prepare` made it, add --repair: every image is compared with the source, then the manifest is"
+        raise UsageError(state.obstacle, hint=f"{again} written anew; else choose another folder, or move it away")
 
 
 def _gutted(plan: Plan, state: State, sink: FolderSink, options: Options) -> DamageError:

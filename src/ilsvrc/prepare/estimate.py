@@ -18,6 +18,7 @@ from ilsvrc.prepare.report import Estimate
 from ilsvrc.prepare.room import Need, Room, existing
 from ilsvrc.run.engine import default_jobs
 from ilsvrc.run.plan import Plan
+from ilsvrc.sinks.links import Link
 
 SECOND = 1.0
 """Seconds of hashing, and of writing, that a rate is measured by."""
@@ -50,8 +51,9 @@ def _seconds(decision: Decision, target: Path, jobs: int) -> float | None:
     )
     hashing *= len(decision.claims) or 1
     if not decision.units:
-        return 0.0
-    rate = _writing_rate(decision.plan, target)
+        return float(hashing)
+    copied = decision.sink.link is Link.COPY
+    rate = _writing_rate(decision.plan, target) if copied else _reading_rate(decision.plan)
     return None if rate is None else max(hashing, decision.bytes / (rate * jobs))
 
 
@@ -63,6 +65,16 @@ def _hashing_rate(source: FileSource, algorithm: str) -> float:
         hashed.update(data)
         position += len(data)
     return position / max(time.monotonic() - begun, 1e-9)
+
+
+def _reading_rate(plan: Plan) -> float | None:
+    """Return how many bytes per second of a plan's images one process reads: a link writes next to nothing."""
+    begun = time.monotonic()
+    try:
+        read = sum(len(data) for _, data in plan.reader.take(plan.rows[:_SAMPLE]))
+    except (OSError, DataError):
+        return None
+    return read / max(time.monotonic() - begun, 1e-9)
 
 
 def _writing_rate(plan: Plan, target: Path) -> float | None:

@@ -8,9 +8,11 @@ from pathlib import Path
 from ilsvrc.archive.find import SPLITS
 from ilsvrc.errors import UsageError
 from ilsvrc.run.engine import refuse_jobs
+from ilsvrc.sinks.links import Link
 
 VERIFY = ("md5", "sha256", "none")
 SOURCE = ("keep", "delete")
+LINK = tuple(map(str, Link))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +24,7 @@ class Options:
     classes: tuple[str, ...] | None = None
     verify: str = "md5"
     source: str = "keep"
+    link: str = "auto"
     jobs: int | None = None
     restart: bool = False
     repair: bool = False
@@ -29,7 +32,7 @@ class Options:
     trust_val_labels: bool = False
 
     def __post_init__(self) -> None:
-        for name, allowed in (("verify", VERIFY), ("source", SOURCE)):
+        for name, allowed in (("verify", VERIFY), ("source", SOURCE), ("link", LINK)):
             if getattr(self, name) not in allowed:
                 raise UsageError(f"{name} can't be {getattr(self, name)!r}", hint=f"use one of {', '.join(allowed)}")
         if self.splits is not None:

@@ -37,6 +37,7 @@ def prepare(  # noqa: PLR0913  -- a public verb: each is named where it is used
     classes: Sequence[str] | None = None,
     verify: str = "md5",
     source: str = "keep",
+    link: str = "auto",
     jobs: int | None = None,
     restart: bool = False,
     repair: bool = False,
@@ -46,15 +47,15 @@ def prepare(  # noqa: PLR0913  -- a public verb: each is named where it is used
     engine: Engine | Executor | None = None,
     listener: Listener = silent,
 ) -> PrepareReport:
-    """Turn the archives in `src` into class folders below `dst`: verified, whole, each split by one rename.
+    """Turn the archives or the tree in `src` into class folders below `dst`: verified, whole.
 
-    Run again after any interruption, it resumes where it stopped. Nothing at `dst` but its own unfinished work is
-    ever overwritten.
+    Each split appears by one rename. Run again after any interruption, it resumes where it stopped. Nothing at `dst`
+    but its own unfinished work is ever overwritten.
 
     Parameters
     ----------
     src
-        The folder that holds the archives, or one archive.
+        The folder that holds the archives, one archive, or a tree that any tool made: class folders, or one heap.
     dst
         The folder that gets `train`, `val`, `classes.json`, lists of labels and `.ilsvrc`.
     splits
@@ -67,12 +68,17 @@ def prepare(  # noqa: PLR0913  -- a public verb: each is named where it is used
         Digest to prove: md5, sha256 or none.
     source
         keep the archives, or delete each once it is proved and the tree is compared with it byte for byte.
+    link
+        Images that are files of their own in the source: `hard` gives each file a second name, `reflink` makes clones
+        that share blocks until one is changed, `copy` writes them again, `auto` clones where the file system can and
+        else copies.
     jobs
         Processes; None for one per processor.
     restart
         Throw away an unfinished run that was made with other settings.
     repair
-        Write images of a published split again that are missing or have another size.
+        Write images of a published split again that are missing or have another size. Where its manifest is lost or
+        damaged, compare every image with the source, then write the manifest anew.
     val_labels
         File with the labels of validation images, in any form; None for the packaged truth.
     trust_val_labels
@@ -96,6 +102,7 @@ def prepare(  # noqa: PLR0913  -- a public verb: each is named where it is used
         classes=None if classes is None else tuple(classes),
         verify=verify,
         source=source,
+        link=link,
         jobs=jobs,
         restart=restart,
         repair=repair,
@@ -115,7 +122,8 @@ def prepare(  # noqa: PLR0913  -- a public verb: each is named where it is used
         decisions = [decide(plan, to, options) for plan in plans]
         for decision in decisions:
             make_way(decision, to.journal, listener)
-        refuse_full(need_of_all(decisions), target, Room.of(target))
+        linkable = any(decision.could_be_linked for decision in decisions)
+        refuse_full(need_of_all(decisions), target, Room.of(target), linkable=linkable)
         done = tuple(carry_out(decision, to.journal, workers, listener) for decision in decisions)
         report = _report(target, options, decisions, done)
         _save(report, paths.report(target))

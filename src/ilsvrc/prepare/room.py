@@ -12,9 +12,13 @@ import numpy as np
 from ilsvrc.errors import MachineError
 from ilsvrc.readers.units import Unit
 from ilsvrc.run.plan import Plan
+from ilsvrc.sinks.links import Link
 
 OVERHEAD = 300
 """Bytes per image in manifests and lists, with room to spare."""
+
+_CLONE = 1024
+"""Bytes per reflink: an inode and the records of its blocks, with room to spare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +62,24 @@ def existing(folder: Path) -> Path:
     return folder
 
 
-def need_of(plan: Plan, units: Sequence[Unit], block: int) -> Need:
-    """Return the space that these units of a plan take on a file system with blocks of this many bytes."""
+def need_of(plan: Plan, units: Sequence[Unit], block: int, link: Link = Link.COPY) -> Need:
+    """Return the space that these units of a plan take on a file system with blocks of this many bytes.
+
+    A hard link takes its place in a folder and no more; a reflink takes an inode, and no block for the image.
+    """
     if not units:
         return Need()
     sizes = plan.reader.sizes[np.concatenate([plan.rows[unit.start : unit.stop] for unit in units])]
     folders = len({path.rpartition("/")[0] for path, _ in plan.images()})
-    blocks = int((-(-sizes // block)).sum()) + folders + len(units)  # a folder and a part of the manifest take one
-    size = blocks * block + OVERHEAD * len(sizes)
-    return Need(size, len(sizes) + folders + len(plan.units))
+    images = int((-(-sizes // block)).sum()) * block if link is Link.COPY else 0
+    images += _CLONE * len(sizes) if link in (Link.AUTO, Link.REFLINK) else 0
+    blocks = folders + len(units)  # a folder and a part of the manifest take one
+    inodes = (0 if link is Link.HARD else len(sizes)) + folders + len(plan.units)
+    return Need(images + blocks * block + OVERHEAD * len(sizes), inodes)
 
 
-def refuse_full(need: Need, target: Path, room: Room) -> None:
-    """Refuse to begin where the target's file system has too little room.
+def refuse_full(need: Need, target: Path, room: Room, *, linkable: bool = False) -> None:
+    """Refuse to begin where the target's file system has too little room; `linkable` images could be hard links.
 
     Raises
     ------
@@ -79,7 +88,8 @@ def refuse_full(need: Need, target: Path, room: Room) -> None:
     """
     if need.bytes > room.bytes:
         detail = f"{target} needs {need.bytes:,} bytes and its file system has {room.bytes:,} free"
-        raise MachineError(detail, hint="free some space, or choose another folder; nothing was written")
+        link = ", or add --link hard, which shares the source's files" if linkable else ""
+        raise MachineError(detail, hint=f"free some space, or choose another folder{link}; nothing was written")
     if room.inodes is not None and need.inodes > room.inodes:
         detail = (
             f"{target} needs {need.inodes:,} inodes (files and folders) and its file system has {room.inodes:,} free"

@@ -22,13 +22,15 @@ from ilsvrc.archive.source import FileState
 from ilsvrc.errors import DamageError, UsageError
 from ilsvrc.events import Listener, silent
 from ilsvrc.files import OWN_FOLDER, printable
-from ilsvrc.issues import Code
+from ilsvrc.issues import Code, Issue
 from ilsvrc.readers.reader import Container, Found, Int, Place, Rows
 from ilsvrc.tree.manifest import read_manifest
 from ilsvrc.tree.scan import Tree, folders_in, split_folders, survey
 
 _FOLDERS = r"^.*/"
 _DIGEST = "xxh3_128"
+_MOST_LISTED = 20
+"""Images that an error lists; it tells how many there are in all."""
 _CHUNK = 1 << 16
 """Rows that are made Python values at a time."""
 
@@ -266,7 +268,50 @@ def _from_scan(folder: Path, split: str) -> Contents:
     tree = survey(folder, split)
     if tree.left_out and tree.table.num_rows:
         warnings.warn(_left_out(tree), stacklevel=6)  # the line that makes an ImageNet
-    return scanned(tree, states)
+    found = scanned(tree, states)
+    twice = _twice(found.table)
+    if not len(twice):
+        return found
+    _refuse_different(tree, found.table, twice)
+    warnings.warn(_counted_once(tree, found.table, twice), stacklevel=6)
+    return replace(found, table=found.table.take(np.delete(np.arange(found.table.num_rows), twice - 1)))
+
+
+def _twice(table: pa.Table) -> Int:
+    """Return the rows whose file name the row before has too, in another folder or in none; shape (K,), int64.
+
+    In catalog order images of one name are neighbours: the name tells the label.
+    """
+    names = one_chunk(pc.replace_substring_regex(table.column("path"), _FOLDERS, ""))
+    if len(names) < 2:
+        return np.array([], np.int64)
+    same = pc.equal(names[1:], names[:-1]).to_numpy(zero_copy_only=False)
+    return np.flatnonzero(same) + 1
+
+
+def _refuse_different(tree: Tree, table: pa.Table, twice: Int) -> None:
+    """Refuse two files of one name that are not the same image: nothing tells which of them is right."""
+    paths = table.column("path")
+    pairs = [(paths[row - 1].as_py(), paths[row].as_py()) for row in twice.tolist()]
+    different = [pair for pair in pairs if not _equal(*(tree.folder / path for path in pair))]
+    if not different:
+        return
+    first, second = different[0]
+    more = f", and {len(different) - 1:,} more such pairs" if different[1:] else ""
+    issues = [Issue(other, Code.DUPLICATE_IMAGE, f"it differs from {one}") for one, other in different[:_MOST_LISTED]]
+    detail = f"{tree.folder}: {first} and {second} have one name and different bytes{more}"
+    raise DamageError(detail, issues, hint="move the wrong one of both away; `ilsvrc check` lists all that are twice")
+
+
+def _equal(one: Path, other: Path) -> bool:
+    """Whether two files have the same bytes."""
+    return one.stat().st_size == other.stat().st_size and one.read_bytes() == other.read_bytes()
+
+
+def _counted_once(tree: Tree, table: pa.Table, twice: Int) -> str:
+    first, second = (table.column("path")[row].as_py() for row in (twice.item(0) - 1, twice.item(0)))
+    images = "1 image is" if len(twice) == 1 else f"{len(twice):,} images are"
+    return f"{tree.folder}: {images} there twice with the same bytes, and counted once; such as {first} and {second}"
 
 
 def scanned(tree: Tree, states: dict[str, FileState] | None = None) -> Contents:

@@ -24,12 +24,14 @@ class Sample:
     name : official file name
     label : index of the sorted wnids, or None in the test split
     data : its file, byte for byte
+    file : path of the file that holds it and nothing else; None if it lies in an archive
     """
 
     key: str
     name: str
     label: int | None
     data: bytes
+    file: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -185,7 +185,8 @@ class Task:
         keys, names, labels = keys_of(images, self.layout), images.names.to_pylist(), images.labels.tolist()
         for row, data in self._read(images, keys, issues):
             issues += self._looked_at(keys[row], data, images.digest(row))
-            yield Sample(keys[row], names[row], labels[row] if labels[row] >= 0 else None, data)
+            label, place = labels[row] if labels[row] >= 0 else None, images.where(row)
+            yield Sample(keys[row], names[row], label, data, None if place.member else place.file)
 
     def _read(self, images: Reader, keys: list[str], issues: list[Issue]) -> Iterator[tuple[int, bytes]]:
         """Yield rows and bytes; in a deep check, an image that can't be read is an issue and the next is read."""

@@ -64,6 +64,8 @@ class Stage(Enum):
     """The split has its name and was staged by this plan; lists or the manifest are still to be published."""
     PUBLISHED = auto()
     """The split is there, and its manifest names this source and these settings."""
+    UNRECORDED = auto()
+    """A folder has the name of the split, and no manifest that can be read says what is in it."""
     OCCUPIED = auto()
     """Something else has the name of the split, or of a list that goes beside it."""
 

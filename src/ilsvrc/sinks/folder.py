@@ -15,7 +15,7 @@ import pyarrow as pa
 import xxhash
 
 from ilsvrc.archive.sidecar import Verified
-from ilsvrc.errors import MachineError, UsageError
+from ilsvrc.errors import DamageError, MachineError, UsageError
 from ilsvrc.files import (
     OWN_FOLDER,
     Filesystems,
@@ -31,6 +31,7 @@ from ilsvrc.files import (
 from ilsvrc.issues import Issue
 from ilsvrc.readers.units import Sample, Unit
 from ilsvrc.sinks.base import Output, Planned, Receipt, Stage, State
+from ilsvrc.sinks.links import Link, link_image
 from ilsvrc.sinks.lists import Lists
 from ilsvrc.tree import paths
 from ilsvrc.tree.layout import TEMPLATES
@@ -45,8 +46,6 @@ from ilsvrc.tree.manifest import (
 )
 from ilsvrc.tree.scan import lacking
 
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-
 
 @dataclass(slots=True)
 class FolderSink:
@@ -56,16 +55,18 @@ class FolderSink:
     split : train, val or test
     provenance : what the manifest says of its making: archive, index, settings
     durable : `write` returns only when a unit survives a power cut, since no `sync` of the driver reaches the worker
+    link : whether an image that is a file of its own is copied, or shares its bytes with that file
     """
 
     root: Path
     split: str
     provenance: tuple[tuple[str, str], ...] = ()
     durable: bool = False
+    link: Link = Link.COPY
     _held: Filesystems | None = field(default=None, compare=False, repr=False)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return FolderSink, (self.root, self.split, self.provenance, self.durable)
+        return FolderSink, (self.root, self.split, self.provenance, self.durable, self.link)
 
     @property
     def staging(self) -> Path:
@@ -115,8 +116,24 @@ class FolderSink:
         staged = table is not None and not (self.staging / self.split).exists()
         if staged and not differences(table, plan.images()) and not lacking(self.root, plan.images()):
             return State(Stage.HALF_PUBLISHED, manifest=table)
-        obstacle = f"{self.root / self.split} already exists and was not prepared from this source in this layout"
-        return State(Stage.OCCUPIED, obstacle)
+        split = self.root / self.split
+        why = self._unrecorded()
+        if why and split.is_dir() and not split.is_symlink():
+            return State(Stage.UNRECORDED, f"{split} already exists, and {why}")
+        return State(Stage.OCCUPIED, f"{split} already exists and was not prepared from this source in this layout")
+
+    def _unrecorded(self) -> str:
+        """Say in which way there is no manifest that can be read; empty if there is one."""
+        try:
+            refuse_foreign_folder(self.manifest.parent)
+            read_manifest(self.manifest)
+        except FileNotFoundError:
+            return f"there is no manifest of it ({self.manifest})"
+        except (OSError, ValueError):
+            return f"its manifest is damaged ({self.manifest})"
+        except MachineError:
+            return ""
+        return ""
 
     def _made_here(self) -> pa.Table | None:
         """Return the manifest of the split if it names this source and these settings."""
@@ -151,12 +168,17 @@ class FolderSink:
         """Write the images of a unit, then the part of the manifest that proves them."""
         make_own_folder(self.staging)
         with OwnFolder(self.staging) as staging:
-            rows = [_write_image(sample, staging) for sample in samples]
-            part = f"{self.split}.parts/{unit.id}.arrow"
-            data = part_bytes(rows)
-            _write_file(staging, part, data)
+            rows = [_write_image(sample, staging, self.link) for sample in samples]
+            receipt = self.record(unit, rows, staging)
             if self.durable:
-                self._sync_unit(staging, rows, part)
+                self._sync_unit(staging, rows, f"{self.split}.parts/{unit.id}.arrow")
+        return receipt
+
+    def record(self, unit: Unit, rows: Sequence[Row], staging: OwnFolder) -> Receipt:
+        """Write the part of the manifest with the images of a unit."""
+        part = f"{self.split}.parts/{unit.id}.arrow"
+        data = part_bytes(rows)
+        _write_file(staging, part, data)
         output = Output(f"{OWN_FOLDER}/staging/{part}", len(data), xxhash.xxh3_128_hexdigest(data))
         return Receipt(unit.id, (output,), len(rows), sum(row.size for row in rows))
 
@@ -192,12 +214,38 @@ class FolderSink:
         self, receipts: Sequence[Receipt], proved: Sequence[Verified], images: Iterable[tuple[str, int]]
     ) -> None:
         """Compare what was written with what should be, then publish it."""
-        proof = proof_of(proved)
+        table = self._table(receipts, images)
+        _refuse_unplanned(table, self._files_in(self.staging / self.split), self.root)
+        self._record_split(table, proved)
+
+    def adopt(
+        self, receipts: Sequence[Receipt], proved: Sequence[Verified], images: Iterable[tuple[str, int]]
+    ) -> None:
+        """Write the manifest of a published split anew, if its folder holds the images of the receipts and no more.
+
+        Raises
+        ------
+        DamageError
+            If it holds other files too.
+        """
+        table = self._table(receipts, images)
+        surplus = differences(table, self._files_in(self.root / self.split))
+        if surplus:
+            listed = ", ".join(surplus[:3])
+            detail = f"{self.root / self.split} holds other files than the images of the source: {listed}"
+            raise DamageError(detail, [], hint="move them away, then run the same command again")
+        self._record_split(table, proved)
+
+    def _table(self, receipts: Sequence[Receipt], images: Iterable[tuple[str, int]]) -> pa.Table:
+        """Return the manifest in the parts that receipts speak of, if it has the images that there must be."""
         table = merged(self._part(output) for receipt in receipts for output in receipt.outputs)
         _refuse_unplanned(table, images, self.root)
-        _refuse_unplanned(table, self._staged_files(), self.root)
+        return table
+
+    def _record_split(self, table: pa.Table, proved: Sequence[Verified]) -> None:
+        """Stage the manifest, then publish the split."""
         with written_whole(self._staged_manifest) as beside:
-            write_manifest(table, beside, dict(self.provenance) | proof)
+            write_manifest(table, beside, dict(self.provenance) | proof_of(proved))
         self._publish(table)
 
     def resume_publishing(self, table: pa.Table) -> None:
@@ -295,9 +343,8 @@ class FolderSink:
             raise ValueError(f"{output.path} is not the part that was written")
         return pa.ipc.open_file(pa.py_buffer(data)).read_all()
 
-    def _staged_files(self) -> Iterator[tuple[str, int]]:
-        """Yield path and bytes of all that the folder to be published holds; an empty folder and a link have -1."""
-        top = self.staging / self.split
+    def _files_in(self, top: Path) -> Iterator[tuple[str, int]]:
+        """Yield path and bytes of all files in the folder to be published; an empty folder and a link have -1."""
         for folder, folders, names in os.walk(top, onerror=_raise):
             key = f"{self.split}{folder[len(str(top)) :]}"
             if not folders and not names:
@@ -364,16 +411,23 @@ def _holds_images(staging: OwnFolder, part: pa.Table) -> bool:
     )
 
 
-def _write_image(sample: Sample, staging: OwnFolder) -> Row:
-    """Write one image, over whatever an interrupted run left of it."""
+def _write_image(sample: Sample, staging: OwnFolder, link: Link) -> Row:
+    """Write or link one image, in place of whatever an interrupted run left of it."""
     key = sample.key
-    _write_file(staging, key, sample.data)
+    if not link_image(sample, staging, link):
+        _write_file(staging, key, sample.data)
+    return row_of(sample)
+
+
+def row_of(sample: Sample) -> Row:
+    """Return the line of the manifest about an image."""
     label = -1 if sample.label is None else sample.label
-    return Row(key, label, len(sample.data), xxhash.xxh3_128_digest(sample.data))
+    return Row(sample.key, label, len(sample.data), xxhash.xxh3_128_digest(sample.data))
 
 
 def _write_file(folder: OwnFolder, key: str, data: bytes) -> None:
-    fd = folder.open(key, _CREATE)
+    """Write a file, over whatever an interrupted run left of it."""
+    fd = _created(folder, key)
     try:
         written = os.write(fd, data)
         while written < len(data):  # a disk about to be full takes a part, then none
@@ -382,6 +436,23 @@ def _write_file(folder: OwnFolder, key: str, data: bytes) -> None:
         raise OSError(error.errno, error.strerror, str(folder.path / key)) from None
     finally:
         os.close(fd)
+
+
+def _created(folder: OwnFolder, key: str) -> int:
+    """Return the descriptor of an empty file, which has no other name.
+
+    An interrupted run may have left a hard link to a file of the user's: its name is removed, and nothing written.
+    """
+    with contextlib.suppress(FileExistsError):
+        return folder.open(key, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+    fd = folder.open(key, os.O_WRONLY | os.O_CREAT)
+    found = os.fstat(fd)
+    if stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
+        os.ftruncate(fd, 0)
+        return fd
+    os.close(fd)
+    folder.remove(key)
+    return folder.open(key, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
 
 
 def _read_file(folder: OwnFolder, key: str) -> bytes:

@@ -63,8 +63,8 @@ def label_issues(tree: Tree, layout: str) -> list[Issue]:
     if layout == "flat" or tree.split == "test":
         return []  # no folder names a class: test images have none, and lie in no folder under any layout
     named = folder_scheme(tree, layout)
-    issues = _scheme_issues(layout, named) + _folder_issues(tree, layout, named)
-    for row in tree.misplaced.tolist():
+    issues = _scheme_issues(layout, named) + _folder_issues(tree, layout, named) + _loose_issues(tree)
+    for row in tree.misplaced[tree.parents[tree.misplaced] >= 0].tolist():
         issues.append(Issue(tree.path(row), Code.WRONG_LABEL, f"an image of {_named(int(tree.labels[row]))}"))
     return issues
 
@@ -74,6 +74,15 @@ def _scheme_issues(layout: str, named: LabelScheme | None) -> list[Issue]:
     if layout not in ("index", "padded") or named is None or named.name == "index":
         return []
     detail = f"folders are named by {named.name} ({named.range}; {named.used_by}), not by index: see `ilsvrc relabel`"
+    return [Issue(".", Code.WRONG_LABEL, detail)]
+
+
+def _loose_issues(tree: Tree) -> list[Issue]:
+    """Return one issue for all images that lie beside the class folders: a script that sorts them was stopped."""
+    loose = tree.loose
+    if not len(loose):
+        return []
+    detail = f"{len(loose):,} images lie in no class folder, such as {tree.path(loose.item(0))}: see `ilsvrc relabel`"
     return [Issue(".", Code.WRONG_LABEL, detail)]
 
 

@@ -104,6 +104,11 @@ class Tree:
         usual = np.append(self.folder_labels, np.int16(NO_LABEL))[self.parents]  # -1 takes the last
         return np.flatnonzero((self.parents < 0) | (self.labels != usual))
 
+    @cached_property
+    def loose(self) -> npt.NDArray[np.int64]:
+        """Rows of the images that are in no folder: a heap, or what is left of one; shape (K,), int64."""
+        return np.flatnonzero(self.parents < 0)
+
     def path(self, row: int) -> str:
         """Return the path of the image in a row, below `folder`."""
         return str(self.table.column("path")[row].as_py())
