@@ -25,7 +25,7 @@ MAY_BE_SKIPPED = (
     "this file system makes clones",
     "there is no second file system here",
 )
-"""Reasons to skip that hold in the CI too: as root, permissions can't be tested; kernels have not all file systems."""
+"""Reasons to skip that hold in the CI too: root may do everything, and not every kernel has every file system."""
 
 
 def fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
