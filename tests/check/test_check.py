@@ -326,12 +326,11 @@ def unlabelled(mini: Path, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("deep", [False, True])
-def test_test_archive_is_checked_without_labels_and_counts(unlabelled: Path, deep: bool) -> None:
-    report = check(unlabelled, deep=deep, jobs=1)
-    assert report.ok
-    (part,) = report.parts
-    assert (part.split, part.form, part.images, part.classes, part.compared) == ("test", "archive", 5, 0, ())
-    assert "no list says how many images the test split should have" in report.verdict
+def test_test_archive_is_checked_without_labels_and_counted(unlabelled: Path, deep: bool) -> None:
+    (part,) = check(unlabelled, deep=deep, jobs=1).parts
+    assert (part.split, part.form, part.images, part.classes, part.wanted) == ("test", "tar", 5, 0, 100_000)
+    assert part.compared == (Compared("image count", "the facts of ILSVRC 2012"),)
+    assert [(issue.key, issue.code) for issue in part.issues] == [("test", Code.MISSING_IMAGE)]
 
 
 def test_damaged_image_of_a_test_archive_is_found(unlabelled: Path) -> None:
@@ -341,8 +340,8 @@ def test_damaged_image_of_a_test_archive_is_found(unlabelled: Path) -> None:
     with archive.open("r+b") as file:
         file.seek(third.offset_data + third.size // 2)
         file.write(bytes(third.size - third.size // 2))
-    assert check(unlabelled).ok
-    assert {Path(key).name for key in codes(unlabelled, deep=True)} == {"ILSVRC2012_test_00000003.JPEG"}
+    assert set(codes(unlabelled)) == {"test"}
+    assert {Path(key).name for key in codes(unlabelled, deep=True)} == {"test", "ILSVRC2012_test_00000003.JPEG"}
 
 
 @pytest.fixture
