@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from ilsvrc.readers.locate import find_splits, open_reader
 from ilsvrc.readers.reader import Reader
 from ilsvrc.testing import Form, MiniSpec, write_mini
 from ilsvrc.tree.manifest import read_manifest
+from tests.cli.helpers import ilsvrc as ilsvrc_command
 
 SPEC = MiniSpec(per_class=2, val_per_class=1, mean_bytes=2_000, test_images=5)
 
@@ -111,3 +113,11 @@ def test_prepare_makes_the_same_tree_of_every_form(
         assert theirs.replace_schema_metadata(None).equals(ours.replace_schema_metadata(None))
         files = sorted(str(p.relative_to(tmp_path / "tree")) for p in (tmp_path / "tree" / split).rglob("*.JPEG"))
         assert files == sorted(ours.column("path").to_pylist())
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_index_counts_every_form(form: str, written: Written) -> None:
+    found = json.loads(ilsvrc_command("--json", "index", written(form)).stdout)["archives"]
+    counts = {one["split"]: (one["images"], one["classes"]) for one in found}
+    assert counts["train"] == (2000, 1000)
+    assert counts["val"] == (1000, 1000)

@@ -1,19 +1,25 @@
-"""`ilsvrc index`: find every image in the archives."""
+"""`ilsvrc index`: find every image of a data set, in any form."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import numpy as np
 import typer
 from rich.console import Console
 from rich.filesize import decimal
 
 from ilsvrc.archive.index import Index
-from ilsvrc.archive.sidecar import index as index_archives
 from ilsvrc.cli.app import app
 from ilsvrc.cli.output import progress, show
 from ilsvrc.digests import record_digests
+from ilsvrc.events import Listener
+from ilsvrc.files import printable
+from ilsvrc.paths import given_path
+from ilsvrc.readers.archive import ArchiveReader
+from ilsvrc.readers.locate import find_splits, nothing_found
+from ilsvrc.readers.reader import Reader
 
 _EXAMPLES = """**Examples**
 
@@ -27,33 +33,46 @@ _EXAMPLES = """**Examples**
 
 @app.command(epilog=_EXAMPLES)
 def index(
-    source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder of the archives, or one archive.")],
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="The data set, in any form: a folder, or one file.")],
     digests: Annotated[bool, typer.Option("--digests", help="Read every image and record its xxh3 digest.")] = False,
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Processes; one per processor by default.")] = None,
 ) -> None:
-    """Find every image in the archives by their headers alone, and prove their structure.
+    """Find every image by the headers of archives alone, and prove their structure.
 
-    Nothing is unpacked, and no image is read without --digests. The index is kept in SRC/.ilsvrc, where the other
-    commands find it.
+    Nothing is unpacked, and no image is read without --digests, save out of compressed files. The index is kept in
+    SRC/.ilsvrc, where the other commands find it. --digests is for the official archives.
     """
     with progress() as listener:
-        found = record_digests(source, jobs=jobs, listener=listener) if digests else index_archives(source, listener)
-    show({"ok": True, "archives": [_document(one) for one in found]}, lambda console: _print(console, found))
+        if digests:
+            found = [_document(one.archive, one) for one in record_digests(source, jobs=jobs, listener=listener)]
+        else:
+            found = [_document(one.path.name, one, one.form) for one in _opened(source, listener)]
+    show({"ok": True, "archives": found}, lambda console: _print(console, found))
 
 
-def _document(one: Index) -> dict[str, object]:
+def _opened(source: Path, listener: Listener) -> list[Reader]:
+    """Open every split at a path, in whatever form; this indexes it, where no index is kept that fits."""
+    path = given_path(source).absolute()
+    found = find_splits(path)
+    if not found:
+        raise nothing_found(path)
+    return [split.open(listener=listener) for split in found.values()]
+
+
+def _document(name: str, one: Index | Reader, form: str = ArchiveReader.form) -> dict[str, Any]:
     return {
-        "archive": one.archive,
+        "archive": printable(name),
+        "form": form,
         "split": one.split,
         "images": len(one),
-        "classes": len(set(one.labels[one.labels >= 0].tolist())),
+        "classes": len(np.unique(one.labels[one.labels >= 0])),
         "bytes": int(one.sizes.sum()),
         "fingerprint": one.identity,
     }
 
 
-def _print(console: Console, found: list[Index]) -> None:
+def _print(console: Console, found: list[dict[str, Any]]) -> None:
     for one in found:
-        classes, size = _document(one)["classes"], decimal(int(one.sizes.sum()))
-        line = f"{one.archive}: {one.split}, {len(one):,} images, {classes:,} classes, {size}"
-        console.print(line, markup=False)
+        form = "" if one["form"] == ArchiveReader.form else f" ({one['form']})"
+        counts = f"{one['images']:,} images, {one['classes']:,} classes, {decimal(one['bytes'])}"
+        console.print(f"{one['archive']}{form}: {one['split']}, {counts}", markup=False)
