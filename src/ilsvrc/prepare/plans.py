@@ -85,7 +85,7 @@ def _sources(src: Path, options: Options, listener: Listener) -> list[Found]:
     """Return the splits to prepare: one asked for by name must be there, of another one a warning is enough."""
     splits = options.splits or ("train", "val")
     _refuse_unfinished(src, splits)
-    there = find_splits(src)
+    there = find_splits(src, splits)
     if not there:
         raise nothing_found(src, splits)
     found = [there[split] for split in splits if split in there]

@@ -8,6 +8,7 @@ import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 from ilsvrc import facts
@@ -15,14 +16,11 @@ from ilsvrc.archive.find import SPLITS, expected_names, unfinished
 from ilsvrc.errors import DataError, UsageError
 from ilsvrc.files import printable
 from ilsvrc.paths import given_path
-from ilsvrc.readers import archive, parquet, tree
-from ilsvrc.readers import zip as zips
 from ilsvrc.readers.reader import Found, Reader
-from ilsvrc.readers.tars import recognise as tars
 from ilsvrc.tree.scan import split_of
 
-FORMS = (archive, zips, parquet, tars, tree)
-"""The modules of the forms. Where a split is there in two forms, the first counts."""
+FORMS = ("archive", "zip", "parquet", "tars.recognise", "tree")
+"""Modules of the forms, each imported when it is needed. Where a split is there in two forms, the first counts."""
 
 DEEPEST = 3
 """Levels of folders below a path that are looked at."""
@@ -31,24 +29,37 @@ MOST_FOLDERS = 100
 """Folders of one level that are looked at."""
 
 
-def recognise(root: Path) -> list[Found]:
+def recognise(root: Path, wanted: Sequence[str] | None = None) -> list[Found]:
     """Return every split in every form at a path: splits in order, and for each the form that counts first.
 
     A file whose name is no official archive's is looked at as every other form first: to look for an archive's
     members takes a walk over it. A file or folder that two forms recognise is of the first.
+
+    Parameters
+    ----------
+    root
+        The path.
+    wanted
+        Splits of which the first form is enough: no further form is looked for once each is found. None for all.
     """
-    others = [form for form in FORMS if form is not archive]
     unnamed = root.is_file() and facts.official(root.name) is None
     found: dict[tuple[str, Path], Found] = {}
-    for split in (split for form in (others if unnamed else FORMS) for split in form.recognise(root)):
-        found.setdefault((split.split, split.path), split)
-    splits = list(found.values())
-    if unnamed and not found:
-        splits = archive.recognise(root)
-    return sorted(splits, key=lambda split: (*SPLITS, "").index(split.split))
+    for name in (*FORMS[1:], FORMS[0]) if unnamed else FORMS:
+        if found and unnamed and name == FORMS[0]:
+            break
+        for split in _recognised(name, root):
+            found.setdefault((split.split, split.path), split)
+        if wanted is not None and set(wanted) <= {split for split, _ in found}:
+            break
+    return sorted(found.values(), key=lambda split: (*SPLITS, "").index(split.split))
 
 
-def find_splits(root: Path | str) -> dict[str, Found]:
+def _recognised(form: str, root: Path) -> list[Found]:
+    splits: list[Found] = import_module(f"ilsvrc.readers.{form}").recognise(root)
+    return splits
+
+
+def find_splits(root: Path | str, wanted: Sequence[str] | None = None) -> dict[str, Found]:
     """Return the splits at a path, by split; none if nothing there is of a known form.
 
     Where nothing is at the path itself, the folders in it are looked at, level by level: Kaggle's images lie in
@@ -58,17 +69,19 @@ def find_splits(root: Path | str) -> dict[str, Found]:
     ----------
     root
         A folder of archives, one archive, a tree with `train` or `val` in it, or one split's folder.
+    wanted
+        The splits that the caller needs: others may be left out. None for all.
     """
     found: dict[str, Found] = {}
-    for split in find_all(root):
+    for split in find_all(root, wanted):
         found.setdefault(split.split, split)
     return found
 
 
-def find_all(root: Path | str) -> list[Found]:
+def find_all(root: Path | str, wanted: Sequence[str] | None = None) -> list[Found]:
     """Return the splits at a path as `find_splits` does, each in every form in which it is there."""
     path = given_path(root).absolute()
-    return recognise(path) or _below(path)
+    return recognise(path, wanted) or _below(path)
 
 
 def _below(root: Path) -> list[Found]:
@@ -117,7 +130,7 @@ def open_reader(root: Path | str, split: str, *, verify: bool = False) -> Reader
     if split not in SPLITS:
         raise UsageError(f"there is no split {split!r}", hint=f"use {', '.join(SPLITS)}")
     path = given_path(root).absolute()
-    found = find_splits(path)
+    found = find_splits(path, (split,))
     if split in found:
         return found[split].open(verify=verify)
     if not found:
@@ -272,7 +285,7 @@ def _damaged(root: Path) -> DataError | None:
     """Return the first error about a zip in a folder, whose recognition passes over such files."""
     for name in _names_in(root):
         try:
-            zips.recognise(root / name) if name.lower().endswith(".zip") else None
+            _recognised("zip", root / name) if name.lower().endswith(".zip") else None
         except DataError as error:
             return error
     return None
