@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
 
-from ilsvrc.errors import DamageError, UsageError
+from ilsvrc.errors import ArchiveError, DamageError, UsageError
+from ilsvrc.issues import Code
 from ilsvrc.prepare.prepare import prepare
+from ilsvrc.testing import Form, write_mini
 from tests.prepare.test_prepare import images, options, unpacked
 
 
@@ -26,7 +29,7 @@ def test_one_split_from_archives_and_the_other_from_a_tree(mini: Path, tree: Pat
 
 
 def test_a_tree_is_never_deleted(tree: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="is no archive"):
+    with pytest.raises(UsageError, match="is no official archive"):
         prepare(tree, tmp_path / "out", **options(source="delete"))
     assert (tree / "train").is_dir()
 
@@ -38,3 +41,37 @@ def test_an_image_that_is_no_longer_the_recorded_one_is_refused(mini: Path, tmp_
     with pytest.raises(DamageError, match=image.name):
         prepare(tmp_path / "tree", tmp_path / "out", **options(layout="flat", splits=("val",)))
     assert not (tmp_path / "out/val").exists()
+
+
+def test_a_zip_is_never_deleted(tmp_path: Path) -> None:
+    folder = write_mini(tmp_path / "kaggle", classes=3, mean_bytes=2_500, form=Form.KAGGLE_ZIP).folder
+    with pytest.raises(UsageError, match="is no official archive"):
+        prepare(folder, tmp_path / "out", **options(source="delete"))
+    assert list(folder.glob("*.zip"))
+
+
+def sums(folder: Path, pattern: str) -> None:
+    """List the sha256 of files, as `fetch --hf` does."""
+    found = [f"{hashlib.sha256(p.read_bytes()).hexdigest()}  {p.name}\n" for p in sorted(folder.glob(pattern))]
+    (folder / "SHA256SUMS").write_text("".join(found))
+
+
+def test_listed_digests_of_every_file_are_proved(tmp_path: Path) -> None:
+    data = write_mini(tmp_path / "hub", classes=3, mean_bytes=2_500, form=Form.HF_PARQUET).folder / "data"
+    sums(data, "*.parquet")
+    report = prepare(data, tmp_path / "out", **options())
+    assert all(split.digest and split.digest.startswith("sha256:") for split in report.splits)
+    assert {split.against for split in report.splits} == {"SHA256SUMS"}
+    again = prepare(data, tmp_path / "again", **options(dry_run=True))
+    assert all(one["proved_before"] for one in again.decisions)
+
+
+def test_a_file_of_several_that_is_not_the_listed_one_is_refused(tmp_path: Path) -> None:
+    data = write_mini(tmp_path / "hub", classes=3, mean_bytes=2_500, form=Form.HF_PARQUET).folder / "data"
+    sums(data, "*.parquet")
+    text = (data / "SHA256SUMS").read_text()
+    (data / "SHA256SUMS").write_text(text.replace(text[:8], "0" * 8, 1))
+    with pytest.raises(ArchiveError) as caught:
+        prepare(data, tmp_path / "out", **options())
+    assert caught.value.code is Code.WRONG_DIGEST
+    assert not list(tmp_path.glob("out/train")) + list(tmp_path.glob("out/val"))

@@ -163,7 +163,7 @@ def decide(plan: Plan, to: Destination, options: Options) -> Decision:
     needs_proof = action not in (Action.KEEP, Action.PUBLISH)
     proved = _proved_before(plan, options.verify) if needs_proof else ()
     to_prove = _claims(plan, options.verify) if needs_proof and not proved else ()
-    to_delete = _claims(plan, options.verify, required=True) if options.source == "delete" else ()
+    to_delete = _claims(plan, options.verify) if options.source == "delete" else ()
     need = need_of(plan, units, to.block, link)
     return Decision(plan, sink, state, action, units, need, to_prove, proved, to_delete)
 
@@ -250,37 +250,46 @@ def _gutted(plan: Plan, state: State, sink: FolderSink, options: Options) -> Dam
     return DamageError(detail, state.missing[:MOST_LISTED], hint=hint)
 
 
-def _proved_before(plan: Plan, algorithm: str) -> tuple[Verified, ...]:
-    """Return the records of earlier proofs by an algorithm, if there is one for every file; else none."""
-    found = [recorded(container.path) for container in plan.reader.containers()] if algorithm != "none" else []
-    proved = tuple(one for one in found if one and one.digest.startswith(f"{algorithm}:"))
+def _proved_before(plan: Plan, verify: str) -> tuple[Verified, ...]:
+    """Return the records of earlier proofs, if there is one for every file by a digest that will do; else none."""
+    found = [recorded(container.path) for container in plan.reader.containers()] if verify != "none" else []
+    official = plan.reader.form == ArchiveReader.form
+    proved = tuple(one for one in found if one and (not official or one.digest.startswith(f"{verify}:")))
     return proved if len(proved) == len(found) else ()
 
 
-def _claims(plan: Plan, algorithm: str, *, required: bool = False) -> tuple[Claim, ...]:
+def _claims(plan: Plan, verify: str) -> tuple[Claim, ...]:
     """Return the digests to prove: those of all files, or none where nothing can be proved.
+
+    An official archive must have the digest asked for. Of another form any digest that is known will do: Hugging Face
+    tells sha256, others list md5.
 
     Raises
     ------
     ArchiveError
-        If no digest is known of an official archive, or, where one is `required`, of any file.
+        If the digest asked for is not known of an official archive.
     """
-    if algorithm == "none":
+    if verify == "none":
         return ()
-    claims = claims_of(plan.reader, algorithm)
-    if claims is None and (required or plan.reader.form == ArchiveReader.form):
-        path, sums = plan.reader.path, SUMS_FILES[algorithm]
-        detail = f"not the official archive, and no {sums} beside it says what its {algorithm} should be"
-        hint = f"put {sums} beside it (`{algorithm}sum {path.name} > {sums}`), or use --verify none"
+    claims = claims_of(plan.reader, verify)
+    if plan.reader.form != ArchiveReader.form:
+        return claims or claims_of(plan.reader) or ()
+    if claims is None:
+        path, sums = plan.reader.path, SUMS_FILES[verify]
+        detail = f"not the official archive, and no {sums} beside it says what its {verify} should be"
+        hint = f"put {sums} beside it (`{verify}sum {path.name} > {sums}`), or use --verify none"
         raise ArchiveError(Code.NO_DIGEST, detail, path, hint=hint)
-    return claims or ()
+    return claims
 
 
 def _refuse_to_delete(plan: Plan, state: State, sink: FolderSink) -> None:
-    """Refuse to delete a source that was not proved, and a link to one."""
+    """Refuse to delete a source that was not proved, a link to one, and files that hold more than the split."""
     containers = plan.reader.containers()
-    if not containers:
-        raise UsageError(f"{plan.reader.path} is no archive: --source delete deletes archives only")
+    if plan.reader.form != ArchiveReader.form:
+        detail = f"{plan.reader.path} is no official archive, and --source delete deletes no other form"
+        raise UsageError(
+            detail, hint="leave the option out; delete the source yourself once `ilsvrc check` is content"
+        )
     for container in containers:
         if container.path.is_symlink():
             detail = f"{container.path} is a link: deleting it would leave the archive where it is"
