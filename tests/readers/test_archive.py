@@ -7,42 +7,20 @@ import pickle
 import shlex
 import shutil
 from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ilsvrc.archive.source import FileSource
 from ilsvrc.errors import ArchiveError, UsageError
 from ilsvrc.facts import TRAIN, VAL
-from ilsvrc.readers import archive as archivereader
-from ilsvrc.readers.archive import NEAR, ArchiveReader
+from ilsvrc.readers import ahead
+from ilsvrc.readers.archive import ArchiveReader
 from ilsvrc.readers.locate import open_reader
 from ilsvrc.readers.reader import Reader
 from ilsvrc.testing.contracts import ReaderContract
 from tests.cli.helpers import ilsvrc
-
-LAID = st.lists(st.tuples(st.integers(0, 3 * NEAR), st.integers(1, 2 * NEAR)), min_size=1, max_size=30)
-
-
-@given(LAID, st.data())
-def test_pieces_hold_every_image_once_and_first_what_is_read_first(
-    laid: list[tuple[int, int]], data: st.DataObject
-) -> None:
-    """Images are `laid` with a gap before each; some are asked for, in any order."""
-    gaps, sizes = (np.array(column, np.int64) for column in zip(*laid, strict=True))
-    offsets = np.cumsum(gaps + sizes) - sizes
-    rows = np.array(data.draw(st.lists(st.integers(0, len(laid) - 1), min_size=1, max_size=40)))
-    pieces = archivereader.pieces(offsets[rows], sizes[rows])
-    wanted = list(zip(offsets[rows].tolist(), (offsets + sizes)[rows].tolist(), strict=True))
-    holding = [[i for i, (at, n) in enumerate(pieces) if at <= start and stop <= at + n] for start, stop in wanted]
-    assert all(len(found) == 1 for found in holding)
-    assert list(dict.fromkeys(found[0] for found in holding)) == list(range(len(pieces)))
-    ordered = sorted(pieces)
-    assert all(b - (a + n) > NEAR for (a, n), (b, _) in pairwise(ordered))
 
 
 def test_what_is_announced_is_what_will_be_read(mini: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,7 +55,7 @@ def test_archive_without_digests_can_not_be_verified(own: Path) -> None:
 
 
 def test_memory_of_what_was_taken_is_given_back(mini: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archivereader, "BATCH", 8_000)
+    monkeypatch.setattr(ahead, "BATCH", 8_000)
     reader = ArchiveReader.open(FileSource(mini / TRAIN))
     rows = reader.storage_order()
     spans = reader.spans(rows).tolist()

@@ -19,7 +19,7 @@ from ilsvrc.archive.zip.build import SOLUTION
 from ilsvrc.archive.zip.entry import FIXED
 from ilsvrc.errors import ArchiveError, DamageError, IlsvrcError, UsageError
 from ilsvrc.issues import Code
-from ilsvrc.readers import archive as archivereader
+from ilsvrc.readers import ahead
 from ilsvrc.readers import zip as zipreader
 from ilsvrc.readers.reader import Reader
 from ilsvrc.readers.zip import ZipReader, recognise
@@ -177,7 +177,7 @@ def test_damaged_header_names_the_image(kaggle: Path) -> None:
 def test_memory_of_what_was_taken_is_given_back(
     method: int, truth: Truth, split: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(archivereader, "BATCH", 8_000)
+    monkeypatch.setattr(ahead, "BATCH", 8_000)
     path = zipped(tmp_path / "a.zip", {name: data for (_, name), data in truth.items()}, method)
     reader = opened(path)[split]
     rows = reader.storage_order()

@@ -142,16 +142,21 @@ class FileSource:
         files.let_go(self._fd if self._fd >= 0 else self.fileno(), offset, length)
 
     def refuse_replaced(self) -> None:
-        """Raise unless the open file, and the file now at its path, are in the state in which it was opened first.
+        """Refuse a file that is no longer as it was opened: where it is open, and what is at its path by now.
 
         Raises
         ------
         ArchiveError
-            If it was replaced or changed.
+            The message says what happened to the file.
         """
-        if FileState.of(self.fileno()) != self.state or FileState.of(self.path) != self.state:
-            detail = "the archive was replaced or changed while it was in use"
-            raise ArchiveError(Code.WRONG_FILE, detail, self.path, hint=_LEAVE_ALONE)
+        if self._fd >= 0:
+            self.refuse_changed()
+        try:
+            state = FileState.of(self.path)
+        except FileNotFoundError:
+            raise self._gone() from None
+        if state != self.state:
+            raise self._changed(state)
 
     def refuse_changed(self) -> None:
         """Refuse an archive that was written to, cut short, replaced or removed since it was opened; one system call.
@@ -210,7 +215,7 @@ class FileSource:
         if self.path.exists():
             detail = "the archive changed while it was in use: another file has replaced it"
             return ArchiveError(Code.WRONG_FILE, detail, self.path, hint=_LEAVE_ALONE)
-        detail = "the archive was removed while it was in use"
+        detail = "the archive was moved or removed while it was in use"
         return ArchiveError(Code.MISSING_FILE, detail, self.path, hint="put it back, then run the same command again")
 
     def _reopen_after_fork(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import shlex
 from collections.abc import Iterator
@@ -14,7 +13,6 @@ import pyarrow as pa
 import xxhash
 
 from ilsvrc import facts
-from ilsvrc.archive.expected import SUMS_FILES, expected
 from ilsvrc.archive.find import SPLITS, expected_names, find_archives
 from ilsvrc.archive.index import Index
 from ilsvrc.archive.sidecar import Digests, open_index, stored_digests
@@ -22,16 +20,8 @@ from ilsvrc.archive.source import FileSource
 from ilsvrc.errors import ArchiveError, UsageError
 from ilsvrc.events import Listener, silent
 from ilsvrc.issues import Code
+from ilsvrc.readers.ahead import HEADERS, pieces, take_ahead
 from ilsvrc.readers.reader import Container, Found, Int, Place, Rows
-
-NEAR = 256 << 10
-"""Bytes between two images up to which they are fetched ahead in one piece: a disk reads on faster than it seeks."""
-
-BATCH = 32 << 20
-"""Bytes of images that `take` announces at a time; one batch is read while the next is fetched."""
-
-HEADERS = 4 << 10
-"""Bytes between two images up to which nothing but tar headers lies between them."""
 
 
 class ArchiveReader:
@@ -134,19 +124,17 @@ class ArchiveReader:
 
     def take(self, rows: Rows) -> Iterator[tuple[int, bytes]]:
         """Yield rows and their bytes; the system fetches the next batch while one is read; its memory is let go."""
-        parts = batches(rows, self.sizes[rows])
-        self.will_need(parts[0])
-        for batch, following in itertools.zip_longest(parts, parts[1:], fillvalue=rows[:0]):
-            self.will_need(following)
-            for row in batch.tolist():
-                yield row, self.read(row)
-            for start, length in pieces(self._offsets[batch], self.sizes[batch], HEADERS):
-                self.source.let_go(start, length)
+        return take_ahead(rows, self.sizes[rows], self.read, will_need=self.will_need, let_go=self._let_go)
 
     def will_need(self, rows: Rows) -> None:
         """Let the system fetch these rows ahead, neighbours in one piece."""
         for start, length in pieces(self._offsets[rows], self.sizes[rows]):
             self.source.will_need(start, length)
+
+    def _let_go(self, rows: Rows) -> None:
+        """Give back the memory of rows that were read."""
+        for start, length in pieces(self._offsets[rows], self.sizes[rows], HEADERS):
+            self.source.let_go(start, length)
 
     def storage_order(self) -> Int:
         """Return the rows in archive order, shape (N,), int64."""
@@ -159,18 +147,11 @@ class ArchiveReader:
 
     def containers(self) -> tuple[Container, ...]:
         """Return the archive, with every digest that it should have."""
-        found = (expected(self.source, algorithm) for algorithm in SUMS_FILES)
-        return (Container(self.path, self.source.size, self.source.state, tuple(filter(None, found))),)
+        return (Container.of(self.source),)
 
     def require_unchanged(self) -> None:
         """Refuse an archive whose open file, or whose path by now, is not in the state in which it was opened."""
-        self.source.refuse_changed()
-        try:
-            self.source.refuse_replaced()
-        except FileNotFoundError:
-            detail = "the archive was moved or removed while it was in use"
-            hint = "put it back, then run the same command again"
-            raise ArchiveError(Code.MISSING_FILE, detail, self.path, hint=hint) from None
+        self.source.refuse_replaced()
 
     def part(self, rows: Rows) -> ArchiveReader:
         """Return a reader of these rows alone, in this order."""
@@ -213,27 +194,6 @@ def _split_of(archive: Path) -> str:
         return named[0] if named else open_index(FileSource(archive)).split
     except ArchiveError:
         return ""
-
-
-def batches(rows: Rows, sizes: Int) -> list[Rows]:
-    """Cut rows into batches of about BATCH bytes each; one empty batch if there are no rows."""
-    return np.split(rows, np.flatnonzero(np.diff(np.cumsum(sizes) // BATCH)) + 1)
-
-
-def pieces(offsets: Int, sizes: Int, near: int = NEAR) -> list[tuple[int, int]]:
-    """Return (offset, length) of each byte range that holds some images, in the order in which they will be read.
-
-    Images with up to `near` bytes between them share a range.
-    """
-    if not len(offsets):
-        return []
-    order = np.argsort(offsets)
-    starts, stops = offsets[order], (offsets + sizes)[order]
-    ends = np.append(np.flatnonzero(starts[1:] > stops[:-1] + near), len(order) - 1)
-    begins = np.append(0, ends[:-1] + 1)
-    turns = np.argsort(np.minimum.reduceat(order, begins))
-    found = starts[begins][turns], (stops[ends] - starts[begins])[turns]
-    return list(zip(*(column.tolist() for column in found), strict=True))
 
 
 def _recorded_digests(source: FileSource, index: Index) -> Digests:

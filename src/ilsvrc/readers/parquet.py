@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import re
@@ -25,12 +24,12 @@ from ilsvrc.archive.parquet.extents import PREFIX, Coding, decompress
 from ilsvrc.archive.parquet.index import ParquetIndex, open_index
 from ilsvrc.archive.parquet.shards import Shards, find_shards
 from ilsvrc.archive.parquet.table import ImageTable
-from ilsvrc.archive.source import FileSource, FileState
-from ilsvrc.errors import ArchiveError, UsageError
+from ilsvrc.archive.source import FileSource
+from ilsvrc.errors import UsageError
 from ilsvrc.events import Listener, silent
 from ilsvrc.facts import Digest
 from ilsvrc.issues import Code
-from ilsvrc.readers.archive import HEADERS, NEAR, batches, pieces
+from ilsvrc.readers.ahead import HEADERS, NEAR, pieces, take_ahead
 from ilsvrc.readers.reader import Container, Found, Int, Place, Reader, Rows
 
 FORM = "Parquet"
@@ -166,19 +165,17 @@ class ParquetReader:
 
     def take(self, rows: Rows) -> Iterator[tuple[int, bytes]]:
         """Yield rows and their bytes; the system fetches the next batch while one is read; its memory is let go."""
-        parts = batches(rows, self.sizes[rows])
-        self.will_need(parts[0])
-        for part, following in itertools.zip_longest(parts, parts[1:], fillvalue=rows[:0]):
-            self.will_need(following)
-            for row in part.tolist():
-                yield row, self.read(row)
-            for source, start, length in self._ranges(part, HEADERS):
-                source.let_go(start, length)
+        return take_ahead(rows, self.sizes[rows], self.read, will_need=self.will_need, let_go=self._let_go)
 
     def will_need(self, rows: Rows) -> None:
         """Let the system fetch these rows ahead, neighbours in one piece."""
         for source, start, length in self._ranges(rows, NEAR):
             source.will_need(start, length)
+
+    def _let_go(self, rows: Rows) -> None:
+        """Give back the memory of rows that were read."""
+        for source, start, length in self._ranges(rows, HEADERS):
+            source.let_go(start, length)
 
     def storage_order(self) -> Int:
         """Return the rows in the order of files and of places in them, shape (N,), int64."""
@@ -201,12 +198,7 @@ class ParquetReader:
     def require_unchanged(self) -> None:
         """Refuse files that are not in the state in which they were opened; one system call for each."""
         for source in self.sources:
-            try:
-                state: FileState | None = FileState.of(source.path)
-            except FileNotFoundError:
-                state = None
-            if state != source.state:
-                raise _changed(source, state)
+            source.refuse_replaced()
 
     def part(self, rows: Rows) -> ParquetReader:
         """Return a reader of these rows alone, in this order, with the files that they lie in."""
@@ -319,19 +311,8 @@ os.register_at_fork(after_in_child=_begin_anew)
 def _reopened(path: Path, sources: tuple[FileSource, ...], key: Path) -> ParquetReader:
     """Return the reader in another process, if all files are still in the state in which this process opened them."""
     for source in sources:
-        if not source.path.exists() or FileState.of(source.path) != source.state:
-            raise _changed(source, None)
+        source.refuse_replaced()
     return ParquetReader(path, sources, open_index(sources, key), key)
-
-
-def _changed(source: FileSource, state: FileState | None) -> ArchiveError:
-    if state is None:
-        detail = "the file was moved or removed while it was in use"
-        hint = "put it back, then run the same command again"
-        return ArchiveError(Code.MISSING_FILE, detail, source.path, hint=hint)
-    detail = "the file was replaced or changed while it was in use"
-    hint = "let nothing write to it, then run the same command again"
-    return ArchiveError(Code.WRONG_FILE, detail, source.path, hint=hint)
 
 
 def _expected(source: FileSource) -> tuple[Expected, ...]:

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from ilsvrc.archive.expected import Expected
-from ilsvrc.archive.source import FileState
+from ilsvrc.archive.expected import SUMS_FILES, Expected, expected
+from ilsvrc.archive.source import FileSource, FileState
 from ilsvrc.errors import ArchiveError, DamageError, DataError
 from ilsvrc.events import Listener, silent
 from ilsvrc.issues import Code, Issue
@@ -69,6 +69,12 @@ class Container:
     size: int
     state: FileState
     expected: tuple[Expected, ...] = ()
+
+    @classmethod
+    def of(cls, source: FileSource) -> Container:
+        """Return an open file with every digest that it should have by the facts, or by a list beside it."""
+        found = (expected(source, algorithm) for algorithm in SUMS_FILES)
+        return cls(source.path, source.size, source.state, tuple(filter(None, found)))
 
 
 class Reader(Protocol):

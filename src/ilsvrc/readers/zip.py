@@ -15,7 +15,6 @@ import numpy as np
 import pyarrow as pa
 
 from ilsvrc.archive.catalog import SPLITS, UNSAID, Images, images_of, official_name
-from ilsvrc.archive.expected import SUMS_FILES, expected
 from ilsvrc.archive.find import refuse_unfinished
 from ilsvrc.archive.source import FileSource
 from ilsvrc.archive.zip.build import indexed
@@ -26,8 +25,7 @@ from ilsvrc.archive.zip.walk import RECORD, cut, walk
 from ilsvrc.errors import ArchiveError, UsageError
 from ilsvrc.events import Listener, silent
 from ilsvrc.files import printable
-from ilsvrc.issues import Code
-from ilsvrc.readers.archive import batches, pieces
+from ilsvrc.readers.ahead import pieces, take_ahead
 from ilsvrc.readers.reader import Container, Found, Int, Place, Rows
 
 _WHOLE = 1 << 22
@@ -139,19 +137,17 @@ class ZipReader:
 
     def take(self, rows: Rows) -> Iterator[tuple[int, bytes]]:
         """Yield rows and their bytes; the system fetches the next batch while one is read; its memory is let go."""
-        parts = batches(rows, self._room[rows])
-        self.will_need(parts[0])
-        for batch, following in itertools.zip_longest(parts, parts[1:], fillvalue=rows[:0]):
-            self.will_need(following)
-            for row in batch.tolist():
-                yield row, self.read(row)
-            for start, length in pieces(self._offsets[batch], self._room[batch], 0):
-                self.source.let_go(start, length)
+        return take_ahead(rows, self._room[rows], self.read, will_need=self.will_need, let_go=self._let_go)
 
     def will_need(self, rows: Rows) -> None:
         """Let the system fetch these rows ahead, neighbours in one piece."""
         for start, length in pieces(self._offsets[rows], self._room[rows]):
             self.source.will_need(start, length)
+
+    def _let_go(self, rows: Rows) -> None:
+        """Give back the memory of rows that were read."""
+        for start, length in pieces(self._offsets[rows], self._room[rows], 0):
+            self.source.let_go(start, length)
 
     def storage_order(self) -> Int:
         """Return the rows in the order in which they lie in the zip, shape (N,), int64."""
@@ -164,18 +160,11 @@ class ZipReader:
 
     def containers(self) -> tuple[Container, ...]:
         """Return the zip, with every digest that it should have."""
-        found = (expected(self.source, algorithm) for algorithm in SUMS_FILES)
-        return (Container(self.path, self.source.size, self.source.state, tuple(filter(None, found))),)
+        return (Container.of(self.source),)
 
     def require_unchanged(self) -> None:
         """Refuse a zip whose open file, or whose path by now, is not in the state in which it was opened."""
-        self.source.refuse_changed()
-        try:
-            self.source.refuse_replaced()
-        except FileNotFoundError:
-            detail = "the zip was moved or removed while it was in use"
-            hint = "put it back, then run the same command again"
-            raise ArchiveError(Code.MISSING_FILE, detail, self.path, hint=hint) from None
+        self.source.refuse_replaced()
 
     def part(self, rows: Rows) -> ZipReader:
         """Return a reader of these rows alone, in this order."""

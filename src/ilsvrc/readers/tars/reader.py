@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +16,12 @@ import pyarrow as pa
 import xxhash
 
 from ilsvrc.archive.columns import text_of
-from ilsvrc.archive.expected import SUMS_FILES, expected
 from ilsvrc.archive.index import numbers, one_chunk
 from ilsvrc.archive.sidecar import WIDTH
 from ilsvrc.archive.source import FileSource, FileState
 from ilsvrc.errors import ArchiveError, DamageError, UsageError
 from ilsvrc.issues import Code, Issue
-from ilsvrc.readers.archive import HEADERS, batches, pieces
+from ilsvrc.readers.ahead import HEADERS, pieces, take_ahead
 from ilsvrc.readers.reader import Container, Int, Place, Rows
 from ilsvrc.readers.tars.gather import DIGEST, Tar
 from ilsvrc.readers.tars.index import TarIndex
@@ -196,15 +194,9 @@ class TarReader:
     def take(self, rows: Rows) -> Iterator[tuple[int, bytes]]:
         """Yield rows and their bytes; the system fetches ahead, or a sweep of each compressed tar unpacks ahead."""
         sweeps: dict[int, Sweep] = {}
-        parts = batches(rows, self.sizes[rows])
-        self.will_need(parts[0])
+        read = partial(self._taken, sweeps=sweeps)
         try:
-            for batch, following in itertools.zip_longest(parts, parts[1:], fillvalue=rows[:0]):
-                self.will_need(following)
-                for row in batch.tolist():
-                    yield row, self._taken(row, sweeps)
-                for source, start, length in self._ranges(batch, HEADERS):
-                    source.let_go(start, length)
+            yield from take_ahead(rows, self.sizes[rows], read, will_need=self.will_need, let_go=self._let_go)
         finally:
             for sweep in sweeps.values():
                 sweep.close()
@@ -213,6 +205,11 @@ class TarReader:
         """Let the system fetch these rows ahead, neighbours in one piece, from the tars that are not compressed."""
         for source, start, length in self._ranges(rows):
             source.will_need(start, length)
+
+    def _let_go(self, rows: Rows) -> None:
+        """Give back the memory of rows that were read."""
+        for source, start, length in self._ranges(rows, HEADERS):
+            source.let_go(start, length)
 
     def storage_order(self) -> Int:
         """Return the rows tar by tar, in the order in which they lie in each, shape (N,), int64."""
@@ -230,19 +227,12 @@ class TarReader:
         """Return the tars; none if some images are files of their own."""
         if self._contents.loose:
             return ()
-        return tuple(_container(tar.source) for tar in self._contents.tars)
+        return tuple(Container.of(tar.source) for tar in self._contents.tars)
 
     def require_unchanged(self) -> None:
         """Refuse tars that are not in the state in which they were opened, and folders of files that are not."""
         for number in range(len(self._contents.tars)):
-            source = self._source(number)
-            source.refuse_changed()
-            try:
-                source.refuse_replaced()
-            except FileNotFoundError:
-                detail = "the archive was moved or removed while it was in use"
-                hint = "put it back, then run the same command again"
-                raise ArchiveError(Code.MISSING_FILE, detail, source.path, hint=hint) from None
+            self._source(number).refuse_replaced()
         for folder, state in self._contents.loose.items():
             if not Path(folder).is_dir() or FileState.of(Path(folder)) != state:
                 hint = "let nothing write to it, then run the same command again"
@@ -326,11 +316,6 @@ def warn(issues: Sequence[Issue], path: Path) -> None:
     if issues:
         more = f"; and {len(issues) - 1:,} more" if len(issues) > 1 else ""
         warnings.warn(f"{path}: {issues[0]}{more}", stacklevel=4)
-
-
-def _container(source: FileSource) -> Container:
-    found = (expected(source, algorithm) for algorithm in SUMS_FILES)
-    return Container(source.path, source.size, source.state, tuple(filter(None, found)))
 
 
 def _remade(split: str, contents: Contents, verify: bool) -> TarReader:
