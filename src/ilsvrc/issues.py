@@ -55,6 +55,8 @@ class Code(StrEnum):
     CHANGED_IMAGE = "changed-image"
     WRONG_LABEL = "wrong-label"
     UNREADABLE = "unreadable"
+    LEFT_OUT = "left-out"
+    CHANGED_SHARD = "changed-shard"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from ilsvrc.check.against import Other, open_others
 from ilsvrc.check.packed import Hashed, check_packed
 from ilsvrc.check.report import FOLDERS, CheckReport, PartReport
+from ilsvrc.check.shards import check_shards
 from ilsvrc.check.sweep import Sweeper
 from ilsvrc.check.tree import check_tree
 from ilsvrc.errors import UsageError
@@ -18,7 +19,7 @@ from ilsvrc.files import printable
 from ilsvrc.issues import Code, Issue
 from ilsvrc.paths import given_path
 from ilsvrc.readers.locate import find_all, nothing_found, refuse_downloading
-from ilsvrc.readers.reader import Found
+from ilsvrc.readers.reader import SHARDS, Found
 from ilsvrc.run.engine import default_jobs, process_engine, refuse_jobs
 from ilsvrc.tree import paths
 from ilsvrc.tree.recognise import UNKNOWN
@@ -87,6 +88,8 @@ def _part(
 ) -> PartReport:
     """Check a split in one form."""
     other = others.get(found.split)
+    if found.form.endswith(SHARDS):
+        return check_shards(found, against=other, sweeper=sweeper, listener=listener)
     if found.form == FOLDERS:
         engine = sweeper.engine if sweeper else None
         return check_tree(found.path, found.split, against=other, engine=engine, listener=listener)
@@ -126,7 +129,7 @@ def _note_unmatched(found: list[Found], others: Mapping[str, Other], listener: L
 
 def _is_lost(root: Path, split: str, found: list[Found]) -> bool:
     """Whether a tree has the manifest of a split, or the beginning of one, and not its folder."""
-    there = any(one.split == split and one.form == FOLDERS for one in found)
+    there = any(one.split == split and (one.form == FOLDERS or one.form.endswith(SHARDS)) for one in found)
     return not there and (os.path.lexists(paths.manifest(root, split)) or _is_unfinished(root, split))
 
 

@@ -13,7 +13,7 @@ from rich.filesize import decimal
 from ilsvrc.cli.app import app
 from ilsvrc.cli.output import print_issues, progress, show
 from ilsvrc.paths import given_path
-from ilsvrc.prepare.options import LINK, SOURCE, VERIFY
+from ilsvrc.prepare.options import DAMAGED, FORMAT, LINK, ORDER, SOURCE, VERIFY
 from ilsvrc.prepare.prepare import prepare as prepare_tree
 from ilsvrc.prepare.report import PrepareReport, SplitReport
 from ilsvrc.readers.subset import read_selection
@@ -27,6 +27,8 @@ _EXAMPLES = """**Examples**
 `ilsvrc prepare /data/archives /data/dogs --classes n02085620,n02085782,pug` -- some classes
 
 `ilsvrc prepare /data/archives /data/imagenette --classes imagenette` -- a class list: see `ilsvrc labels list`
+
+`ilsvrc prepare /data/archives /data/shards --format webdataset` -- shuffled shards: see docs/how-to/which-format.md
 
 `ilsvrc prepare /data/archives /data/imagenet --layout '{split}/{wnid}_{word}/{name}'` -- a template of your own
 
@@ -57,6 +59,18 @@ def prepare(
     trust: Annotated[
         bool, typer.Option("--trust-val-labels", help="Use that file even where it disagrees with the truth.")
     ] = False,
+    format_: Annotated[
+        str, typer.Option("--format", metavar="FORMAT", help=f"What to write: {', '.join(FORMAT)}.")
+    ] = "folders",
+    order: Annotated[str, typer.Option(help=f"Of shards: {', '.join(ORDER)}.")] = "shuffled",
+    seed: Annotated[int, typer.Option(help="Of the shuffled order; the same on every machine.")] = 0,
+    shard_size: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Most bytes of images in a shard, such as 500MB.")
+    ] = None,
+    shard_images: Annotated[int | None, typer.Option(metavar="N", help="Images in a shard.")] = None,
+    damaged: Annotated[
+        str, typer.Option(help=f"Images that can't be decoded, where they are: {', '.join(DAMAGED)}.")
+    ] = "stop",
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Processes; one per processor by default.")] = None,
     restart: Annotated[
         bool, typer.Option("--restart", help="Discard an unfinished run that had other settings.")
@@ -91,6 +105,12 @@ def prepare(
             repair=repair,
             val_labels=given_path(val_labels, "--val-labels") if val_labels else None,
             trust_val_labels=trust,
+            format=format_,
+            order=order,
+            seed=seed,
+            shard_size=shard_size,
+            shard_images=shard_images,
+            damaged=damaged,
             dry_run=dry_run,
             listener=listener,
         )
@@ -143,7 +163,8 @@ def print_prepared(console: Console, report: PrepareReport) -> None:
     known = [issue for split in report.splits for issue in split.issues if not issue.is_damage]
     print_issues(console, "odd in the official archives too, as expected", known)
     print_issues(console, "damaged in the archive itself", report.damage)
-    console.print(f"{report.tree} is ready, layout {report.layout}", markup=False)
+    what = f"layout {report.layout}" if report.format == "folders" else f"format {report.format}"
+    console.print(f"{report.tree} is ready, {what}", markup=False)
 
 
 def _line(split: SplitReport) -> str:

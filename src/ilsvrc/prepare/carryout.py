@@ -15,6 +15,7 @@ from ilsvrc.run.journal import Journal
 from ilsvrc.run.loop import Machinery, confirm, run, work
 from ilsvrc.run.proof import HashingProof, NoProof
 from ilsvrc.sinks.comparing import DIFFERENT, AdoptingSink, ComparingSink
+from ilsvrc.sinks.folder import FolderSink
 from ilsvrc.tree.manifest import read_manifest
 
 
@@ -96,7 +97,7 @@ def _machinery(decision: Decision, journal: Journal | None, engine: Engine, list
 def _find(decision: Decision, journal: Journal, listener: Listener) -> SplitReport:
     """Return the report of a split that is there."""
     plan, sink = decision.plan, decision.sink
-    manifest = read_manifest(sink.manifest)
+    manifest = read_manifest(sink.manifest, sink.staged.schema)
     sink.restore_lists(manifest)
     sink.clear()
     report = published_report(plan, manifest, journal.issues(plan.split))
@@ -107,20 +108,21 @@ def _find(decision: Decision, journal: Journal, listener: Listener) -> SplitRepo
 
 
 def _repair(decision: Decision, engine: Engine, listener: Listener) -> None:
-    """Write missing and changed images again from the source, which is proved as for a first run."""
+    """Write missing and changed images, or shards, again from the source, which is proved as for a first run."""
     sink, missing = decision.sink, decision.state.missing
     sink.refuse_to_mend(missing)
     machinery = _machinery(decision, None, engine, listener)
     receipts = work(decision.plan, decision.units, sink, machinery)
     confirm(decision.plan, machinery)
-    sink.mend(receipts, missing, read_manifest(sink.manifest))
-    text = f"{decision.plan.split}: {len(missing):,} images were missing or changed, and are written again"
+    sink.mend(receipts, missing, read_manifest(sink.manifest, sink.staged.schema))
+    text = f"{decision.plan.split}: {len(missing):,} {sink.pieces} were missing or changed, and are written again"
     listener(Note(text))
 
 
 def _adopt(decision: Decision, engine: Engine, listener: Listener) -> SplitReport:
     """Compare every image of a split without manifest with the source, then write the manifest; return its report."""
     plan, begun = decision.plan, time.monotonic()
+    assert isinstance(decision.sink, FolderSink)
     try:
         result = run(plan, AdoptingSink(decision.sink), _machinery(decision, None, engine, listener))
     except IlsvrcError:
@@ -136,4 +138,4 @@ def _start_over(decision: Decision, journal: Journal) -> None:
     sink.clear()
     sink.manifest.unlink(missing_ok=True)  # of a split that is gone: it must not vouch for the new one
     journal.forget(sink.split)
-    make_own_folder(sink.staging / sink.split)
+    make_own_folder(sink.staged.images)

@@ -14,7 +14,8 @@ from ilsvrc.errors import ArchiveError, DamageError, UsageError
 from ilsvrc.files import printable
 from ilsvrc.issues import Code
 from ilsvrc.prepare.options import Options
-from ilsvrc.prepare.room import Need, Room, existing, need_of
+from ilsvrc.prepare.room import Need, Room, existing, need_of, need_of_shards
+from ilsvrc.prepare.sample import shrinking
 from ilsvrc.readers.archive import ArchiveReader
 from ilsvrc.readers.units import Unit
 from ilsvrc.run.journal import Journal
@@ -23,6 +24,7 @@ from ilsvrc.run.proof import Claim, claims_of
 from ilsvrc.sinks.base import Stage, State
 from ilsvrc.sinks.folder import FolderSink
 from ilsvrc.sinks.links import Link, on_one_file_system, refuse_impossible
+from ilsvrc.sinks.shards import ShardSink
 from ilsvrc.tree import paths
 from ilsvrc.tree.manifest import metadata_of
 
@@ -58,7 +60,7 @@ class Decision:
     """
 
     plan: Plan
-    sink: FolderSink
+    sink: FolderSink | ShardSink
     state: State
     action: Action
     units: tuple[Unit, ...]
@@ -80,11 +82,16 @@ class Decision:
     @property
     def how(self) -> str:
         """How images come into the target, in words."""
+        if isinstance(self.sink, ShardSink):
+            made = "made anew" if self.plan.transform else "byte for byte"
+            return f"{self.sink.count:,} shards of {self.sink.format.name}, images {made}"
         return f"{_HOW[self.sink.link]}{'; --link hard would take no room' if self.could_be_linked else ''}"
 
     @property
     def could_be_linked(self) -> bool:
         """Whether images are copied that could be hard links."""
+        if isinstance(self.sink, ShardSink):
+            return False
         image = image_file(self.plan)
         copied = self.sink.link is Link.COPY and image is not None
         return copied and on_one_file_system(str(image), existing(self.sink.root))
@@ -102,7 +109,8 @@ class Decision:
             "images": self.images,
             "of_images": len(reader),
             "bytes": self.bytes,
-            "link": str(self.sink.link),
+            "link": str(self.sink.link) if isinstance(self.sink, FolderSink) else None,
+            "shards": self.sink.count if isinstance(self.sink, ShardSink) else None,
             "how": self.how,
             "needs_bytes": self.need.bytes,
             "needs_inodes": self.need.inodes,
@@ -150,8 +158,7 @@ def decide(plan: Plan, to: Destination, options: Options) -> Decision:
     IlsvrcError
         If the target holds something else, a file has no digest to prove, or must not be deleted.
     """
-    link = _link(plan, to.root, options)
-    sink = FolderSink(to.root, plan.split, provenance(plan), durable=to.durable, link=link)
+    sink = _sink(plan, to, options)
     state = sink.state(plan, to.journal.plans(plan.split))
     _refuse_state(state, plan, sink, options)
     if options.source == "delete":
@@ -159,13 +166,32 @@ def decide(plan: Plan, to: Destination, options: Options) -> Decision:
     if state.missing and not options.repair:
         raise _gutted(plan, state, sink, options)
     action = _action(state, options)
-    units = _units(plan, state, action, to.journal)
+    units = _units(plan, state, action, to.journal, sink)
     needs_proof = action not in (Action.KEEP, Action.PUBLISH)
     proved = _proved_before(plan, options.verify) if needs_proof else ()
     to_prove = _claims(plan, options.verify) if needs_proof and not proved else ()
     to_delete = _claims(plan, options.verify) if options.source == "delete" else ()
-    need = need_of(plan, units, to.block, link)
+    need = _need(plan, units, to, sink)
     return Decision(plan, sink, state, action, units, need, to_prove, proved, to_delete)
+
+
+def _sink(plan: Plan, to: Destination, options: Options) -> FolderSink | ShardSink:
+    """Return what writes the split."""
+    told = provenance(plan)
+    if options.sharded:
+        return ShardSink(
+            to.root, plan.split, options.format_chosen(), len(plan.units), told, to.durable, options.repair
+        )
+    link = _link(plan, to.root, options)
+    return FolderSink(to.root, plan.split, told, durable=to.durable, link=link)
+
+
+def _need(plan: Plan, units: tuple[Unit, ...], to: Destination, sink: FolderSink | ShardSink) -> Need:
+    """Return the space that these units take."""
+    share = shrinking(plan.reader, plan.rows, plan.transform) if plan.transform and units else 1.0
+    if isinstance(sink, ShardSink):
+        return need_of_shards(plan, units, share)
+    return need_of(plan, units, to.block, sink.link)
 
 
 def provenance(plan: Plan) -> tuple[tuple[str, str], ...]:
@@ -205,10 +231,14 @@ def _action(state: State, options: Options) -> Action:
     return actions.get(state.stage, Action.START_OVER)
 
 
-def _units(plan: Plan, state: State, action: Action, journal: Journal) -> tuple[Unit, ...]:
+def _units(
+    plan: Plan, state: State, action: Action, journal: Journal, sink: FolderSink | ShardSink
+) -> tuple[Unit, ...]:
     """Return the units that will be written."""
     if action in (Action.KEEP, Action.PUBLISH, Action.ADOPT):
         return ()
+    if action is Action.REPAIR and isinstance(sink, ShardSink):
+        return tuple(plan.units[number] for number in sink.lost(plan, state.missing))
     if action is Action.REPAIR:
         missing = {issue.key for issue in state.missing}
         gone = [path in missing for path, _ in plan.images()]
@@ -217,7 +247,7 @@ def _units(plan: Plan, state: State, action: Action, journal: Journal) -> tuple[
     return tuple(unit for unit in plan.units if unit.id not in done)
 
 
-def _refuse_state(state: State, plan: Plan, sink: FolderSink, options: Options) -> None:
+def _refuse_state(state: State, plan: Plan, sink: FolderSink | ShardSink, options: Options) -> None:
     """Refuse to touch what this plan has no business with."""
     if state.stage is Stage.OCCUPIED:
         raise UsageError(state.obstacle, hint="choose another folder, or move it away; nothing was changed")
@@ -229,7 +259,7 @@ def _refuse_state(state: State, plan: Plan, sink: FolderSink, options: Options) 
         raise UsageError(detail, hint=hint)
 
 
-def _refuse_to_adopt(state: State, plan: Plan, sink: FolderSink, options: Options) -> None:
+def _refuse_to_adopt(state: State, plan: Plan, sink: FolderSink | ShardSink, options: Options) -> None:
     """Refuse to vouch for a split without manifest, unless it is to be compared with a source other than itself."""
     published = sink.root / plan.split
     if plan.reader.path.resolve() == published.resolve():
@@ -240,7 +270,7 @@ def _refuse_to_adopt(state: State, plan: Plan, sink: FolderSink, options: Option
         raise UsageError(state.obstacle, hint=f"{again} written anew; else choose another folder, or move it away")
 
 
-def _gutted(plan: Plan, state: State, sink: FolderSink, options: Options) -> DamageError:
+def _gutted(plan: Plan, state: State, sink: FolderSink | ShardSink, options: Options) -> DamageError:
     kept = f"; {plan.reader.path} is kept" if options.source == "delete" else ""
     detail = (
         f"{sink.root / plan.split} was complete once; now {len(state.missing):,} of "
@@ -282,7 +312,7 @@ def _claims(plan: Plan, verify: str) -> tuple[Claim, ...]:
     return claims
 
 
-def _refuse_to_delete(plan: Plan, state: State, sink: FolderSink) -> None:
+def _refuse_to_delete(plan: Plan, state: State, sink: FolderSink | ShardSink) -> None:
     """Refuse to delete a source that was not proved, a link to one, and files that hold more than the split."""
     containers = plan.reader.containers()
     if plan.reader.form != ArchiveReader.form:

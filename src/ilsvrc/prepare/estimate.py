@@ -18,6 +18,7 @@ from ilsvrc.prepare.report import Estimate
 from ilsvrc.prepare.room import Need, Room, existing
 from ilsvrc.run.engine import default_jobs
 from ilsvrc.run.plan import Plan
+from ilsvrc.sinks.folder import FolderSink
 from ilsvrc.sinks.links import Link
 
 SECOND = 1.0
@@ -52,7 +53,7 @@ def _seconds(decision: Decision, target: Path, jobs: int) -> float | None:
     hashing *= len(decision.claims) or 1
     if not decision.units:
         return float(hashing)
-    copied = decision.sink.link is Link.COPY
+    copied = not isinstance(decision.sink, FolderSink) or decision.sink.link is Link.COPY
     rate = _writing_rate(decision.plan, target) if copied else _reading_rate(decision.plan)
     return None if rate is None else max(hashing, decision.bytes / (rate * jobs))
 

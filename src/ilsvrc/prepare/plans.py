@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +18,14 @@ from ilsvrc.events import Listener, Note
 from ilsvrc.facts.names import val_number
 from ilsvrc.labels.verify import read_val_labels
 from ilsvrc.prepare.options import Options
+from ilsvrc.prepare.sample import shrinking
 from ilsvrc.readers.locate import find_splits, nothing_found, refuse_downloading
 from ilsvrc.readers.reader import Found, Reader
 from ilsvrc.readers.subset import SubsetReader, relabelled, select_classes
-from ilsvrc.run.plan import Plan
+from ilsvrc.run.order import Order, cut, shuffled
+from ilsvrc.run.plan import Damaged, Plan
 from ilsvrc.tree.counts import NEEDS_SCIPY, count_issues, counts_of, expectation
-from ilsvrc.tree.layout import Layout, refuse_collisions
+from ilsvrc.tree.layout import TEMPLATES, Layout, refuse_collisions
 
 
 def plans_of(src: Path, options: Options, listener: Listener) -> list[Plan]:
@@ -37,7 +40,7 @@ def plans_of(src: Path, options: Options, listener: Listener) -> list[Plan]:
             raise UsageError(detail, hint=f"add --split {reader.split}")
         reader.containers()  # a list that contradicts the name or size of a file is refused before any work
         _refuse_counts(reader, listener)
-        plans.append(_plan(reader, layout, classes, labels))
+        plans.append(_plan(reader, layout, classes, labels, options))
     return plans
 
 
@@ -49,7 +52,11 @@ def _opened(found: Found, options: Options, listener: Listener) -> Reader:
 
 
 def _plan(
-    reader: Reader, layout: Layout, classes: frozenset[int] | None, val_labels: npt.NDArray[np.int16] | None
+    reader: Reader,
+    layout: Layout,
+    classes: frozenset[int] | None,
+    val_labels: npt.NDArray[np.int16] | None,
+    options: Options,
 ) -> Plan:
     """Return the plan of one split."""
     given = val_labels if reader.split == "val" else None
@@ -61,9 +68,24 @@ def _plan(
     rows = None if classes is None else np.flatnonzero(np.isin(images.labels, sorted(classes)))
     if rows is not None and not len(rows):
         raise UsageError(f"{reader.path} holds no image of the classes asked for")
-    plan = Plan(images if rows is None else SubsetReader(images, rows), layout, chosen)
+    images = images if rows is None else SubsetReader(images, rows)
+    plan = _sharded(images, chosen, options) if options.sharded else Plan(images, layout, chosen)
+    plan = replace(plan, transform=options.transform, damaged=Damaged(options.damaged))
     refuse_collisions(layout, (path for path, _ in plan.images()))
     return plan
+
+
+def _sharded(reader: Reader, chosen: Mapping[str, object], options: Options) -> Plan:
+    """Return the plan of a split that becomes shards."""
+    form = options.format_chosen()
+    rows = np.arange(len(reader)) if options.order == "catalog" else shuffled(reader, options.seed)
+    sizes = reader.sizes[rows]
+    if options.transform and options.shard_images is None:
+        sizes = np.ceil(sizes * shrinking(reader, rows, options.transform)).astype(np.int64)
+    order = Order(rows, cut(sizes, size=options.shard_size or form.shard_size, images=options.shard_images))
+    seed = options.seed if options.order == "shuffled" else None
+    told = {"format": options.format, **form.settings, "order": options.order, "seed": seed, "shards": order.count}
+    return Plan(reader, Layout(TEMPLATES["flat"]), {**chosen, **told}, order)
 
 
 def _labels_by_number(reader: Reader, given: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:

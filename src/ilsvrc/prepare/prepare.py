@@ -18,7 +18,7 @@ from ilsvrc.paths import given_path
 from ilsvrc.prepare.carryout import carry_out, delete_source, make_way
 from ilsvrc.prepare.decision import Decision, Destination, decide
 from ilsvrc.prepare.estimate import estimate, need_of_all
-from ilsvrc.prepare.options import Options
+from ilsvrc.prepare.options import Options, bytes_in
 from ilsvrc.prepare.plans import plans_of
 from ilsvrc.prepare.report import Estimate, PrepareReport, SplitReport
 from ilsvrc.prepare.room import Room, refuse_full
@@ -43,6 +43,12 @@ def prepare(  # noqa: PLR0913  -- a public verb: each is named where it is used
     repair: bool = False,
     val_labels: Path | str | None = None,
     trust_val_labels: bool = False,
+    format: str = "folders",  # noqa: A002  -- as the command line calls it
+    order: str = "shuffled",
+    seed: int = 0,
+    shard_size: int | str | None = None,
+    shard_images: int | None = None,
+    damaged: str = "stop",
     dry_run: bool = False,
     engine: Engine | Executor | None = None,
     listener: Listener = silent,
@@ -83,6 +89,19 @@ def prepare(  # noqa: PLR0913  -- a public verb: each is named where it is used
         File with the labels of validation images, in any form; None for the packaged truth.
     trust_val_labels
         Use that file even where it disagrees with the truth.
+    format
+        What is written: folders, or one of the shard formats of docs/how-to/which-format.md.
+    order
+        Of shards: `shuffled` over the whole split, or `catalog`, by label and name.
+    seed
+        Of the shuffled order, which is the same on every machine.
+    shard_size
+        Most bytes of images in a shard, such as `500MB`; None for what suits the format.
+    shard_images
+        Images in a shard, in place of its size.
+    damaged
+        What becomes of images that can't be decoded, where they are: `stop`, `skip` them and name each, or `list` all
+        and publish nothing.
     dry_run
         Decide what would be done, with room and time, and do nothing.
     engine
@@ -108,6 +127,12 @@ def prepare(  # noqa: PLR0913  -- a public verb: each is named where it is used
         repair=repair,
         val_labels=val_labels,
         trust_val_labels=trust_val_labels,
+        format=format,
+        order=order,
+        seed=seed,
+        shard_size=None if shard_size is None else bytes_in(shard_size),
+        shard_images=shard_images,
+        damaged=damaged,
     )
     given, target = given_path(src, "SRC"), given_path(dst, "DST").absolute()
     workers = _engine(engine, jobs)
@@ -127,7 +152,8 @@ def prepare(  # noqa: PLR0913  -- a public verb: each is named where it is used
         done = tuple(carry_out(decision, to.journal, workers, listener) for decision in decisions)
         report = _report(target, options, decisions, done)
         _save(report, paths.report(target))
-        _warn_of_string_order(Layout.parse(layout), listener)
+        if not options.sharded:
+            _warn_of_string_order(Layout.parse(layout), listener)
         if source == "delete":
             _delete_sources(decisions, report, workers, listener)
     return report
@@ -152,7 +178,7 @@ def _report(  # noqa: PLR0913  -- the parts of a report
 ) -> PrepareReport:
     decided = tuple(decision.to_dict() for decision in decisions)
     layout = Layout.parse(options.layout).name
-    return PrepareReport(printable(str(target)), layout, splits, decided, dry_run, needed)
+    return PrepareReport(printable(str(target)), layout, splits, decided, dry_run, needed, options.format)
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from ilsvrc.files import printable
 from ilsvrc.issues import Issue, damage
 from ilsvrc.run.loop import Result
 from ilsvrc.run.plan import Plan
-from ilsvrc.sinks.folder import proof_of
+from ilsvrc.sinks.staging import proof_of
 from ilsvrc.tree.manifest import metadata_of
 
 
@@ -68,6 +68,7 @@ class PrepareReport:
     decisions : what was decided about each split before anything was written, in plain values
     dry_run : whether nothing was done
     estimate : room and time, of a dry run
+    format : folders, or the name of a shard format
     """
 
     tree: str
@@ -76,6 +77,7 @@ class PrepareReport:
     decisions: tuple[dict[str, Any], ...] = ()
     dry_run: bool = False
     estimate: Estimate | None = None
+    format: str = "folders"
 
     @property
     def ok(self) -> bool:

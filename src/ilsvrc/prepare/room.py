@@ -17,6 +17,9 @@ from ilsvrc.sinks.links import Link
 OVERHEAD = 300
 """Bytes per image in manifests and lists, with room to spare."""
 
+PACKING = 1700
+"""Bytes per image that shards need besides it, at most: three tar headers, two files of facts, their padding."""
+
 _CLONE = 1024
 """Bytes per reflink: an inode and the records of its blocks, with room to spare."""
 
@@ -76,6 +79,15 @@ def need_of(plan: Plan, units: Sequence[Unit], block: int, link: Link = Link.COP
     blocks = folders + len(units)  # a folder and a part of the manifest take one
     inodes = (0 if link is Link.HARD else len(sizes)) + folders + len(plan.units)
     return Need(images + blocks * block + OVERHEAD * len(sizes), inodes)
+
+
+def need_of_shards(plan: Plan, units: Sequence[Unit], share: float) -> Need:
+    """Return the space that these shards take; `share` is the bytes of an image in a shard by those in the source."""
+    if not units:
+        return Need()
+    images = sum(unit.images for unit in units)
+    written = int(sum(unit.bytes for unit in units) * share)
+    return Need(written + (OVERHEAD + PACKING) * images, 2 * len(plan.units) + 8)
 
 
 def refuse_full(need: Need, target: Path, room: Room, *, linkable: bool = False) -> None:

@@ -16,14 +16,17 @@ from ilsvrc.archive.find import SPLITS, expected_names, unfinished
 from ilsvrc.errors import DataError, UsageError
 from ilsvrc.files import printable
 from ilsvrc.paths import given_path
-from ilsvrc.readers.reader import Found, Reader
+from ilsvrc.readers.reader import SHARDS, Found, Reader
 from ilsvrc.tree.scan import split_of
 
-FORMS = ("archive", "zip", "parquet", "tars.recognise", "tree")
+FORMS = ("shards", "archive", "zip", "parquet", "tars.recognise", "tree")
 """Modules of the forms, each imported when it is needed. Where a split is there in two forms, the first counts."""
 
 DEEPEST = 3
 """Levels of folders below a path that are looked at."""
+
+ARCHIVES = "archive"
+"""The module of the official archives."""
 
 MOST_FOLDERS = 100
 """Folders of one level that are looked at."""
@@ -44,10 +47,13 @@ def recognise(root: Path, wanted: Sequence[str] | None = None) -> list[Found]:
     """
     unnamed = root.is_file() and facts.official(root.name) is None
     found: dict[tuple[str, Path], Found] = {}
-    for name in (*FORMS[1:], FORMS[0]) if unnamed else FORMS:
-        if found and unnamed and name == FORMS[0]:
+    for name in sorted(FORMS, key=ARCHIVES.__eq__) if unnamed else FORMS:
+        if found and unnamed and name == ARCHIVES:
             break
+        shards = {one.split for one in found.values() if one.form.endswith(SHARDS)}
         for split in _recognised(name, root):
+            if split.split in shards:  # the tars of WebDataset are tars too
+                continue
             found.setdefault((split.split, split.path), split)
         if wanted is not None and set(wanted) <= {split for split, _ in found}:
             break

@@ -25,6 +25,10 @@ Rows = npt.NDArray[np.integer[Any]]
 """Rows of a reader, shape (N,), any integer type."""
 
 
+SHARDS = " shards"
+"""How the form of shards that `prepare` wrote ends; it begins with the name of their format."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where an image lies.

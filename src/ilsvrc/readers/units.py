@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -25,6 +26,8 @@ class Sample:
     label : index of the sorted wnids, or None in the test split
     data : its file, byte for byte
     file : path of the file that holds it and nothing else; None if it lies in an archive
+    source : xxh3_128 of the image's file in the source, if `data` was made anew from it; None where that is `data`
+    ending : ending of a file name that tells what `data` is: jpg, webp or png
     """
 
     key: str
@@ -32,6 +35,25 @@ class Sample:
     label: int | None
     data: bytes
     file: str | None = None
+    source: bytes | None = None
+    ending: str = "jpg"
+
+
+class Transform(Protocol):
+    """Makes the file of an image anew: smaller, cropped, encoded otherwise. Pure; pickles."""
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """What it does, in plain values: equal for equal results, so the versions of codecs too."""
+
+    def __call__(self, sample: Sample) -> Sample:
+        """Return the image anew, with the digest of what it was made from; the same sample if nothing is to be done.
+
+        Raises
+        ------
+        DamageError
+            If its bytes can't be decoded.
+        """
 
 
 @dataclass(frozen=True, slots=True)

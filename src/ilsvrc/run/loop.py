@@ -15,10 +15,10 @@ from ilsvrc.events import Advanced, Finished, Listener, Started, silent
 from ilsvrc.images.inspect import examine, glance
 from ilsvrc.issues import Code, Issue
 from ilsvrc.readers.reader import Reader
-from ilsvrc.readers.units import Sample, Unit
+from ilsvrc.readers.units import Sample, Transform, Unit
 from ilsvrc.run.engine import Engine
 from ilsvrc.run.journal import Committer, Journal
-from ilsvrc.run.plan import Plan, keys_of
+from ilsvrc.run.plan import Damaged, Plan, keys_of
 from ilsvrc.run.proof import Proof
 from ilsvrc.sinks.base import Receipt, Sink
 from ilsvrc.tree.layout import Layout
@@ -65,6 +65,8 @@ def run(plan: Plan, sink: Sink, machinery: Machinery) -> Result:
         The first error of a unit, or the fault of the source; nothing is published then.
     """
     receipts = work(plan, plan.units, sink, machinery)
+    if plan.damaged is not Damaged.SKIP:
+        _refuse_damaged(plan, receipts)
     proved = confirm(plan, machinery)
     sink.finish(receipts, proved, plan.images())
     return Result(receipts, proved)
@@ -122,7 +124,7 @@ def _receipts(
     """Yield the receipts of units, with progress."""
     listener, stage = machinery.listener, machinery.stage or plan.split
     listener(Started(stage, sum(unit.bytes for unit in units), sum(unit.images for unit in units)))
-    task = Task(plan.layout, sink, machinery.deep)
+    task = Task(plan.layout, sink, machinery.deep, plan.transform, plan.damaged)
     released = machinery.proof.release(units)
     pieces = (Piece(unit, plan.part(unit), earlier.get(unit.id)) for unit in released)
     with closing(released), closing(machinery.engine.run(task, pieces)) as receipts:  # the engine stops asking first
@@ -158,11 +160,14 @@ class Task:
     layout : gives each image its path in the target; None to call it by its path in the source
     sink : keeps the images
     deep : see `Machinery`
+    transform, damaged : see `Plan`
     """
 
     layout: Layout | None
     sink: Sink
     deep: bool = False
+    transform: Transform | None = None
+    damaged: Damaged = Damaged.STOP
 
     def __call__(self, piece: Piece) -> Receipt:
         """Write a unit, or find it written; an expected failure becomes the receipt's error."""
@@ -173,12 +178,28 @@ class Task:
                 return piece.earlier
             if not self.deep:  # a deep check notes what changes meanwhile, image by image
                 piece.images.require_unchanged()
-            receipt = self.sink.write(unit, self._samples(piece.images, issues))
+            samples = self._samples(piece.images, issues)
+            receipt = self.sink.write(unit, self._made_anew(samples, issues) if self.transform else samples)
         except IlsvrcError as error:
             return Receipt(unit.id, error=error)
         except OSError as error:
             return Receipt(unit.id, error=MachineError.of(error, piece.images.path))
+        if self.transform:
+            receipt = replace(receipt, samples=unit.images, bytes=unit.bytes)
         return replace(receipt, issues=(*receipt.issues, *issues))
+
+    def _made_anew(self, samples: Iterator[Sample], issues: list[Issue]) -> Iterator[Sample]:
+        """Yield the images transformed; one that can't be is left out and noted, or ends the unit."""
+        assert self.transform is not None
+        for sample in samples:
+            try:
+                made = self.transform(sample)
+            except DamageError as error:
+                if self.damaged is Damaged.STOP:
+                    raise
+                issues.append(Issue(sample.key, Code.LEFT_OUT, error.message))
+            else:
+                yield made
 
     def _samples(self, images: Reader, issues: list[Issue]) -> Iterator[Sample]:
         """Yield the images; add what is odd about them to `issues`."""
@@ -211,6 +232,14 @@ class Task:
         if digest is not None and xxhash.xxh3_128_digest(data) != digest:
             issues.append(Issue(key, Code.CHANGED_IMAGE, "its bytes are not those that were recorded"))
         return issues
+
+
+def _refuse_damaged(plan: Plan, receipts: Sequence[Receipt]) -> None:
+    """Refuse to publish a split with images that can't be decoded, and name all of them."""
+    found = [issue for receipt in receipts for issue in receipt.issues if issue.code is Code.LEFT_OUT]
+    if found:
+        detail = f"{plan.reader.path}: {len(found):,} images can't be decoded; nothing was published"
+        raise DamageError(detail, found, hint="add --damaged skip to leave them out")
 
 
 def _is_of_one_image(error: DamageError | ArchiveError | OSError) -> bool:

@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from functools import cached_property
 
 from ilsvrc.readers.reader import Int, Reader
-from ilsvrc.readers.units import Unit, units_of
+from ilsvrc.readers.units import Transform, Unit, units_of
+from ilsvrc.run.order import Order
 from ilsvrc.tree.layout import Layout
+
+
+class Damaged(StrEnum):
+    """What becomes of an image that can't be transformed."""
+
+    STOP = "stop"
+    """The run ends."""
+    SKIP = "skip"
+    """It is left out, and the report names it."""
+    LIST = "list"
+    """The run goes on, to name all of them, and publishes nothing."""
+
 
 _CHUNK = 1 << 14
 """Rows that are made Python values at a time."""
@@ -23,11 +38,17 @@ class Plan:
     reader : the images
     layout : gives each image its path in the target; None to call it by its path in the source
     chosen : what else the user chose, in plain values
+    order : the order in which images are written, cut into shards, each of them a unit; None for storage order
+    transform : makes each image anew; None to leave every byte as it is
+    damaged : what becomes of images that can't be transformed
     """
 
     reader: Reader
     layout: Layout | None = None
     chosen: Mapping[str, object] = field(default_factory=dict)
+    order: Order | None = None
+    transform: Transform | None = None
+    damaged: Damaged = Damaged.STOP
 
     @property
     def split(self) -> str:
@@ -36,20 +57,20 @@ class Plan:
 
     @cached_property
     def rows(self) -> Int:
-        """The reader's rows in storage order, shape (N,), int64."""
-        return self.reader.storage_order()
+        """The reader's rows in the order in which they are written, shape (N,), int64."""
+        return self.order.rows if self.order else self.reader.storage_order()
 
     @cached_property
     def units(self) -> list[Unit]:
-        """The parts of the work, in storage order."""
-        return units_of(self.reader)
+        """The parts of the work, in the order of `rows`."""
+        return units_of(self.reader) if self.order is None else shards_of(self.reader, self.order)
 
     def part(self, unit: Unit) -> Reader:
-        """Return a reader of a unit's images, in storage order: what a worker is sent."""
+        """Return a reader of a unit's images, in the order of `rows`: what a worker is sent."""
         return self.reader.part(self.rows[unit.start : unit.stop])
 
     def images(self) -> Iterator[tuple[str, int]]:
-        """Yield path and bytes of every image, in storage order."""
+        """Yield path of every image and bytes of its file in the source, in the order of `rows`."""
         for start in range(0, len(self.rows), _CHUNK):
             part = self.reader.part(self.rows[start : start + _CHUNK])
             yield from zip(keys_of(part, self.layout), part.sizes.tolist(), strict=True)
@@ -58,7 +79,8 @@ class Plan:
     def settings(self) -> dict[str, object]:
         """What the user chose."""
         layout = self.layout.template if self.layout else None
-        return {"split": self.split, "layout": layout, **self.chosen}
+        made = {"transform": self.transform.settings} if self.transform else {}
+        return {"split": self.split, "layout": layout, **self.chosen, **made}
 
     @cached_property
     def digest(self) -> str:
@@ -69,6 +91,16 @@ class Plan:
         """
         text = json.dumps([self.settings, self.reader.identity], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def shards_of(reader: Reader, order: Order) -> list[Unit]:
+    """Return a unit for each shard. Its images lie anywhere in the containers, which are proved before it."""
+    end = sum(container.size for container in reader.containers())
+    units = []
+    for number, (start, stop) in enumerate(itertools.pairwise(order.bounds.tolist())):
+        size = int(reader.sizes[order.rows[start:stop]].sum())
+        units.append(Unit(f"{reader.split}-{number:06}", start, stop, end, stop - start, size))
+    return units
 
 
 def keys_of(reader: Reader, layout: Layout | None) -> list[str]:

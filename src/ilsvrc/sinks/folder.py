@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import shutil
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,8 +16,6 @@ import xxhash
 from ilsvrc.archive.sidecar import Verified
 from ilsvrc.errors import DamageError, MachineError, UsageError
 from ilsvrc.files import (
-    OWN_FOLDER,
-    Filesystems,
     OwnFolder,
     make_own_folder,
     printable,
@@ -26,23 +23,21 @@ from ilsvrc.files import (
     rename_new,
     sync_filesystem,
     sync_path,
-    written_whole,
 )
 from ilsvrc.issues import Issue
 from ilsvrc.readers.units import Sample, Unit
-from ilsvrc.sinks.base import Output, Planned, Receipt, Stage, State
+from ilsvrc.sinks.base import Planned, Receipt, Stage, State
 from ilsvrc.sinks.links import Link, link_image
 from ilsvrc.sinks.lists import Lists
+from ilsvrc.sinks.staging import Staging, read_file, write_file
 from ilsvrc.tree import paths
 from ilsvrc.tree.layout import TEMPLATES
 from ilsvrc.tree.manifest import (
     Row,
     differences,
     merged,
-    metadata_of,
     read_manifest,
     table_of,
-    write_manifest,
 )
 from ilsvrc.tree.scan import lacking
 
@@ -63,7 +58,10 @@ class FolderSink:
     provenance: tuple[tuple[str, str], ...] = ()
     durable: bool = False
     link: Link = Link.COPY
-    _held: Filesystems | None = field(default=None, compare=False, repr=False)
+    staged: Staging = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.staged = Staging(self.root, self.split, self.provenance, self.split)
 
     def __reduce__(self) -> tuple[object, ...]:
         return FolderSink, (self.root, self.split, self.provenance, self.durable, self.link)
@@ -71,7 +69,12 @@ class FolderSink:
     @property
     def staging(self) -> Path:
         """The folder that holds the unfinished split."""
-        return paths.staging(self.root)
+        return self.staged.folder
+
+    @property
+    def pieces(self) -> str:
+        """What it writes, in words."""
+        return "images"
 
     @property
     def manifest(self) -> Path:
@@ -97,22 +100,19 @@ class FolderSink:
         """
         if os.path.lexists(self.root / self.split):
             return self._published(plan)
-        for folder in (self.staging, self.staging / self.split):
-            refuse_foreign_folder(folder)
-        if not begun or not (self.staging / self.split).exists():
-            obstacle = self.lists.obstacle(labels_are_ours=self._made_here() is not None)
-            return State(Stage.OCCUPIED if obstacle else Stage.FRESH, obstacle)
-        if begun[-1].get("plan") == plan.digest:
-            return State(Stage.UNFINISHED)
-        same_settings = all(begun[-1].get(key) == value for key, value in plan.settings.items())
-        return State(Stage.STALE if same_settings else Stage.OTHER)
+        self.staged.refuse_foreign()
+        stage = self.staged.begun_stage(plan, begun)
+        if stage is not Stage.FRESH:
+            return State(stage)
+        obstacle = self.lists.obstacle(labels_are_ours=self._made_here() is not None)
+        return State(Stage.OCCUPIED if obstacle else Stage.FRESH, obstacle)
 
     def _published(self, plan: Planned) -> State:
         """Return what is there under the split's name."""
         manifest = self._made_here()
         if manifest is not None:
             return State(Stage.PUBLISHED, missing=tuple(lacking(self.root, plan.images())), manifest=manifest)
-        table = self._half_published()
+        table = self.staged.ours(self.staged.manifest)
         staged = table is not None and not (self.staging / self.split).exists()
         if staged and not differences(table, plan.images()) and not lacking(self.root, plan.images()):
             return State(Stage.HALF_PUBLISHED, manifest=table)
@@ -137,32 +137,11 @@ class FolderSink:
 
     def _made_here(self) -> pa.Table | None:
         """Return the manifest of the split if it names this source and these settings."""
-        return self._manifest_at(self.manifest)
+        return self.staged.ours(self.manifest)
 
-    def _half_published(self) -> pa.Table | None:
-        """Return the manifest of a split that was staged whole and half published, None if there is none."""
-        return self._manifest_at(self._staged_manifest)
-
-    def _manifest_at(self, path: Path) -> pa.Table | None:
-        try:
-            refuse_foreign_folder(path.parent)
-            table = read_manifest(path)
-        except (OSError, ValueError, MachineError):
-            return None
-        return table if dict(self.provenance).items() <= metadata_of(table).items() else None
-
-    @contextlib.contextmanager
-    def begun(self) -> Iterator[None]:
+    def begun(self) -> AbstractContextManager[None]:
         """Make staging, and hold the file systems that get the images and the names."""
-        make_own_folder(self.staging)
-        refuse_foreign_folder(self.staging / self.split)
-        refuse_foreign_folder(self._parts)
-        self._held = Filesystems([self.root, self.staging])
-        try:
-            yield
-        finally:
-            self._held.close()
-            self._held = None
+        return self.staged.begun()
 
     def write(self, unit: Unit, samples: Iterable[Sample]) -> Receipt:
         """Write the images of a unit, then the part of the manifest that proves them."""
@@ -171,39 +150,22 @@ class FolderSink:
             rows = [_write_image(sample, staging, self.link) for sample in samples]
             receipt = self.record(unit, rows, staging)
             if self.durable:
-                self._sync_unit(staging, rows, f"{self.split}.parts/{unit.id}.arrow")
+                self.staged.sync_unit(staging, [*(row.path for row in rows), self.staged.part_name(unit)])
         return receipt
 
     def record(self, unit: Unit, rows: Sequence[Row], staging: OwnFolder) -> Receipt:
         """Write the part of the manifest with the images of a unit."""
-        part = f"{self.split}.parts/{unit.id}.arrow"
-        data = part_bytes(rows)
-        _write_file(staging, part, data)
-        output = Output(f"{OWN_FOLDER}/staging/{part}", len(data), xxhash.xxh3_128_hexdigest(data))
+        output = self.staged.record(unit, table_of(rows), staging)
         return Receipt(unit.id, (output,), len(rows), sum(row.size for row in rows))
-
-    def _sync_unit(self, staging: OwnFolder, rows: Sequence[Row], part: str) -> None:
-        """Make one unit survive a power cut: its files first, then the folders that name them."""
-        files = [*(row.path for row in rows), part]
-        folders = {str(parent) for file in files for parent in Path(file).parents}
-        for key in (*files, *sorted(folders, reverse=True)):
-            fd = staging.open(key, os.O_RDONLY)
-            try:
-                os.fsync(fd)
-            finally:
-                os.close(fd)
 
     def sync(self) -> None:
         """Make all images and parts written so far survive a power cut."""
-        if self._held:
-            self._held.sync()
-        else:
-            sync_filesystem(self.staging)
+        self.staged.sync()
 
     def holds(self, receipt: Receipt) -> bool:
         """Whether the part of the manifest has the digest it was written with, and every image in it its own."""
         try:
-            tables = [self._part(output) for output in receipt.outputs]
+            tables = [self.staged.part(output) for output in receipt.outputs]
             with OwnFolder(self.staging) as staging:
                 whole = all(_holds_images(staging, table) for table in tables)
         except (OSError, ValueError, pa.ArrowException, MachineError):
@@ -238,14 +200,13 @@ class FolderSink:
 
     def _table(self, receipts: Sequence[Receipt], images: Iterable[tuple[str, int]]) -> pa.Table:
         """Return the manifest in the parts that receipts speak of, if it has the images that there must be."""
-        table = merged(self._part(output) for receipt in receipts for output in receipt.outputs)
+        table = merged(self.staged.part(output) for receipt in receipts for output in receipt.outputs)
         _refuse_unplanned(table, images, self.root)
         return table
 
     def _record_split(self, table: pa.Table, proved: Sequence[Verified]) -> None:
         """Stage the manifest, then publish the split."""
-        with written_whole(self._staged_manifest) as beside:
-            write_manifest(table, beside, dict(self.provenance) | proof_of(proved))
+        self.staged.write_manifest(table, proved)
         self._publish(table)
 
     def resume_publishing(self, table: pa.Table) -> None:
@@ -262,7 +223,7 @@ class FolderSink:
         """
         paths = {issue.key for issue in gone}
         known = dict(_digests_of(manifest, paths))
-        written = merged(self._part(output) for receipt in receipts for output in receipt.outputs)
+        written = merged(self.staged.part(output) for receipt in receipts for output in receipt.outputs)
         if known != dict(_digests_of(written, paths)):
             detail = f"{self.root}: the archive's images are not those that the manifest records"
             raise MachineError(detail, hint="prepare into another folder; the tree was not changed")
@@ -309,39 +270,8 @@ class FolderSink:
 
     def clear(self) -> None:
         """Remove what staging holds of this split."""
-        refuse_foreign_folder(self.staging)
-        for leftover in (self.staging / self.split, self._parts):
-            if leftover.is_symlink():
-                leftover.unlink()
-            elif leftover.exists():
-                shutil.rmtree(leftover)  # what can't be removed must end the run: it would be published
-        self._staged_manifest.unlink(missing_ok=True)
         self.lists.clear()
-        if self.staging.is_dir() and not any(self.staging.iterdir()):
-            self.staging.rmdir()
-
-    @property
-    def _parts(self) -> Path:
-        return self.staging / f"{self.split}.parts"
-
-    @property
-    def _staged_manifest(self) -> Path:
-        return self.staging / f"{self.split}.arrow"
-
-    def _part(self, output: Output) -> pa.Table:
-        """Return the rows in a part of the manifest.
-
-        Raises
-        ------
-        ValueError
-            If it has another digest than it was written with.
-        """
-        name = Path(output.path).name
-        with OwnFolder(self.staging) as staging:
-            data = _read_file(staging, f"{self.split}.parts/{name}")
-        if len(data) != output.size or xxhash.xxh3_128_hexdigest(data) != output.digest:
-            raise ValueError(f"{output.path} is not the part that was written")
-        return pa.ipc.open_file(pa.py_buffer(data)).read_all()
+        self.staged.clear()
 
     def _files_in(self, top: Path) -> Iterator[tuple[str, int]]:
         """Yield path and bytes of all files in the folder to be published; an empty folder and a link have -1."""
@@ -364,29 +294,13 @@ class FolderSink:
                 raise UsageError(f"{self.root / self.split} appeared while this run worked", hint=hint) from None
         self.lists.publish(table)
         sync_path(self.root)
-        self._staged_manifest.replace(self.manifest)
+        self.staged.manifest.replace(self.manifest)
         sync_path(self.manifest.parent)
         self.clear()
 
 
-def proof_of(proved: Sequence[Verified]) -> dict[str, str]:
-    """Return what a manifest says of the proof of its source: the digest, and its origin; nothing without a proof."""
-    if not proved:
-        return {}
-    origins = dict.fromkeys(one.against for one in proved)
-    return {"digest": ", ".join(one.digest for one in proved), "against": ", ".join(origins)}
-
-
 def _raise(error: OSError) -> None:
     raise error
-
-
-def part_bytes(rows: Sequence[Row]) -> bytes:
-    """Return a part of the manifest as an Arrow IPC file."""
-    table, sink = table_of(rows), pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table)
-    return bytes(sink.getvalue())
 
 
 def _refuse_unplanned(table: pa.Table, images: Iterable[tuple[str, int]], root: Path) -> None:
@@ -406,7 +320,7 @@ def _digests_of(table: pa.Table, paths: set[str]) -> Iterator[tuple[str, bytes]]
 
 def _holds_images(staging: OwnFolder, part: pa.Table) -> bool:
     return all(
-        xxhash.xxh3_128_digest(_read_file(staging, path)) == digest
+        xxhash.xxh3_128_digest(read_file(staging, path)) == digest
         for path, digest in zip(part.column("path").to_pylist(), part.column("xxh3_128").to_pylist(), strict=True)
     )
 
@@ -415,7 +329,7 @@ def _write_image(sample: Sample, staging: OwnFolder, link: Link) -> Row:
     """Write or link one image, in place of whatever an interrupted run left of it."""
     key = sample.key
     if not link_image(sample, staging, link):
-        _write_file(staging, key, sample.data)
+        write_file(staging, key, sample.data)
     return row_of(sample)
 
 
@@ -423,38 +337,3 @@ def row_of(sample: Sample) -> Row:
     """Return the line of the manifest about an image."""
     label = -1 if sample.label is None else sample.label
     return Row(sample.key, label, len(sample.data), xxhash.xxh3_128_digest(sample.data))
-
-
-def _write_file(folder: OwnFolder, key: str, data: bytes) -> None:
-    """Write a file, over whatever an interrupted run left of it."""
-    fd = _created(folder, key)
-    try:
-        written = os.write(fd, data)
-        while written < len(data):  # a disk about to be full takes a part, then none
-            written += os.write(fd, data[written:])
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(folder.path / key)) from None
-    finally:
-        os.close(fd)
-
-
-def _created(folder: OwnFolder, key: str) -> int:
-    """Return the descriptor of an empty file, which has no other name.
-
-    An interrupted run may have left a hard link to a file of the user's: its name is removed, and nothing written.
-    """
-    with contextlib.suppress(FileExistsError):
-        return folder.open(key, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-    fd = folder.open(key, os.O_WRONLY | os.O_CREAT)
-    found = os.fstat(fd)
-    if stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
-        os.ftruncate(fd, 0)
-        return fd
-    os.close(fd)
-    folder.remove(key)
-    return folder.open(key, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-
-
-def _read_file(folder: OwnFolder, key: str) -> bytes:
-    with open(folder.open(key, os.O_RDONLY), "rb") as file:
-        return file.read()

@@ -21,6 +21,9 @@ from ilsvrc.tree.layout import Layout
 
 SCHEMA = pa.schema([("path", pa.string()), ("label", pa.int16()), ("size", pa.int64()), ("xxh3_128", pa.binary(16))])
 
+SHARDED = pa.schema([*SCHEMA, ("shard", pa.int32()), ("offset", pa.int64()), ("source", pa.binary(16))])
+"""The columns of the manifest of shards, whose rows are in the order in which the images were written."""
+
 _LEADS_OUT = r"(^|/)\.{0,2}(/|$)|\x00"
 """Matches a path with an empty part, `.` or `..` in it, one that begins with a slash, and an empty one."""
 
@@ -40,10 +43,31 @@ class Row(NamedTuple):
     xxh3_128: bytes
 
 
-def table_of(rows: Sequence[Row]) -> pa.Table:
+class ShardedRow(NamedTuple):
+    """A line of the manifest of shards.
+
+    path : split, slash, and the image's official file name
+    label : index of the sorted wnids, -1 in the test split
+    size : bytes that the shard has of the image
+    xxh3_128 : digest of these, 16 bytes
+    shard : number of the shard
+    offset : first byte of the image in it
+    source : digest of the image's file in the source, 16 bytes: another one where it was resized or encoded anew
+    """
+
+    path: str
+    label: int
+    size: int
+    xxh3_128: bytes
+    shard: int
+    offset: int
+    source: bytes
+
+
+def table_of(rows: Sequence[Row] | Sequence[ShardedRow], schema: pa.Schema = SCHEMA) -> pa.Table:
     """Return a manifest table of these rows."""
-    columns = zip(*rows, strict=True) if rows else ([] for _ in SCHEMA)
-    return pa.Table.from_arrays([pa.array(c, f.type) for c, f in zip(columns, SCHEMA, strict=True)], schema=SCHEMA)
+    columns = zip(*rows, strict=True) if rows else ([] for _ in schema)
+    return pa.Table.from_arrays([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema)
 
 
 def write_manifest(table: pa.Table, path: Path, metadata: dict[str, str] | None = None) -> None:
@@ -53,7 +77,7 @@ def write_manifest(table: pa.Table, path: Path, metadata: dict[str, str] | None 
         writer.write_table(table)
 
 
-def read_manifest(path: Path) -> pa.Table:
+def read_manifest(path: Path, schema: pa.Schema = SCHEMA) -> pa.Table:
     """Return the memory-mapped table of a manifest file, after a check of every value.
 
     Readers of the table open files by its paths, so a path that leads out of the tree is refused.
@@ -72,7 +96,7 @@ def read_manifest(path: Path) -> pa.Table:
         table.validate(full=True)
     except pa.ArrowException as error:
         raise ValueError(f"{path} is no manifest: {error}") from None
-    if not table.schema.equals(SCHEMA, check_metadata=False):
+    if not table.schema.equals(schema, check_metadata=False):
         raise ValueError(f"{path} is no manifest: its columns are {', '.join(map(str, table.schema))}")
     fault = _fault(table)
     if fault:

@@ -1,0 +1,108 @@
+"""Check a split in shards that `prepare` wrote, by the manifest: every shard, the files beside them, every image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ilsvrc.check.against import Other, compare
+from ilsvrc.check.counts import issues_of
+from ilsvrc.check.report import Compared, Findings, NotCompared, PartReport
+from ilsvrc.check.sweep import Sweeper, sweep
+from ilsvrc.errors import DataError
+from ilsvrc.events import Advanced, Finished, Listener, Started, silent
+from ilsvrc.files import printable
+from ilsvrc.issues import Code, Issue
+from ilsvrc.readers.reader import Found
+from ilsvrc.sinks.formats.base import Shard
+from ilsvrc.sinks.formats.registry import format_of
+from ilsvrc.sinks.shards import SPLITS, is_whole, lacking, shards_of, written_at
+from ilsvrc.tree import paths
+from ilsvrc.tree.manifest import SHARDED, metadata_of, read_manifest
+
+_ORIGIN = "the manifest"
+_AGAIN = "`ilsvrc prepare SRC {} --repair` writes shards again, with the source and the options that they came from"
+
+
+def check_shards(
+    found: Found, *, against: Other | None = None, sweeper: Sweeper | None = None, listener: Listener = silent
+) -> PartReport:
+    """Return what is wrong with the shards of a split.
+
+    Names and sizes of shards are compared with the manifest, and the files beside them with what they should say;
+    deep, every byte of every shard, and every image is decoded.
+
+    Parameters
+    ----------
+    found
+        The split.
+    against
+        The same split of another data set, which it is compared with image by image.
+    sweeper
+        Reads every image; None for a check that is not deep.
+    listener
+        Gets progress.
+    """
+    manifest = read_manifest(paths.manifest(found.path, found.split), SHARDED)
+    shards, labels = shards_of(manifest), manifest.column("label").to_numpy()
+    issues = [*lacking(found.path, shards), *_closing(found.path, metadata_of(manifest)["format"])]
+    findings, whole = [_compared(deep=sweeper is not None)], not issues
+    if sweeper and whole:
+        issues += _changed(found.path, shards, found.split, listener)
+    if whole and (sweeper or against is not None):
+        try:
+            reader = found.open(listener=listener)
+            swept = (
+                sweep(reader, sweeper, stage=f"decode {found.split}", hashed=against is not None) if sweeper else None
+            )
+            issues += swept.issues if swept else []
+            findings += [compare(reader, against, swept, sweeper)] if against is not None else []
+        except DataError as error:
+            issues += issues_of(error)
+    return PartReport(
+        where=printable(str(found.path)),
+        split=found.split,
+        form=found.form,
+        images=manifest.num_rows,
+        classes=len(np.unique(labels[labels >= 0])),
+        bytes=sum(shard.size for shard in shards),
+        issues=(*issues, *(issue for one in findings for issue in one.issues)),
+        compared=tuple(made for one in findings for made in one.compared),
+        not_compared=tuple(lack for one in findings for lack in one.not_compared),
+        comparison=findings[-1].comparison,
+        wanted=manifest.num_rows,
+        unproved=False,
+        hint=_AGAIN.format(printable(str(found.path))) if issues else "",
+    )
+
+
+def _compared(*, deep: bool) -> Findings:
+    made = [Compared("names of shards", _ORIGIN), Compared("sizes", _ORIGIN), Compared("files beside them", _ORIGIN)]
+    if deep:
+        return Findings(compared=(*made, Compared("digests of shards and images", _ORIGIN)))
+    lack = (NotCompared("digests", "add --deep"), NotCompared("pixels", "add --deep"))
+    return Findings(compared=tuple(made), not_compared=lack)
+
+
+def _closing(root: Path, format_name: str) -> Iterator[Issue]:
+    """Yield an issue for every file beside the shards that is not there, or says something else than it should."""
+    splits = {split: found for split in SPLITS if (found := written_at(root, split))}
+    for name, data in format_of(format_name).closing(splits).items():
+        path = root / name
+        if not path.is_file():
+            yield Issue(name, Code.MISSING_FILE, "it makes the shards readable, and is not there")
+        elif path.read_bytes() != data:
+            yield Issue(name, Code.WRONG_FILE, "it is not what prepare wrote")
+
+
+def _changed(root: Path, shards: Sequence[Shard], split: str, listener: Listener) -> Iterator[Issue]:
+    """Yield an issue for every shard whose bytes are not those that were written."""
+    stage = f"read {split}"
+    listener(Started(stage, sum(shard.size for shard in shards)))
+    for shard in shards:
+        if not is_whole(root / shard.path, shard):
+            yield Issue(shard.path, Code.CHANGED_SHARD, "its bytes are not those that were written")
+        listener(Advanced(stage, shard.size, shard.images))
+    listener(Finished(stage))

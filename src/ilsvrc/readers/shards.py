@@ -1,0 +1,248 @@
+"""Shards that `prepare` wrote, whatever their format: each image is one `pread` at its place in the manifest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property, partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+
+from ilsvrc.archive.find import SPLITS
+from ilsvrc.archive.source import FileSource
+from ilsvrc.errors import ArchiveError, MachineError, UsageError
+from ilsvrc.events import Listener, silent
+from ilsvrc.issues import Code
+from ilsvrc.readers.ahead import HEADERS, NEAR, pieces, take_ahead
+from ilsvrc.readers.reader import SHARDS, Container, Found, Int, Place, Rows
+from ilsvrc.tree import paths
+from ilsvrc.tree.manifest import SHARDED, metadata_of, read_manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Shards:
+    """The files that images lie in.
+
+    path : the folder that holds them
+    form : their format, in words
+    sources : the shards, by their numbers
+    """
+
+    path: Path
+    form: str
+    sources: Mapping[int, FileSource]
+
+
+class ShardReader:
+    """Images of the shards of one split, by the manifest beside them.
+
+    Every image that is read is compared with its digest in the manifest: shards have no other index.
+
+    Parameters
+    ----------
+    split
+        Train, val or test.
+    shards
+        The shards.
+    table
+        Rows of the manifest, in the order of this reader.
+    whole
+        Whether these are all rows, in catalog order.
+    """
+
+    def __init__(self, split: str, shards: Shards, table: pa.Table, *, whole: bool = False) -> None:
+        self.split, self.path, self.form = split, shards.path, shards.form
+        self._shards_at, self._sources = shards, shards.sources
+        self._table, self._whole = table, whole
+        self.labels: npt.NDArray[np.int16] = table.column("label").to_numpy()
+        self.sizes: Int = table.column("size").to_numpy()
+        self._shards: npt.NDArray[np.int32] = table.column("shard").to_numpy()
+        self._offsets: Int = table.column("offset").to_numpy()
+
+    @classmethod
+    def open(cls, path: Path, split: str) -> ShardReader:
+        """Open the shards that a manifest speaks of, in catalog order.
+
+        Raises
+        ------
+        ArchiveError
+            If a shard is not there, or has another size than it was written with.
+        """
+        table = _manifest(path, split)
+        told = json.loads(metadata_of(table)["shards"])
+        sources = {number: _source(path, shard) for number, shard in enumerate(told)}
+        names = pc.replace_substring_regex(table.column("path"), "^.*/", "")
+        ordered = pc.sort_indices(
+            pa.table({"label": table.column("label"), "name": names}),
+            sort_keys=[("label", "ascending"), ("name", "ascending")],
+        )
+        form = metadata_of(table)["format"] + SHARDS
+        return cls(split, Shards(path, form, sources), table.take(ordered).combine_chunks(), whole=True)
+
+    @cached_property
+    def names(self) -> pa.StringArray:
+        """Official file names, N strings."""
+        column = pc.replace_substring_regex(self._table.column("path"), "^.*/", "")
+        return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+    @cached_property
+    def identity(self) -> str:
+        """Digest of names, labels, sizes and digests of all images."""
+        hashed = xxhash.xxh3_128(self.split.encode())
+        for name in ("path", "label", "size", "xxh3_128"):
+            for value in self._table.column(name).to_pylist():
+                hashed.update(f"{value}\n".encode())
+        return hashed.hexdigest()
+
+    @property
+    def state(self) -> str:
+        """The states of all shards."""
+        states = [asdict(self._sources[number].state) for number in sorted(self._sources)]
+        return json.dumps(states, sort_keys=True)
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.labels)
+
+    def name(self, row: int) -> str:
+        """Return the official file name of an image."""
+        name: str = self.names[int(row)].as_py()
+        return name
+
+    def where(self, row: int) -> Place:
+        """Return where an image's bytes lie in their shard."""
+        path = self._sources[int(self._shards[row])].path
+        member = f"{path.relative_to(self.path)}/{self.name(row)}"
+        return Place(self.split, str(path), member, int(self._offsets[row]), str(self.path))
+
+    def digest(self, row: int) -> bytes:
+        """Return the xxh3_128 of an image, 16 bytes."""
+        digest: bytes = self._table.column("xxh3_128")[int(row)].as_py()
+        return digest
+
+    def read(self, row: int) -> bytes:
+        """Return an image's file, compared with its digest.
+
+        Raises
+        ------
+        DataError
+            If its bytes are others than were written.
+        """
+        source = self._sources[int(self._shards[row])]
+        data = source.read(int(self._offsets[row]), int(self.sizes[row]))
+        source.refuse_changed()
+        if xxhash.xxh3_128_digest(data) != self.digest(row):
+            raise self.where(row).fault(Code.CHANGED_IMAGE, "its bytes are not those that were written")
+        return data
+
+    def take(self, rows: Rows) -> Iterator[tuple[int, bytes]]:
+        """Yield rows and their bytes; the system fetches the next batch while one is read; its memory is let go."""
+        return take_ahead(rows, self.sizes[rows], self.read, will_need=self.will_need, let_go=self._let_go)
+
+    def will_need(self, rows: Rows) -> None:
+        """Let the system fetch these rows ahead, neighbours in one piece."""
+        for source, start, length in self._ranges(rows, NEAR):
+            source.will_need(start, length)
+
+    def _let_go(self, rows: Rows) -> None:
+        """Give back the memory of rows that were read."""
+        for source, start, length in self._ranges(rows, HEADERS):
+            source.let_go(start, length)
+
+    def _ranges(self, rows: Rows, near: int) -> Iterator[tuple[FileSource, int, int]]:
+        for number in dict.fromkeys(self._shards[rows].tolist()):
+            some = rows[self._shards[rows] == number]
+            for start, length in pieces(self._offsets[some], self.sizes[some], near):
+                yield self._sources[number], start, length
+
+    def storage_order(self) -> Int:
+        """Return the rows shard by shard, in the order in which they lie in each, shape (N,), int64."""
+        return np.lexsort((self._offsets, self._shards)).astype(np.int64)
+
+    def spans(self, rows: Rows) -> None:
+        """Return None: every image is proved by its own digest."""
+        del rows
+
+    def containers(self) -> tuple[Container, ...]:
+        """Return none: every image is proved by its own digest."""
+        return ()
+
+    def require_unchanged(self) -> None:
+        """Refuse shards that are not in the state in which they were opened."""
+        for source in self._sources.values():
+            source.refuse_replaced()
+
+    def part(self, rows: Rows) -> ShardReader:
+        """Return a reader of these rows alone, in this order, with the shards that they lie in."""
+        some = self._table.take(pa.array(np.asarray(rows, np.int64))).combine_chunks()
+        used = {number: self._sources[number] for number in np.unique(self._shards[rows]).tolist()}
+        return ShardReader(self.split, Shards(self.path, self.form, used), some)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        if self._whole:
+            return _reopened, (self.path, self.split, self.state)
+        return ShardReader, (self.split, self._shards_at, self._table)
+
+
+def _reopened(path: Path, split: str, state: str) -> ShardReader:
+    """Return the reader in another process, if the shards are still as this process opened them."""
+    reader = ShardReader.open(path, split)
+    if reader.state != state:
+        raise ArchiveError(Code.WRONG_FILE, "its shards changed while they were in use", path)
+    return reader
+
+
+def _manifest(path: Path, split: str) -> pa.Table:
+    """Return the manifest of shards.
+
+    Raises
+    ------
+    UsageError
+        If there is none that can be read.
+    """
+    try:
+        table = read_manifest(paths.manifest(path, split), SHARDED)
+    except (OSError, ValueError, MachineError) as error:
+        raise UsageError(f"{path}: no manifest of shards of {split} can be read: {error}") from None
+    if not {"shards", "format"} <= set(metadata_of(table)):
+        raise UsageError(f"{path}: the manifest of {split} names no shards")
+    return table
+
+
+def _source(root: Path, shard: dict[str, object]) -> FileSource:
+    path, size = root / str(shard["path"]), shard["size"]
+    try:
+        source = FileSource(path)
+    except FileNotFoundError:
+        hint = "`ilsvrc prepare SRC DST --repair` writes it again, with the source and the options it came from"
+        raise ArchiveError(Code.MISSING_FILE, "a shard is missing", path, hint=hint) from None
+    if source.size != size:
+        detail = f"the shard has {source.size:,} bytes, and {size:,} were written"
+        hint = "`ilsvrc prepare SRC DST --repair` writes it again, with the source and the options it came from"
+        raise ArchiveError(Code.WRONG_SIZE, detail, path, hint=hint)
+    return source
+
+
+def _open(path: Path, split: str, *, verify: bool = False, listener: Listener = silent) -> ShardReader:
+    """Return the reader of shards; it compares every image with its digest, asked for or not."""
+    del verify, listener
+    return ShardReader.open(path, split)
+
+
+def recognise(root: Path) -> list[Found]:
+    """Return the splits in shards that `prepare` wrote to a folder, by their manifests."""
+    found = []
+    for split in SPLITS if root.is_dir() else ():
+        try:
+            table = _manifest(root, split)
+        except UsageError:
+            continue
+        form = metadata_of(table)["format"] + SHARDS
+        found.append(Found(split, form, root, partial(_open, root, split)))
+    return found

@@ -1,0 +1,179 @@
+"""What a shard format is, and the file that it writes to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import xxhash
+
+from ilsvrc.readers.units import Sample
+
+_PIECE = 8 << 20
+
+
+class Placed(NamedTuple):
+    """Where an image's bytes lie in its shard.
+
+    sample : the image
+    offset : its first byte in the shard
+    """
+
+    sample: Sample
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """A shard that is written.
+
+    path : below the target's folder
+    size : bytes
+    digest : xxh3_128 of all of it, in hex
+    images : how many it holds
+    """
+
+    path: str
+    size: int
+    digest: str
+    images: int
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A split that is written.
+
+    shards : its shards, in order
+    bytes : of its images
+    """
+
+    shards: Sequence[Shard]
+    bytes: int
+
+    @property
+    def images(self) -> int:
+        """Images in all shards."""
+        return sum(shard.images for shard in self.shards)
+
+
+class Format(Protocol):
+    """A form of shards that a training library reads. Pickles; holds its settings and nothing else.
+
+    name : what `--format` calls it
+    shard_size : bytes of images in a shard, where the user does not say
+    """
+
+    name: str
+    shard_size: int
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """What the user chose of the format, in plain values."""
+
+    def path(self, split: str, number: int, count: int) -> str:
+        """Return the path of shard `number` of `count` below the target's folder."""
+
+    def write(self, file: ShardFile, samples: Iterable[Sample], split: str) -> Iterator[Placed]:
+        """Write a shard: the same samples give the same bytes, on any machine.
+
+        Parameters
+        ----------
+        file
+            Gets the bytes; it is empty.
+        samples
+            The images, in their order; they are taken once, and at most a few of them are held at a time.
+        split
+            Train, val or test.
+
+        Yields
+        ------
+        Placed
+            Every image once, in the order given, by the time the last one is asked for.
+        """
+
+    def closing(self, splits: Mapping[str, Written]) -> dict[str, bytes]:
+        """Return the small files that make the shards readable, which are written last: by path, their contents.
+
+        Parameters
+        ----------
+        splits
+            All splits that are there, or will be, once these files are.
+        """
+
+
+class ShardFile:
+    """A shard while it is written; its digest is computed on the way where nothing is written twice.
+
+    Parameters
+    ----------
+    fd
+        Descriptor of an empty file, open for reading and writing.
+    path
+        Its path, for libraries that write files themselves; whoever uses it says so by `written_elsewhere`.
+    """
+
+    def __init__(self, fd: int, path: Path) -> None:
+        self.path = path
+        self._fd = fd
+        self._at = 0
+        self._hash = xxhash.xxh3_128()
+        self._in_order = True
+
+    def tell(self) -> int:
+        """Return the number of bytes that were appended."""
+        return self._at
+
+    def append(self, *parts: bytes) -> int:
+        """Append bytes; return where the first of them is."""
+        begin, views = self._at, [memoryview(part) for part in parts if part]
+        for view in views:
+            self._hash.update(view)
+        left = sum(view.nbytes for view in views)
+        self._at += left
+        while left:
+            written = os.writev(self._fd, views)
+            left -= written
+            while views and written >= views[0].nbytes:
+                written -= views.pop(0).nbytes
+            if views:
+                views[0] = views[0][written:]
+        return begin
+
+    def rewrite(self, offset: int, data: bytes) -> None:
+        """Write bytes over those at an offset: a header that tells what came after it."""
+        self._in_order = False
+        while data:
+            written = os.pwrite(self._fd, data, offset)
+            data, offset = data[written:], offset + written
+
+    def written_elsewhere(self) -> None:
+        """Say that a library wrote the file by its path."""
+        self._in_order = False
+        os.close(self._fd)
+        self._fd = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+
+    def digest(self) -> tuple[int, str]:
+        """Return the bytes of the file, and their xxh3_128 in hex."""
+        if self._in_order:
+            return self._at, self._hash.hexdigest()
+        return digest_of(self._fd)
+
+    def sync(self) -> None:
+        """Make the file survive a power cut."""
+        os.fsync(self._fd)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._fd)
+
+
+def digest_of(fd: int) -> tuple[int, str]:
+    """Return the bytes of an open file, and their xxh3_128 in hex."""
+    hashed, at = xxhash.xxh3_128(), 0
+    while data := os.pread(fd, _PIECE, at):
+        hashed.update(data)
+        at += len(data)
+    return at, hashed.hexdigest()

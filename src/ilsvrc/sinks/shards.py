@@ -1,0 +1,358 @@
+"""Samples to shards, which get their names once all are whole; the files that make them readable come last."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+
+from ilsvrc.archive.sidecar import Verified
+from ilsvrc.errors import MachineError, UsageError
+from ilsvrc.files import OwnFolder, make_own_folder, rename_new, sync_filesystem, sync_path, written_whole
+from ilsvrc.issues import Code, Issue
+from ilsvrc.readers.units import Sample, Unit
+from ilsvrc.sinks.base import Output, Planned, Receipt, Stage, State
+from ilsvrc.sinks.formats.base import Format, Shard, ShardFile, Written, digest_of
+from ilsvrc.sinks.staging import Staging, created
+from ilsvrc.tree import paths
+from ilsvrc.tree.manifest import SHARDED, ShardedRow, metadata_of, read_manifest, table_of
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(slots=True)
+class ShardSink:
+    """Writes each unit as one shard, in staging until `finish` gives all of them their names below `root`.
+
+    root : the target's folder
+    split : train, val or test
+    format : lays a shard out
+    count : shards that there will be
+    provenance : what the manifest says of its making: archive, index, settings
+    durable : `write` returns only when a shard survives a power cut, since no `sync` of the driver reaches the worker
+    thorough : `state` reads every byte of shards that are there, not their sizes alone
+    """
+
+    root: Path
+    split: str
+    format: Format
+    count: int
+    provenance: tuple[tuple[str, str], ...] = ()
+    durable: bool = False
+    thorough: bool = False
+    staged: Staging = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.staged = Staging(self.root, self.split, self.provenance, f"{self.split}.shards", SHARDED)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return ShardSink, (self.root, self.split, self.format, self.count, self.provenance, self.durable)
+
+    @property
+    def staging(self) -> Path:
+        """The folder that holds the unfinished split."""
+        return self.staged.folder
+
+    @property
+    def pieces(self) -> str:
+        """What it writes, in words."""
+        return "shards"
+
+    @property
+    def manifest(self) -> Path:
+        """The manifest file of the split; it is there once all else is."""
+        return paths.manifest(self.root, self.split)
+
+    @property
+    def paths(self) -> list[Path]:
+        """The shards that there will be, in order."""
+        return [self.root / self.format.path(self.split, number, self.count) for number in range(self.count)]
+
+    def state(self, plan: Planned, begun: Sequence[Mapping[str, object]]) -> State:
+        """Return what the target holds of a plan; nothing is written.
+
+        Parameters
+        ----------
+        plan
+            The plan.
+        begun
+            The journal's headers of plans of this split that were begun, oldest first.
+        """
+        self.staged.refuse_foreign()
+        manifest = self.staged.ours(self.manifest)
+        if manifest is not None:
+            return State(
+                Stage.PUBLISHED,
+                missing=tuple(lacking(self.root, shards_of(manifest), thorough=self.thorough)),
+                manifest=manifest,
+            )
+        if os.path.lexists(self.manifest):
+            return State(Stage.OCCUPIED, f"{self.root} holds a {self.split} of another source or other settings")
+        table = self.staged.ours(self.staged.manifest)
+        if table is not None and self._is_half_published(table):
+            return State(Stage.HALF_PUBLISHED, manifest=table)
+        taken = next((path for path in self.paths if os.path.lexists(path)), None)
+        if taken is not None:
+            return State(Stage.OCCUPIED, f"{taken} already exists, and no manifest says that ilsvrc wrote it")
+        stage = self.staged.begun_stage(plan, begun)
+        if stage is Stage.FRESH and (foreign := self._foreign_closing()):
+            return State(Stage.OCCUPIED, f"{foreign} is there, and ilsvrc did not write it")
+        return State(stage)
+
+    def begun(self) -> AbstractContextManager[None]:
+        """Make staging, and hold the file systems that get the shards and the names."""
+        return self.staged.begun()
+
+    def write(self, unit: Unit, samples: Iterable[Sample]) -> Receipt:
+        """Write a shard, then the part of the manifest that proves it."""
+        make_own_folder(self.staging)
+        number = int(unit.id.rpartition("-")[2])
+        name = f"{self.staged.work}/{number:06}"
+        with OwnFolder(self.staging) as folder:
+            file = ShardFile(created(folder, name, os.O_RDWR), self.staging / name)
+            try:
+                placed = self.format.write(file, samples, self.split)
+                rows = [_row(sample, number, offset) for sample, offset in placed]
+                size, digest = file.digest()
+                if self.durable:
+                    file.sync()
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, str(self.staging / name)) from None
+            finally:
+                file.close()
+            part = self.staged.record(unit, table_of(rows, SHARDED), folder)
+            if self.durable:
+                self.staged.sync_unit(folder, [name, self.staged.part_name(unit)])
+        shard = Output(str(self.paths_in_staging(number).relative_to(self.root)), size, digest)
+        return Receipt(unit.id, (shard, part), len(rows), sum(row.size for row in rows))
+
+    def paths_in_staging(self, number: int) -> Path:
+        """Return the path of a shard before it gets its name."""
+        return self.staged.images / f"{number:06}"
+
+    def sync(self) -> None:
+        """Make all shards and parts written so far survive a power cut."""
+        self.staged.sync()
+
+    def holds(self, receipt: Receipt) -> bool:
+        """Whether shard and part have the bytes they were written with."""
+        try:
+            shard, part = receipt.outputs
+            self.staged.part(part)
+            with OwnFolder(self.staging) as folder:
+                fd = folder.open(f"{self.staged.work}/{Path(shard.path).name}", os.O_RDONLY)
+            try:
+                return digest_of(fd) == (shard.size, shard.digest)
+            finally:
+                os.close(fd)
+        except (OSError, ValueError, pa.ArrowException, MachineError):
+            return False
+
+    def finish(
+        self, receipts: Sequence[Receipt], proved: Sequence[Verified], images: Iterable[tuple[str, int]]
+    ) -> None:
+        """Compare what was written with what should be, then publish it."""
+        table = pa.concat_tables(self.staged.part(receipt.outputs[1]) for receipt in receipts)
+        left_out = {issue.key for receipt in receipts for issue in receipt.issues if issue.code is Code.LEFT_OUT}
+        _refuse_unplanned(table, [path for path, _ in images if path not in left_out], self.root)
+        shards = [
+            Shard(str(path.relative_to(self.root)), receipt.outputs[0].size, receipt.outputs[0].digest, written)
+            for path, receipt, written in zip(self.paths, receipts, _images_of(table, self.count), strict=True)
+        ]
+        self.staged.write_manifest(table, proved, {"format": self.format.name, "shards": _text(shards)})
+        self.resume_publishing(read_manifest(self.staged.manifest, SHARDED))
+
+    def resume_publishing(self, manifest: pa.Table) -> None:
+        """Give the shards their names, write the files that make them readable, the manifest last."""
+        for number, path in enumerate(self.paths):
+            staged = self.paths_in_staging(number)
+            if not staged.exists():
+                continue
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                rename_new(staged, path)
+            except FileExistsError:
+                hint = (
+                    "move it away, then run the same command again: the shards are staged and need only their names"
+                )
+                raise UsageError(f"{path} appeared while this run worked", hint=hint) from None
+        self._close(manifest)
+        for folder in sorted({path.parent for path in self.paths}):
+            sync_path(folder)
+        sync_path(self.root)
+        self.staged.manifest.replace(self.manifest)
+        sync_path(self.manifest.parent)
+        self.clear()
+
+    def lost(self, plan: Planned, missing: Sequence[Issue]) -> list[int]:
+        """Return the numbers of the shards that are missing or changed."""
+        del plan
+        gone = {issue.key for issue in missing}
+        return [number for number, path in enumerate(self.paths) if str(path.relative_to(self.root)) in gone]
+
+    def refuse_to_mend(self, gone: Sequence[Issue]) -> None:
+        """Refuse to write shards where something of the user's is in the way.
+
+        Raises
+        ------
+        UsageError
+            If a link or a folder has the place of a shard.
+        """
+        for issue in gone:
+            path = self.root / issue.key
+            if path.is_symlink() or (path.exists() and not path.is_file()):
+                raise UsageError(f"{path} is no file", hint="move it away, then run the same command again")
+
+    def mend(self, receipts: Sequence[Receipt], gone: Sequence[Issue], manifest: pa.Table) -> None:
+        """Give shards that were written again the places of those that are missing or changed.
+
+        Raises
+        ------
+        MachineError
+            If what was written again is not what the manifest says of it; nothing is changed then.
+        """
+        known, written = shards_of(manifest), []
+        for receipt in receipts:
+            number = int(receipt.unit.rpartition("-")[2])
+            shard = receipt.outputs[0]
+            if (shard.size, shard.digest) != (known[number].size, known[number].digest):
+                detail = f"{self.root}: {known[number].path} was written again and is not what the manifest records"
+                raise MachineError(detail, hint="prepare into another folder; nothing was changed")
+            written.append(number)
+        self.refuse_to_mend(gone)
+        for number in written:
+            path = self.root / known[number].path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.paths_in_staging(number).replace(path)
+        sync_filesystem(self.root)
+        self.restore_lists(manifest)
+        self.clear()
+
+    def restore_lists(self, manifest: pa.Table) -> None:
+        """Write the files that make the shards readable, where they are not there."""
+        self._close(manifest)
+        sync_path(self.root)
+
+    def clear(self) -> None:
+        """Remove what staging holds of this split."""
+        self.staged.clear()
+
+    def _is_half_published(self, manifest: pa.Table) -> bool:
+        """Whether every shard has either its name or a place in staging."""
+        return all(
+            [
+                path.stat().st_size
+                for path in (self.root / shard.path, self.paths_in_staging(number))
+                if path.is_file()
+            ]
+            == [shard.size]
+            for number, shard in enumerate(shards_of(manifest))
+        )
+
+    def _closing(self, manifest: pa.Table | None) -> tuple[dict[str, bytes], dict[str, bytes]]:
+        """Return the closing files without this split, and with it."""
+        others = {split: found for split in SPLITS if split != self.split and (found := written_at(self.root, split))}
+        before = self.format.closing(others) if others else {}
+        if manifest is None:
+            return before, {}
+        both = others | {self.split: written_in(manifest)}
+        return before, self.format.closing({split: both[split] for split in SPLITS if split in both})
+
+    def _foreign_closing(self) -> Path | None:
+        """Return a closing file that is there and that ilsvrc did not write."""
+        before, _ = self._closing(None)
+        names = self.format.closing({self.split: Written((), 0)})
+        for name in names:
+            path = self.root / name
+            if os.path.lexists(path) and not (path.is_file() and path.read_bytes() == before.get(name)):
+                return path
+        return None
+
+    def _close(self, manifest: pa.Table) -> None:
+        """Write the closing files, in place of those that an earlier split needed; of nobody else's."""
+        before, after = self._closing(manifest)
+        for name, data in after.items():
+            path = self.root / name
+            if os.path.lexists(path):
+                found = path.read_bytes() if path.is_file() else None
+                if found == data:
+                    continue
+                if found is None or found != before.get(name):
+                    hint = "move it away, then run the same command again"
+                    raise UsageError(f"{path} is there, and ilsvrc did not write it", hint=hint)
+            with written_whole(path) as beside:
+                beside.write_bytes(data)
+
+
+def shards_of(manifest: pa.Table) -> list[Shard]:
+    """Return the shards that a manifest speaks of, in order; none if it names none."""
+    try:
+        return [Shard(**told) for told in json.loads(metadata_of(manifest)["shards"])]
+    except (KeyError, ValueError, TypeError):
+        return []
+
+
+def lacking(root: Path, shards: Sequence[Shard], *, thorough: bool = False) -> Iterator[Issue]:
+    """Yield an issue for every shard that is not there, or has another size; with `thorough`, or other bytes."""
+    for shard in shards:
+        path = root / shard.path
+        size = path.stat().st_size if path.is_file() else None
+        if size is None:
+            yield Issue(shard.path, Code.MISSING_FILE, f"it should have {shard.size:,} bytes")
+        elif size != shard.size:
+            yield Issue(shard.path, Code.WRONG_SIZE, f"{size:,} bytes, and it should have {shard.size:,}")
+        elif thorough and not is_whole(path, shard):
+            yield Issue(shard.path, Code.CHANGED_SHARD, "its bytes are not those that were written")
+
+
+def is_whole(path: Path, shard: Shard) -> bool:
+    """Whether a file has the bytes that a shard was written with."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return digest_of(fd) == (shard.size, shard.digest)
+    finally:
+        os.close(fd)
+
+
+def written_in(manifest: pa.Table) -> Written:
+    """Return what a manifest says of its split."""
+    return Written(tuple(shards_of(manifest)), int(pc.sum(manifest.column("size")).as_py() or 0))
+
+
+def written_at(root: Path, split: str) -> Written | None:
+    """Return what was written of a split to a folder, None if it has no shards of it."""
+    try:
+        return written_in(read_manifest(paths.manifest(root, split), SHARDED))
+    except (OSError, ValueError, MachineError):
+        return None
+
+
+def _text(shards: Sequence[Shard]) -> str:
+    return json.dumps([asdict(shard) for shard in shards])
+
+
+def _row(sample: Sample, shard: int, offset: int) -> ShardedRow:
+    digest = xxhash.xxh3_128_digest(sample.data)
+    label = -1 if sample.label is None else sample.label
+    return ShardedRow(sample.key, label, len(sample.data), digest, shard, offset, sample.source or digest)
+
+
+def _images_of(table: pa.Table, count: int) -> list[int]:
+    """Return how many images each shard holds."""
+    found = pc.value_counts(table.column("shard")).to_pylist()
+    held = {entry["values"]: entry["counts"] for entry in found}
+    return [held.get(number, 0) for number in range(count)]
+
+
+def _refuse_unplanned(table: pa.Table, names: Sequence[str], root: Path) -> None:
+    """Refuse to publish other images than the plan has, or in another order."""
+    if table.column("path").to_pylist() != list(names):
+        hint = "run the same command again with --restart; nothing was published"
+        raise MachineError(f"{root}: what was staged is not what was planned", hint=hint)
