@@ -6,7 +6,7 @@ SIZE ?= 2e9
 RUNS ?= 5
 ROUNDS ?= 200
 
-.PHONY: help setup demo test bench bench-full bench-fetch bench-inplace bench-labels bench-zips campaign-detect campaign-fetch campaign-interrupt lint types layers facts clean
+.PHONY: help setup demo test bench bench-full bench-fetch bench-inplace bench-labels bench-zips campaign-detect campaign-fetch campaign-interrupt readers lint types layers facts clean
 
 help:  ## say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /: /'
@@ -53,6 +53,15 @@ campaign-fetch: setup  ## kill one transfer of 300 MB ten times and count what i
 campaign-interrupt: setup  ## end two hundred runs by Ctrl-C, SIGTERM, SIGHUP at random moments: ROUNDS= of them
 	ILSVRC_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -m slow -s tests/cli/test_interrupt.py
 
+readers: .venv-readers/installed  ## install the training libraries that read shards, in an environment of their own
+
+.venv-readers/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-readers
+	.venv-readers/bin/python -m pip install --quiet --upgrade pip
+	.venv-readers/bin/python -m pip install --quiet torch==2.13.0
+	.venv-readers/bin/python -m pip install --quiet --group readers
+	@touch $@
+
 bench-inplace: setup  ## compare reading in place with torchvision; installs torch and torchvision
 	$(BIN)/python -m pip install --quiet torch==2.13.0
 	$(BIN)/python -m pip install --quiet --no-deps torchvision==0.28.0
@@ -78,4 +87,4 @@ facts: setup  ## derive the packaged tables again: make facts DEVKIT=path/to/ILS
 	$(BIN)/python tools/derive_facts.py $(DEVKIT)
 
 clean:  ## remove what the other targets made
-	rm -rf .venv $(DEMO) build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-readers $(DEMO) build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -190,7 +190,7 @@ def _need(plan: Plan, units: tuple[Unit, ...], to: Destination, sink: FolderSink
     """Return the space that these units take."""
     share = shrinking(plan.reader, plan.rows, plan.transform) if plan.transform and units else 1.0
     if isinstance(sink, ShardSink):
-        return need_of_shards(plan, units, share)
+        return need_of_shards(plan, units, share, whole=sink.format.whole)
     return need_of(plan, units, to.block, sink.link)
 
 

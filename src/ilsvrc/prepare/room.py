@@ -81,13 +81,16 @@ def need_of(plan: Plan, units: Sequence[Unit], block: int, link: Link = Link.COP
     return Need(images + blocks * block + OVERHEAD * len(sizes), inodes)
 
 
-def need_of_shards(plan: Plan, units: Sequence[Unit], share: float) -> Need:
-    """Return the space that these shards take; `share` is the bytes of an image in a shard by those in the source."""
+def need_of_shards(plan: Plan, units: Sequence[Unit], share: float, *, whole: bool) -> Need:
+    """Return the space that these shards take; `share` is the bytes of an image in a shard by those in the source.
+
+    Of a split that is one file, pieces and the file are there at once.
+    """
     if not units:
         return Need()
     images = sum(unit.images for unit in units)
     written = int(sum(unit.bytes for unit in units) * share)
-    return Need(written + (OVERHEAD + PACKING) * images, 2 * len(plan.units) + 8)
+    return Need((2 if whole else 1) * written + (OVERHEAD + PACKING) * images, 2 * len(plan.units) + 8)
 
 
 def refuse_full(need: Need, target: Path, room: Room, *, linkable: bool = False) -> None:

@@ -8,23 +8,28 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import cast
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
 from ilsvrc.archive.sidecar import Verified
 from ilsvrc.errors import MachineError, UsageError
-from ilsvrc.files import OwnFolder, make_own_folder, rename_new, sync_filesystem, sync_path, written_whole
+from ilsvrc.files import OWN_FOLDER, OwnFolder, make_own_folder, rename_new, sync_filesystem, sync_path, written_whole
 from ilsvrc.issues import Code, Issue
 from ilsvrc.readers.units import Sample, Unit
 from ilsvrc.sinks.base import Output, Planned, Receipt, Stage, State
-from ilsvrc.sinks.formats.base import Format, Shard, ShardFile, Written, digest_of
+from ilsvrc.sinks.formats.base import Format, Shard, ShardFile, Whole, Written, digest_of
 from ilsvrc.sinks.staging import Staging, created
 from ilsvrc.tree import paths
 from ilsvrc.tree.manifest import SHARDED, ShardedRow, metadata_of, read_manifest, table_of
 
 SPLITS = ("train", "val", "test")
+
+_WHOLE = "whole"
+"""Name in staging of the file that a split becomes, where it is one."""
 
 
 @dataclass(slots=True)
@@ -72,8 +77,9 @@ class ShardSink:
 
     @property
     def paths(self) -> list[Path]:
-        """The shards that there will be, in order."""
-        return [self.root / self.format.path(self.split, number, self.count) for number in range(self.count)]
+        """The shards that there will be, in order; one, if the format has one file for a split."""
+        count = 1 if self.format.whole else self.count
+        return [self.root / self.format.path(self.split, number, count) for number in range(count)]
 
     def state(self, plan: Planned, begun: Sequence[Mapping[str, object]]) -> State:
         """Return what the target holds of a plan; nothing is written.
@@ -130,12 +136,12 @@ class ShardSink:
             part = self.staged.record(unit, table_of(rows, SHARDED), folder)
             if self.durable:
                 self.staged.sync_unit(folder, [name, self.staged.part_name(unit)])
-        shard = Output(str(self.paths_in_staging(number).relative_to(self.root)), size, digest)
+        shard = Output(f"{OWN_FOLDER}/staging/{name}", size, digest)
         return Receipt(unit.id, (shard, part), len(rows), sum(row.size for row in rows))
 
-    def paths_in_staging(self, number: int) -> Path:
+    def unnamed(self, number: int) -> Path:
         """Return the path of a shard before it gets its name."""
-        return self.staged.images / f"{number:06}"
+        return self.staged.images / (_WHOLE if self.format.whole else f"{number:06}")
 
     def sync(self) -> None:
         """Make all shards and parts written so far survive a power cut."""
@@ -159,20 +165,39 @@ class ShardSink:
         self, receipts: Sequence[Receipt], proved: Sequence[Verified], images: Iterable[tuple[str, int]]
     ) -> None:
         """Compare what was written with what should be, then publish it."""
-        table = pa.concat_tables(self.staged.part(receipt.outputs[1]) for receipt in receipts)
+        table, shards = self._assembled(receipts)
         left_out = {issue.key for receipt in receipts for issue in receipt.issues if issue.code is Code.LEFT_OUT}
         _refuse_unplanned(table, [path for path, _ in images if path not in left_out], self.root)
-        shards = [
-            Shard(str(path.relative_to(self.root)), receipt.outputs[0].size, receipt.outputs[0].digest, written)
-            for path, receipt, written in zip(self.paths, receipts, _images_of(table, self.count), strict=True)
-        ]
         self.staged.write_manifest(table, proved, {"format": self.format.name, "shards": _text(shards)})
         self.resume_publishing(read_manifest(self.staged.manifest, SHARDED))
+
+    def _assembled(self, receipts: Sequence[Receipt]) -> tuple[pa.Table, list[Shard]]:
+        """Return the manifest in the parts that receipts speak of, and the shards, which lie in staging."""
+        table = pa.concat_tables(self.staged.part(receipt.outputs[1]) for receipt in receipts)
+        names = [str(path.relative_to(self.root)) for path in self.paths]
+        if not self.format.whole:
+            outputs, images = [receipt.outputs[0] for receipt in receipts], _images_of(table, self.count)
+            told = zip(names, outputs, images, strict=True)
+            return table, [Shard(name, output.size, output.digest, held) for name, output, held in told]
+        pieces = [self.staging / Path(*Path(receipt.outputs[0].path).parts[2:]) for receipt in receipts]
+        with OwnFolder(self.staging) as folder:
+            key = f"{self.staged.work}/{_WHOLE}"
+            file = ShardFile(created(folder, key, os.O_RDWR), self.staging / key)
+            try:
+                offsets = cast("Whole", self.format).assemble(file, pieces, table, self.split)
+                size, digest = file.digest()
+                file.sync()
+            finally:
+                file.close()
+        for name, values in (("shard", np.zeros(table.num_rows, np.int32)), ("offset", offsets)):
+            at = table.schema.get_field_index(name)
+            table = table.set_column(at, SHARDED.field(name), pa.array(values, SHARDED.field(name).type))
+        return table, [Shard(names[0], size, digest, table.num_rows)]
 
     def resume_publishing(self, manifest: pa.Table) -> None:
         """Give the shards their names, write the files that make them readable, the manifest last."""
         for number, path in enumerate(self.paths):
-            staged = self.paths_in_staging(number)
+            staged = self.unnamed(number)
             if not staged.exists():
                 continue
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -195,6 +220,8 @@ class ShardSink:
         """Return the numbers of the shards that are missing or changed."""
         del plan
         gone = {issue.key for issue in missing}
+        if self.format.whole:
+            return list(range(self.count)) if gone else []
         return [number for number, path in enumerate(self.paths) if str(path.relative_to(self.root)) in gone]
 
     def refuse_to_mend(self, gone: Sequence[Issue]) -> None:
@@ -218,22 +245,25 @@ class ShardSink:
         MachineError
             If what was written again is not what the manifest says of it; nothing is changed then.
         """
-        known, written = shards_of(manifest), []
-        for receipt in receipts:
-            number = int(receipt.unit.rpartition("-")[2])
-            shard = receipt.outputs[0]
+        known = shards_of(manifest)
+        for number, shard in self._written_again(receipts):
             if (shard.size, shard.digest) != (known[number].size, known[number].digest):
                 detail = f"{self.root}: {known[number].path} was written again and is not what the manifest records"
                 raise MachineError(detail, hint="prepare into another folder; nothing was changed")
-            written.append(number)
         self.refuse_to_mend(gone)
-        for number in written:
-            path = self.root / known[number].path
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self.paths_in_staging(number).replace(path)
+        for number, path in enumerate(self.paths):
+            if self.unnamed(number).exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self.unnamed(number).replace(path)
         sync_filesystem(self.root)
         self.restore_lists(manifest)
         self.clear()
+
+    def _written_again(self, receipts: Sequence[Receipt]) -> list[tuple[int, Shard | Output]]:
+        """Return the shards in staging with their numbers."""
+        if self.format.whole:
+            return list(enumerate(self._assembled(receipts)[1]))
+        return [(int(receipt.unit.rpartition("-")[2]), receipt.outputs[0]) for receipt in receipts]
 
     def restore_lists(self, manifest: pa.Table) -> None:
         """Write the files that make the shards readable, where they are not there."""
@@ -247,11 +277,7 @@ class ShardSink:
     def _is_half_published(self, manifest: pa.Table) -> bool:
         """Whether every shard has either its name or a place in staging."""
         return all(
-            [
-                path.stat().st_size
-                for path in (self.root / shard.path, self.paths_in_staging(number))
-                if path.is_file()
-            ]
+            [path.stat().st_size for path in (self.root / shard.path, self.unnamed(number)) if path.is_file()]
             == [shard.size]
             for number, shard in enumerate(shards_of(manifest))
         )

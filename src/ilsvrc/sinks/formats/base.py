@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+import pyarrow as pa
 import xxhash
 
+from ilsvrc.archive.source import FileSource
+from ilsvrc.readers.reader import Int
 from ilsvrc.readers.units import Sample
 
 _PIECE = 8 << 20
+_ROWS = 1 << 14
 
 
 class Placed(NamedTuple):
@@ -60,14 +64,19 @@ class Written:
 
 
 class Format(Protocol):
-    """A form of shards that a training library reads. Pickles; holds its settings and nothing else.
+    """A form of shards that a training library reads. Pickles; holds its settings and nothing else."""
 
-    name : what `--format` calls it
-    shard_size : bytes of images in a shard, where the user does not say
-    """
+    @property
+    def name(self) -> str:
+        """What `--format` calls it."""
 
-    name: str
-    shard_size: int
+    @property
+    def shard_size(self) -> int:
+        """Bytes of images in a shard, where the user does not say."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether a split is one file: then `write` makes pieces, which a `Whole` assembles."""
 
     @property
     def settings(self) -> dict[str, object]:
@@ -102,6 +111,44 @@ class Format(Protocol):
         splits
             All splits that are there, or will be, once these files are.
         """
+
+
+class Whole(Format, Protocol):
+    """A format that has one file for a split. Workers write pieces, the images of each one after the other."""
+
+    def assemble(self, file: ShardFile, pieces: Sequence[Path], table: pa.Table, split: str) -> Int:
+        """Write the file of a split from its pieces; the same pieces give the same bytes.
+
+        Parameters
+        ----------
+        file
+            Gets the bytes; it is empty.
+        pieces
+            Files of images' bytes, by their numbers.
+        table
+            The manifest of the split: `path`, `label`, `size`, `shard`, which is the piece, and `offset` in it.
+        split
+            Train, val or test.
+
+        Returns
+        -------
+        offsets
+            The first byte of each image in the file, in the order of the table, shape (N,), int64.
+        """
+
+
+def spool(file: ShardFile, samples: Iterable[Sample]) -> Iterator[Placed]:
+    """Write the images of a piece one after the other."""
+    for sample in samples:
+        yield Placed(sample, file.append(sample.data))
+
+
+def images_in(pieces: Sequence[Path], table: pa.Table) -> Iterator[bytes]:
+    """Yield the bytes of every image of a split from its pieces, in order."""
+    sources = [FileSource(path) for path in pieces]
+    for batch in table.select(["shard", "offset", "size"]).to_batches(max_chunksize=_ROWS):
+        for number, offset, size in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            yield sources[number].read(offset, size)
 
 
 class ShardFile:

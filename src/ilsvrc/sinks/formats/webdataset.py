@@ -31,6 +31,7 @@ class WebDataset:
 
     name: ClassVar[str] = "webdataset"
     shard_size: ClassVar[int] = 500_000_000
+    whole: ClassVar[bool] = False
 
     @property
     def settings(self) -> dict[str, object]:

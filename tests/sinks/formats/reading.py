@@ -1,0 +1,37 @@
+"""Read what was written with the training libraries themselves, which live in an environment of their own.
+
+Their requirements contradict each other's and ours now and then. `make readers` makes the environment.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_HERE = Path(__file__).parent
+_ROOT = _HERE.parents[2]
+
+READERS = Path(os.environ.get("ILSVRC_READERS") or _ROOT / ".venv-readers/bin/python")
+"""The interpreter that has the training libraries."""
+
+MISSING = "the training libraries are not installed: make readers"
+
+
+def read_with(script: str, *arguments: Path | str) -> Any:
+    """Run a script of `scripts/` where the training libraries are; return the JSON that it prints last.
+
+    It must not reach our own package: what it reads, it reads without us.
+    """
+    if not READERS.exists():
+        pytest.skip(MISSING)
+    clean = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    command = [str(READERS), str(_HERE / "scripts" / script), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, env=clean | quiet, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return json.loads(done.stdout.strip().splitlines()[-1])

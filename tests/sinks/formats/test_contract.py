@@ -1,0 +1,272 @@
+"""What holds of every shard format, for 1000 classes: content, order, distribution, damage, kill and resume, back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from scipy import stats
+
+import ilsvrc
+from ilsvrc.readers.locate import find_splits, open_reader
+from ilsvrc.readers.reader import Reader
+from ilsvrc.sinks.formats.registry import FORMATS
+from ilsvrc.sinks.shards import shards_of
+from ilsvrc.testing import MiniSpec, write_mini
+from ilsvrc.testing.contracts import ReaderContract, Truth
+from ilsvrc.tree import paths
+from ilsvrc.tree.manifest import SHARDED, read_manifest
+from tests.cli.helpers import ilsvrc as ilsvrc_command
+
+SPEC = MiniSpec(per_class=2, val_per_class=1, mean_bytes=2_000, test_images=7)
+SHARD_IMAGES = 125
+
+Written = Callable[[str], Path]
+Content = list[tuple[str, int | None, str]]
+
+
+@pytest.fixture(scope="module")
+def official(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_mini(tmp_path_factory.mktemp("official"), SPEC).folder
+
+
+@pytest.fixture(scope="module")
+def written(official: Path, tmp_path_factory: pytest.TempPathFactory) -> Written:
+    """Return the folder of a format, written once; read it, don't change it."""
+    made: dict[str, Path] = {}
+
+    def write(name: str) -> Path:
+        if name not in made:
+            made[name] = tmp_path_factory.mktemp(name) / "shards"
+            splits = ("train", "val", "test")
+            ilsvrc.prepare(official, made[name], format=name, shard_images=SHARD_IMAGES, splits=splits, jobs=1)
+        return made[name]
+
+    return write
+
+
+def content(root: Path, split: str) -> dict[str, tuple[int, str]]:
+    """Label and sha256 of every image of a split, by name."""
+    reader = open_reader(root, split)
+    columns = zip(reader.names.to_pylist(), reader.labels.tolist(), strict=True)
+    digests = {row: hashlib.sha256(data).hexdigest() for row, data in reader.take(reader.storage_order())}
+    return {name: (label, digests[row]) for row, (name, label) in enumerate(columns)}
+
+
+@pytest.fixture(scope="module")
+def truth(official: Path) -> dict[str, dict[str, tuple[int, str]]]:
+    return {split: content(official, split) for split in ("train", "val", "test")}
+
+
+def manifest(root: Path, split: str) -> pa.Table:
+    return read_manifest(paths.manifest(root, split), SHARDED)
+
+
+def names_in_order(root: Path, split: str) -> list[str]:
+    return [path.rpartition("/")[2] for path in manifest(root, split).column("path").to_pylist()]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_image_is_there_once(name: str, written: Written, truth: dict[str, dict[str, tuple[int, str]]]) -> None:
+    for split, wanted in truth.items():
+        assert content(written(name), split) == wanted
+        assert sorted(names_in_order(written(name), split)) == sorted(wanted)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_imagenet_opens_shards(name: str, written: Written, official: Path) -> None:
+    for split in ("train", "val"):
+        theirs = ilsvrc.ImageNet(written(name), split=split, loader=bytes)
+        ours = ilsvrc.ImageNet(official, split=split, loader=bytes)
+        assert theirs.targets == ours.targets
+        assert [theirs[i] for i in range(0, len(ours), 97)] == [ours[i] for i in range(0, len(ours), 97)]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_shards_are_called_by_the_name_of_their_format(name: str, written: Written) -> None:
+    found = find_splits(written(name))
+    assert list(found) == ["train", "val", "test"]
+    assert {one.form for one in found.values()} == {f"{name} shards"}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_manifest_says_where_every_image_lies(name: str, written: Written) -> None:
+    for split in ("train", "val", "test"):
+        table = manifest(written(name), split)
+        shards = shards_of(table)
+        assert sum(shard.images for shard in shards) == table.num_rows
+        for row in random.Random(0).sample(table.to_pylist(), 7):
+            shard = shards[row["shard"]]
+            data = (written(name) / shard.path).read_bytes()
+            assert len(data) == shard.size
+            image = data[row["offset"] : row["offset"] + row["size"]]
+            assert ilsvrc_digest(image) == row["xxh3_128"] == row["source"]
+
+
+def ilsvrc_digest(data: bytes) -> bytes:
+    import xxhash
+
+    return xxhash.xxh3_128_digest(data)
+
+
+@pytest.mark.parametrize("name", ["webdataset"])  # no format has a say in it
+def test_the_order_is_one_and_the_same_however_it_is_made(
+    name: str, written: Written, official: Path, tmp_path: Path
+) -> None:
+    """By two processes, in other shards, from a tree: the same order; by another seed another one."""
+    order = names_in_order(written(name), "val")
+    tree = tmp_path / "tree"
+    ilsvrc.prepare(official, tree, splits=("val",), jobs=1)
+    ilsvrc.prepare(tree, tmp_path / "again", format=name, shard_images=333, splits=("val",), jobs=2)
+    assert names_in_order(tmp_path / "again", "val") == order
+    ilsvrc.prepare(official, tmp_path / "seed", format=name, seed=1, splits=("val",), jobs=1)
+    other = names_in_order(tmp_path / "seed", "val")
+    assert other != order
+    assert sorted(other) == sorted(order)
+    ilsvrc.prepare(official, tmp_path / "catalog", format=name, order="catalog", splits=("val",), jobs=1)
+    assert names_in_order(tmp_path / "catalog", "val") == open_reader(official, "val").names.to_pylist()
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_classes_are_spread_over_shards_as_by_chance(name: str, written: Written) -> None:
+    """Chi-squared over shards and groups of ten classes; the seed is fixed, so this can't fail by bad luck."""
+    table = manifest(written(name), "train")
+    pieces = np.arange(table.num_rows) // SHARD_IMAGES
+    counts = np.zeros((pieces.max() + 1, 100), np.int64)
+    np.add.at(counts, (pieces, table.column("label").to_numpy() // 10), 1)
+    assert stats.chi2_contingency(counts).pvalue > 0.001
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_check_finds_nothing_wrong_and_everything_once(name: str, written: Written, official: Path) -> None:
+    done = ilsvrc_command("check", written(name), "--deep", "--against", official)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "nothing is wrong" in done.stdout
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_flipped_byte_is_found_and_named_with_shard_and_image(
+    name: str, written: Written, official: Path, tmp_path: Path
+) -> None:
+    """In an image, and anywhere else in a shard; then --repair makes the shard what it was."""
+    ilsvrc.prepare(official, tmp_path / "out", format=name, splits=("val",), shard_images=SHARD_IMAGES, jobs=1)
+    table = manifest(tmp_path / "out", "val")
+    row = table.slice(300, 1).to_pylist()[0]
+    shard = shards_of(table)[row["shard"]]
+    path = tmp_path / "out" / shard.path
+    whole = path.read_bytes()
+    path.write_bytes(flipped(whole, row["offset"] + row["size"] // 2))
+    done = ilsvrc_command("check", tmp_path / "out", "--deep", status=1)
+    assert f"changed-shard: {shard.path}" in done.stdout
+    assert f"{shard.path}/{row['path'].rpartition('/')[2]}" in done.stdout
+    covered = np.zeros(len(whole), bool)
+    for other in table.filter(pa.compute.equal(table.column("shard"), row["shard"])).to_pylist():
+        covered[other["offset"] : other["offset"] + other["size"]] = True
+    outside = random.Random(0).choice(np.flatnonzero(~covered).tolist())
+    path.write_bytes(flipped(whole, outside))
+    done = ilsvrc_command("check", tmp_path / "out", "--deep", status=1)
+    assert f"changed-shard: {shard.path}" in done.stdout
+    ilsvrc.prepare(
+        official, tmp_path / "out", format=name, splits=("val",), shard_images=SHARD_IMAGES, jobs=1, repair=True
+    )
+    assert path.read_bytes() == whole
+
+
+def flipped(data: bytes, at: int) -> bytes:
+    return data[:at] + bytes([data[at] ^ 0x10]) + data[at + 1 :]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_killed_run_is_resumed_to_the_same_bytes(
+    name: str, written: Written, official: Path, tmp_path: Path
+) -> None:
+    """kill -9 at random moments; the finished folder equals that of a run that nobody disturbed."""
+    rng = random.Random(name)
+    command = [sys.executable, "-m", "ilsvrc", "prepare", official, tmp_path / "out", "--format", name]
+    command += [
+        "--shard-images",
+        str(SHARD_IMAGES),
+        "--split",
+        "train",
+        "--split",
+        "val",
+        "--split",
+        "test",
+        "-j",
+        "2",
+    ]
+    for _ in range(3):
+        process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(rng.uniform(0.5, 1.5))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert files_of(tmp_path / "out") == files_of(written(name))
+
+
+def files_of(root: Path) -> dict[str, str]:
+    """Digest of every file that is not ours alone."""
+    return {
+        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and ".ilsvrc" not in path.parts
+    }
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_folders_made_of_shards_are_those_made_of_archives(
+    name: str, written: Written, official: Path, tmp_path: Path
+) -> None:
+    ilsvrc.prepare(written(name), tmp_path / "back", jobs=1)
+    ilsvrc.prepare(official, tmp_path / "tree", jobs=1)
+    assert files_of(tmp_path / "back") == files_of(tmp_path / "tree")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_dry_run_says_shards_and_room(name: str, official: Path, tmp_path: Path) -> None:
+    done = ilsvrc_command(
+        "--json", "prepare", official, tmp_path / "out", "--format", name, "--shard-images", SHARD_IMAGES, "--dry-run"
+    )
+    decided = json.loads(done.stdout)["decisions"][0]
+    assert decided["shards"] == 16
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", FORMATS)
+class TestShardReader(ReaderContract):
+    @pytest.fixture(params=["train", "val"])
+    def split(self, request: pytest.FixtureRequest) -> str:
+        return str(request.param)
+
+    @pytest.fixture
+    def reader(self, name: str, split: str, small: Callable[[str], Path]) -> Reader:
+        return open_reader(small(name), split)
+
+    @pytest.fixture
+    def truth(self, name: str, split: str, mini: Path) -> Truth:
+        reader = open_reader(mini, split)
+        return {(int(reader.labels[row]), reader.name(row)): reader.read(row) for row in range(len(reader))}
+
+
+@pytest.fixture(scope="module")
+def small(mini: Path, tmp_path_factory: pytest.TempPathFactory) -> Written:
+    made: dict[str, Path] = {}
+
+    def write(name: str) -> Path:
+        if name not in made:
+            made[name] = tmp_path_factory.mktemp(f"small-{name}") / "shards"
+            ilsvrc.prepare(mini, made[name], format=name, shard_images=7, jobs=1)
+        return made[name]
+
+    return write
