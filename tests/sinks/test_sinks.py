@@ -176,7 +176,7 @@ class TestFolderSink(SinkContract):
                 told.append("synced")
                 super().sync()
 
-        monkeypatch.setattr(sys.modules["ilsvrc.sinks.folder"], "Filesystems", Recorded)
+        monkeypatch.setattr(sys.modules["ilsvrc.sinks.staging"], "Filesystems", Recorded)
         with sink.begun():
             for unit in UNITS:
                 sink.write(unit, samples(unit))

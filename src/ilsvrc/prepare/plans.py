@@ -84,7 +84,14 @@ def _sharded(reader: Reader, chosen: Mapping[str, object], options: Options) -> 
         sizes = np.ceil(sizes * shrinking(reader, rows, options.transform)).astype(np.int64)
     order = Order(rows, cut(sizes, size=options.shard_size or form.shard_size, images=options.shard_images))
     seed = options.seed if options.order == "shuffled" else None
-    told = {"format": options.format, **form.settings, "order": options.order, "seed": seed, "shards": order.count}
+    told = {
+        "format": options.format,
+        **form.settings,
+        "order": options.order,
+        "seed": seed,
+        "shards": order.count,
+        "cut": order.cut,
+    }
     return Plan(reader, Layout(TEMPLATES["flat"]), {**chosen, **told}, order)
 
 

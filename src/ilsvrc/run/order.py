@@ -26,6 +26,11 @@ class Order:
         """Shards."""
         return len(self.bounds) - 1
 
+    @property
+    def cut(self) -> str:
+        """Digest of where shards begin, in hex."""
+        return xxhash.xxh3_64_hexdigest(np.ascontiguousarray(self.bounds, "<i8").tobytes())
+
 
 def shuffled(reader: Reader, seed: int) -> Int:
     """Return the rows of a split in random order, shape (N,), int64.

@@ -29,7 +29,7 @@ from ilsvrc.readers.units import Sample, Unit
 from ilsvrc.sinks.base import Planned, Receipt, Stage, State
 from ilsvrc.sinks.links import Link, link_image
 from ilsvrc.sinks.lists import Lists
-from ilsvrc.sinks.staging import Staging, read_file, write_file
+from ilsvrc.sinks.staging import Staging, holds_shards, read_file, write_file
 from ilsvrc.tree import paths
 from ilsvrc.tree.layout import TEMPLATES
 from ilsvrc.tree.manifest import (
@@ -100,6 +100,8 @@ class FolderSink:
         """
         if os.path.lexists(self.root / self.split):
             return self._published(plan)
+        if holds_shards(self.manifest):
+            return State(Stage.OCCUPIED, f"{self.root} holds shards of {self.split}")
         self.staged.refuse_foreign()
         stage = self.staged.begun_stage(plan, begun)
         if stage is not Stage.FRESH:

@@ -129,8 +129,6 @@ class ShardSink:
                 size, digest = file.digest()
                 if self.durable:
                     file.sync()
-            except OSError as error:
-                raise OSError(error.errno, error.strerror, str(self.staging / name)) from None
             finally:
                 file.close()
             part = self.staged.record(unit, table_of(rows, SHARDED), folder)
@@ -165,15 +163,20 @@ class ShardSink:
         self, receipts: Sequence[Receipt], proved: Sequence[Verified], images: Iterable[tuple[str, int]]
     ) -> None:
         """Compare what was written with what should be, then publish it."""
-        table, shards = self._assembled(receipts)
+        receipts = sorted(receipts, key=_number)
+        table = self._table(receipts)
         left_out = {issue.key for receipt in receipts for issue in receipt.issues if issue.code is Code.LEFT_OUT}
         _refuse_unplanned(table, [path for path, _ in images if path not in left_out], self.root)
+        table, shards = self._assembled(receipts, table)
         self.staged.write_manifest(table, proved, {"format": self.format.name, "shards": _text(shards)})
         self.resume_publishing(read_manifest(self.staged.manifest, SHARDED))
 
-    def _assembled(self, receipts: Sequence[Receipt]) -> tuple[pa.Table, list[Shard]]:
-        """Return the manifest in the parts that receipts speak of, and the shards, which lie in staging."""
-        table = pa.concat_tables(self.staged.part(receipt.outputs[1]) for receipt in receipts)
+    def _table(self, receipts: Sequence[Receipt]) -> pa.Table:
+        """Return the manifest in the parts that receipts speak of."""
+        return pa.concat_tables(self.staged.part(receipt.outputs[1]) for receipt in receipts)
+
+    def _assembled(self, receipts: Sequence[Receipt], table: pa.Table) -> tuple[pa.Table, list[Shard]]:
+        """Return the manifest and the shards, which lie in staging; of pieces, the one file that they make."""
         names = [str(path.relative_to(self.root)) for path in self.paths]
         if not self.format.whole:
             outputs, images = [receipt.outputs[0] for receipt in receipts], _images_of(table, self.count)
@@ -262,8 +265,9 @@ class ShardSink:
     def _written_again(self, receipts: Sequence[Receipt]) -> list[tuple[int, Shard | Output]]:
         """Return the shards in staging with their numbers."""
         if self.format.whole:
-            return list(enumerate(self._assembled(receipts)[1]))
-        return [(int(receipt.unit.rpartition("-")[2]), receipt.outputs[0]) for receipt in receipts]
+            receipts = sorted(receipts, key=_number)
+            return list(enumerate(self._assembled(receipts, self._table(receipts))[1]))
+        return [(_number(receipt), receipt.outputs[0]) for receipt in receipts]
 
     def restore_lists(self, manifest: pa.Table) -> None:
         """Write the files that make the shards readable, where they are not there."""
@@ -315,6 +319,11 @@ class ShardSink:
                     raise UsageError(f"{path} is there, and ilsvrc did not write it", hint=hint)
             with written_whole(path) as beside:
                 beside.write_bytes(data)
+
+
+def _number(receipt: Receipt) -> int:
+    """Return the number of the shard that a receipt is of."""
+    return int(receipt.unit.rpartition("-")[2])
 
 
 def shards_of(manifest: pa.Table) -> list[Shard]:

@@ -27,7 +27,7 @@ from ilsvrc.files import (
 from ilsvrc.readers.units import Unit
 from ilsvrc.sinks.base import Output, Planned, Stage
 from ilsvrc.tree import paths
-from ilsvrc.tree.manifest import SCHEMA, metadata_of, read_manifest, write_manifest
+from ilsvrc.tree.manifest import SCHEMA, SHARDED, metadata_of, read_manifest, write_manifest
 
 
 @dataclass(slots=True)
@@ -175,6 +175,15 @@ class Staging:
         self.manifest.unlink(missing_ok=True)
         if self.folder.is_dir() and not any(self.folder.iterdir()):
             self.folder.rmdir()
+
+
+def holds_shards(manifest: Path) -> bool:
+    """Whether a manifest is one of shards."""
+    try:
+        read_manifest(manifest, SHARDED)
+    except (OSError, ValueError, MachineError):
+        return False
+    return True
 
 
 def proof_of(proved: Sequence[Verified]) -> dict[str, str]:

@@ -216,7 +216,7 @@ def samples(unit: Unit) -> list[Sample]:
     return found
 
 
-UNITS = [Unit("a", 0, 3, 9_000, 3, 6), Unit("b", 3, 5, 10_000, 2, 9)]
+UNITS = [Unit("train-000000", 0, 3, 9_000, 3, 6), Unit("train-000001", 3, 5, 10_000, 2, 9)]
 
 
 def images_of(units: Sequence[Unit]) -> list[tuple[str, int]]:
@@ -238,7 +238,7 @@ class SinkContract:
     def test_receipt_counts_what_was_taken(self, sink: Sink) -> None:
         """A receipt has unit, images and bytes, and no error."""
         receipt = sink.write(UNITS[0], samples(UNITS[0]))
-        assert (receipt.unit, receipt.samples, receipt.bytes, receipt.error) == ("a", 3, 6, None)
+        assert (receipt.unit, receipt.samples, receipt.bytes, receipt.error) == (UNITS[0].id, 3, 6, None)
 
     def test_writing_again_leaves_the_same(self, sink: Sink) -> None:
         """`write` is idempotent, also after a half-written unit."""

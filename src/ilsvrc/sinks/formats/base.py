@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -181,7 +181,7 @@ class ShardFile:
         left = sum(view.nbytes for view in views)
         self._at += left
         while left:
-            written = os.writev(self._fd, views)
+            written = self._written(os.writev, self._fd, views)
             left -= written
             while views and written >= views[0].nbytes:
                 written -= views.pop(0).nbytes
@@ -193,8 +193,15 @@ class ShardFile:
         """Write bytes over those at an offset: a header that tells what came after it."""
         self._in_order = False
         while data:
-            written = os.pwrite(self._fd, data, offset)
+            written = self._written(os.pwrite, self._fd, data, offset)
             data, offset = data[written:], offset + written
+
+    def _written(self, write: Callable[..., int], *arguments: object) -> int:
+        """Write, and name the file if that fails."""
+        try:
+            return write(*arguments)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self.path)) from None
 
     def written_elsewhere(self) -> None:
         """Say that a library wrote the file by its path."""

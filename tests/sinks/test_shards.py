@@ -1,0 +1,194 @@
+"""The sink of shards under its contract; what a folder holds before, while and after shards are published."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ilsvrc import files, prepare
+from ilsvrc.errors import DamageError, MachineError, UsageError
+from ilsvrc.sinks import shards
+from ilsvrc.sinks.formats.webdataset import WebDataset
+from ilsvrc.sinks.shards import ShardSink
+from ilsvrc.testing.contracts import UNITS, SinkContract, images_of, samples
+from tests.cli.helpers import ilsvrc as ilsvrc_command
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+class TestShardSink(SinkContract):
+    @pytest.fixture
+    def sink(self, tmp_path: Path) -> ShardSink:
+        return ShardSink(tmp_path, "train", WebDataset(), len(UNITS), (("archive", "a.tar"),))
+
+    def kept(self, sink: ShardSink) -> object:
+        return contents(sink.root)
+
+    def another(self, sink: ShardSink, folder: Path) -> ShardSink:
+        return ShardSink(folder, sink.split, sink.format, sink.count, sink.provenance)
+
+    def test_no_shard_has_its_name_before_all_are_whole(self, sink: ShardSink) -> None:
+        receipts = [sink.write(unit, samples(unit)) for unit in UNITS]
+        assert [p.name for p in sink.root.iterdir()] == [".ilsvrc"]
+        sink.finish(receipts, (), images_of(UNITS))
+        named = ["train-000000.tar", "train-000001.tar", "train-index.json"]
+        assert sorted(p.name for p in sink.root.iterdir()) == [".ilsvrc", *named]
+        assert [p.name for p in (sink.root / ".ilsvrc").iterdir()] == ["train.arrow"]
+
+    def test_lost_cut_or_changed_shards_are_not_held(self, sink: ShardSink) -> None:
+        receipt = sink.write(UNITS[0], samples(UNITS[0]))
+        shard = sink.root / receipt.outputs[0].path
+        whole = shard.read_bytes()
+        for data in (whole[:-1], whole[:600] + b"!" + whole[601:]):
+            shard.write_bytes(data)
+            assert not sink.holds(receipt)
+        shard.unlink()
+        assert not sink.holds(receipt)
+        shard.write_bytes(whole)
+        assert sink.holds(receipt)
+
+    def test_link_in_staging_is_not_followed(self, sink: ShardSink, tmp_path: Path) -> None:
+        target = tmp_path / "precious"
+        target.write_bytes(b"keep me")
+        sink.staged.images.mkdir(parents=True)
+        sink.unnamed(0).symlink_to(target)
+        with pytest.raises(MachineError, match="000000"):
+            sink.write(UNITS[0], samples(UNITS[0]))
+        assert target.read_bytes() == b"keep me"
+
+    @pytest.mark.parametrize("name", ["train-000001.tar", "train-index.json"])
+    def test_nothing_of_anybodys_is_replaced(self, sink: ShardSink, name: str) -> None:
+        """It appears while the run works."""
+        receipts = [sink.write(unit, samples(unit)) for unit in UNITS]
+        (sink.root / name).write_text("mine")
+        with pytest.raises(UsageError, match=name):
+            sink.finish(receipts, (), images_of(UNITS))
+        assert (sink.root / name).read_text() == "mine"
+        assert not sink.manifest.exists()
+
+
+@pytest.fixture
+def written(mini: Path, tmp_path: Path) -> Path:
+    prepare(mini, tmp_path / "out", format="webdataset", shard_images=9, jobs=1)
+    return tmp_path / "out"
+
+
+def again(mini: Path, out: Path, **more: Any) -> None:
+    prepare(mini, out, format="webdataset", shard_images=9, jobs=1, **more)
+
+
+@pytest.mark.parametrize("stop", range(6))
+def test_publishing_is_resumed_wherever_it_stopped(
+    mini: Path, written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int
+) -> None:
+    """Stopped after any number of shards have their names, before the index, before the manifest."""
+
+    class Stop(BaseException):
+        pass
+
+    left = [stop]
+
+    def counting(function: Callable[..., object]) -> Callable[..., object]:
+        def counted(*arguments: object) -> object:
+            if not left[0]:
+                raise Stop
+            left[0] -= 1
+            return function(*arguments)
+
+        return counted
+
+    out = tmp_path / "other"
+    with monkeypatch.context() as patch:
+        patch.setattr(shards, "rename_new", counting(files.rename_new))
+        patch.setattr(ShardSink, "_close", counting(ShardSink._close))
+        with pytest.raises(Stop):
+            again(mini, out)
+    again(mini, out)
+    shown = {name: data for name, data in contents(out).items() if not name.startswith(".ilsvrc/")}
+    assert shown == {name: data for name, data in contents(written).items() if not name.startswith(".ilsvrc/")}
+    assert not (out / ".ilsvrc/staging").exists()
+
+
+def test_a_lost_shard_is_named_and_repaired(mini: Path, written: Path) -> None:
+    before = contents(written)
+    (written / "train-000001.tar").unlink()
+    with pytest.raises(DamageError, match=r"1 of .* missing") as caught:
+        again(mini, written)
+    assert "--repair" in caught.value.hint
+    again(mini, written, repair=True)
+    assert contents(written)["train-000001.tar"] == before["train-000001.tar"]
+
+
+def test_a_lost_index_is_written_again(mini: Path, written: Path) -> None:
+    before = (written / "val-index.json").read_bytes()
+    (written / "val-index.json").unlink()
+    assert "val-index.json" in ilsvrc_command("check", written, status=1).stdout
+    again(mini, written)
+    assert (written / "val-index.json").read_bytes() == before
+
+
+def test_other_settings_need_another_folder(mini: Path, written: Path) -> None:
+    before = contents(written)
+    others: list[dict[str, Any]] = [{"seed": 1}, {"shard_images": 8}, {"format": "folders"}]
+    for options in others:
+        with pytest.raises(UsageError) as caught:
+            prepare(mini, written, **{"format": "webdataset", "shard_images": 9, "jobs": 1, **options})
+        assert "choose another folder" in caught.value.hint or "leave" in caught.value.hint
+    changed = {name for name, data in contents(written).items() if before.get(name) != data}
+    assert changed <= {".ilsvrc/journal.jsonl", ".ilsvrc/report.json", ".ilsvrc/lock"}
+
+
+def test_shards_beside_a_prepared_tree_are_refused(mini: Path, tmp_path: Path) -> None:
+    prepare(mini, tmp_path / "tree", jobs=1)
+    before = contents(tmp_path / "tree")
+    with pytest.raises(UsageError, match="another source or other settings"):
+        again(mini, tmp_path / "tree")
+    assert contents(tmp_path / "tree") == before
+
+
+def test_options_that_contradict_each_other_are_refused(mini: Path, tmp_path: Path) -> None:
+    refused: list[tuple[dict[str, Any], str]] = [
+        ({"shard_size": "1MB"}, "folders have none"),
+        ({"format": "webdataset", "layout": "flat"}, "layout"),
+        ({"format": "webdataset", "shard_size": "1MB", "shard_images": 3}, "contradict"),
+        ({"format": "webdataset", "shard_size": "many"}, "no size"),
+        ({"format": "webdataset", "shard_images": 0}, "1 or more"),
+        ({"format": "webdataset", "source": "delete"}, "folders only"),
+        ({"format": "tarball"}, "webdataset"),
+        ({"format": "webdataset", "order": "none"}, "catalog"),
+    ]
+    for options, word in refused:
+        with pytest.raises(UsageError) as caught:
+            prepare(mini, tmp_path / "out", **options)
+        assert word in f"{caught.value.message} {caught.value.hint}"
+    assert not (tmp_path / "out").exists()
+
+
+def test_shards_are_cut_by_size(mini: Path, tmp_path: Path) -> None:
+    prepare(mini, tmp_path / "out", format="webdataset", shard_size="20kB", jobs=1)
+    index = json.loads((tmp_path / "out/train-index.json").read_text())
+    sizes = [shard["filesize"] for shard in index["shardlist"]]
+    assert len(sizes) > 3
+    assert max(sizes) < 2 * min(sizes[:-1])
+    assert sum(shard["nsamples"] for shard in index["shardlist"]) == 24
+
+
+def test_shards_read_in_another_process_refuse_a_change(written: Path) -> None:
+    import pickle
+
+    from ilsvrc.readers.locate import open_reader
+
+    reader = open_reader(written, "train")
+    data = pickle.dumps(reader)
+    shard = written / "train-000000.tar"
+    shard.write_bytes(shard.read_bytes())
+    with pytest.raises(Exception, match="changed while"):
+        pickle.loads(data)
+    with pytest.raises(Exception, match=r"changed while|replaced"):
+        reader.require_unchanged()
