@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from ilsvrc.facts import TRAIN, VAL
+from ilsvrc.sinks.formats.registry import FORMATS
 from tests.fetch.nginx import Nginx
 from tests.fetch.swarm import swarm
 from tests.oracles import needs
@@ -35,6 +36,11 @@ ELSEWHERE = ("pip install", "make test", "make demo", "ilsvrc fetch")
 
 NOT_RUN = {"text", "csv"}
 """Languages of blocks that show output or a file; they hold no command."""
+
+
+def of_format(page: Path) -> bool:
+    """Whether tests/docs/test_formats.py runs a page, where the training libraries are."""
+    return page.parent.name == "how-to" and page.stem in FORMATS
 
 
 def fenced(page: Path) -> list[tuple[str, str]]:
@@ -134,7 +140,11 @@ def environment() -> dict[str, str]:
 
 @pytest.mark.parametrize(
     "page",
-    [page for page in PAGES if commands(page) and page.name not in LABELS | IN_PLACE | FETCHING],
+    [
+        page
+        for page in PAGES
+        if commands(page) and page.name not in LABELS | IN_PLACE | FETCHING and not of_format(page)
+    ],
     ids=lambda page: page.name,
 )
 def test_commands_shown_work(page: Path, data: Path) -> None:
@@ -148,7 +158,7 @@ def test_commands_shown_work(page: Path, data: Path) -> None:
 
 @pytest.mark.parametrize(
     "page",
-    [page for page in PAGES if blocks(page, "python") and page.name not in IN_PLACE],
+    [page for page in PAGES if blocks(page, "python") and page.name not in IN_PLACE and not of_format(page)],
     ids=lambda page: page.name,
 )
 def test_programs_shown_work(page: Path, data: Path) -> None:
