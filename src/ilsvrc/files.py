@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import errno
 import fcntl
+import glob
 import os
 import re
 import secrets
@@ -286,6 +287,18 @@ def remove_leftovers(*folders: Path) -> None:
             if match and (folder.name == OWN_FOLDER or match["name"] in _IN_A_TREE) and not _lives(int(match["pid"])):
                 with contextlib.suppress(OSError):
                     leftover.unlink()
+
+
+def remove_leftovers_of(path: Path) -> None:
+    """Remove the temporary files that killed calls of `written_whole` left of this path.
+
+    The caller holds a lock without which nobody writes the path, also where other machines share the folder.
+    """
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        match = _LEFTOVER.fullmatch(leftover.name)
+        if match and match["name"] == path.name:
+            with contextlib.suppress(OSError):
+                leftover.unlink()
 
 
 def printable(name: str) -> str:

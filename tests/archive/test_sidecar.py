@@ -397,6 +397,22 @@ def test_threads_that_record_one_archive_do_not_disturb_each_other(archive: Path
     assert recorded(archive) is not None
 
 
+def test_leftovers_of_killed_runs_are_removed_beside_the_archive(archive: Path) -> None:
+    own = archive.parent / ".ilsvrc"
+    own.mkdir()
+    dead = "99999999.0123abcd"  # above the largest process number of Linux
+    leftovers = [own / f".{archive.name}.{kind}.{dead}.part" for kind in ("arrow", "verified.json", "digests.arrow")]
+    theirs = [own / f".other.tar.arrow.{dead}.part", own / f".{archive.name}.arrow.mine.part"]
+    for path in (*leftovers, *theirs):
+        path.write_text("")
+    source = FileSource(archive)
+    index = open_index(source)
+    record(archive, Digest("md5", "0" * 32), "official", source.state)
+    store_digests(source, index, np.zeros((24, 16), np.uint8))
+    assert not any(path.exists() for path in leftovers)
+    assert all(path.exists() for path in theirs)
+
+
 def test_without_a_home_things_are_kept_in_a_folder_for_temporary_files(
     archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -13,9 +14,11 @@ from typing import Any
 import pytest
 
 from ilsvrc import facts, files
-from ilsvrc.archive.sidecar import recorded
+from ilsvrc.archive.sidecar import open_index, record, recorded
+from ilsvrc.archive.source import FileSource, FileState
 from ilsvrc.errors import ArchiveError, DamageError, DataError, IlsvrcError, LayoutError, MachineError, UsageError
 from ilsvrc.events import Advanced, Event, Note, Started
+from ilsvrc.facts import Digest
 from ilsvrc.files import locked
 from ilsvrc.issues import Code
 from ilsvrc.prepare.prepare import prepare
@@ -594,6 +597,19 @@ def test_archive_altered_in_place_is_not_deleted(source: Path, tmp_path: Path) -
         prepare(source, tmp_path / "tree", **options(source="delete", splits=("train",)))
     assert caught.value.code is Code.WRONG_DIGEST
     assert (source / facts.TRAIN).exists()
+
+
+def test_forged_record_publishes_and_deletes_nothing(source: Path, tmp_path: Path) -> None:
+    archive = source / facts.TRAIN
+    proved = Digest("md5", hashlib.md5(archive.read_bytes()).hexdigest())
+    flip(archive, 3000)
+    open_index(FileSource(archive))
+    record(archive, proved, "official", FileState.of(archive))
+    with pytest.raises(ArchiveError) as caught:
+        prepare(source, tmp_path / "tree", **options(source="delete", splits=("train",)))
+    assert caught.value.code is Code.WRONG_DIGEST
+    assert archive.exists()
+    assert not (tmp_path / "tree/train").exists()
 
 
 def test_archive_is_kept_where_an_image_of_the_tree_was_zeroed(source: Path, tmp_path: Path) -> None:

@@ -31,7 +31,15 @@ from ilsvrc.archive.source import ByteSource, FileSource, FileState
 from ilsvrc.errors import MachineError
 from ilsvrc.events import Listener, silent
 from ilsvrc.facts import Digest
-from ilsvrc.files import OWN_FOLDER, locked, make_own_folder, open_own, write_text, written_whole
+from ilsvrc.files import (
+    OWN_FOLDER,
+    locked,
+    make_own_folder,
+    open_own,
+    remove_leftovers_of,
+    write_text,
+    written_whole,
+)
 from ilsvrc.paths import given_path
 
 _INDEX, _LOCK, _DIGESTS, _RECORD = ".arrow", ".lock", ".digests.arrow", ".verified.json"
@@ -170,6 +178,7 @@ def kept(
         stored = _first(file, suffix, read)
         if stored is not None:
             return stored
+        remove_leftovers_of(folder / f"{file.name}{suffix}")
         value = build()
         with written_whole(folder / f"{file.name}{suffix}") as beside:
             write(value, beside)
@@ -252,12 +261,16 @@ def stored_digests(source: ByteSource, index: Index) -> Digests | None:
 
 
 def store_digests(source: ByteSource, index: Index, digests: Digests) -> Path:
-    """Store the digests of an archive's images beside its index; return the path of the file."""
+    """Store the digests of an archive's images beside its index; return the path of the file.
+
+    Of several processes that record them at once, only the one that holds the lock in `digest_folder` calls this.
+    """
     values = pa.FixedSizeBinaryArray.from_buffers(
         pa.binary(WIDTH), len(index), [None, pa.py_buffer(digests.tobytes())]
     )
     table = pa.Table.from_arrays([values], schema=DIGESTS_SCHEMA)
     path = digest_folder(source.path) / f"{source.path.name}{_DIGESTS}"
+    remove_leftovers_of(path)
     with written_whole(path) as beside:
         save(table, beside, _digests_metadata(source, index))
     return path
@@ -334,9 +347,12 @@ def recorded(archive: Path, identity: str = "") -> Verified | None:
 def record(archive: Path, digest: Digest, against: str, state: FileState, identity: str = "") -> Verified:
     """Record that an archive in this state has the expected digest; store nothing if no folder can be written."""
     verified = Verified(archive.name, state, str(digest), against, identity)
-    folder = writable_folder(archive, _RECORD)
+    folder = writable_folder(archive, _RECORD, _LOCK)
     if folder:
-        write_text(folder / f"{archive.name}{_RECORD}", json.dumps(asdict(verified), indent=2) + "\n")
+        path = folder / f"{archive.name}{_RECORD}"
+        with locked(folder / f"{archive.name}{_LOCK}"):
+            remove_leftovers_of(path)
+            write_text(path, json.dumps(asdict(verified), indent=2) + "\n")
     return verified
 
 

@@ -168,7 +168,8 @@ def decide(plan: Plan, to: Destination, options: Options) -> Decision:
     action = _action(state, options)
     units = _units(plan, state, action, to.journal, sink)
     needs_proof = action not in (Action.KEEP, Action.PUBLISH)
-    proved = _proved_before(plan, options.verify) if needs_proof else ()
+    believed = needs_proof and options.source != "delete"  # what will be deleted is hashed before it is published
+    proved = _proved_before(plan, options.verify) if believed else ()
     to_prove = _claims(plan, options.verify) if needs_proof and not proved else ()
     to_delete = _claims(plan, options.verify) if options.source == "delete" else ()
     need = _need(plan, units, to, sink)
