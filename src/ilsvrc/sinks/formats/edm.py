@@ -82,6 +82,7 @@ class Edm:
                 stream.flush()
                 offsets[number] = file.tell() - len(data)
             written.writestr(_member(_LABELS), b"".join(_labels(table.column("label"), split)))
+            stream.end_members()
         stream.flush()
         return offsets
 
@@ -152,6 +153,7 @@ class _Stream:
         self._file = file
         self._held = bytearray()
         self._at = 0
+        self._most = -1
 
     def tell(self) -> int:
         return self._file.tell() + self._at
@@ -164,13 +166,20 @@ class _Stream:
     def write(self, data: bytes) -> int:
         self._held[self._at : self._at + len(data)] = data
         self._at += len(data)
+        if 0 <= self._most < self._at:
+            self.flush()
         return len(data)
 
     def flush(self) -> None:
         """Append what is held to the shard."""
-        self._file.append(bytes(self._held))
-        self._held.clear()
+        self._file.append(self._held)
+        self._held = bytearray()
         self._at = 0
+
+    def end_members(self) -> None:
+        """Hold no more than a little from now on: nothing is written again."""
+        self.flush()
+        self._most = 1 << 20
 
 
 class _Directory:
