@@ -22,6 +22,7 @@ from ilsvrc.prepare.options import Options, bytes_in
 from ilsvrc.prepare.plans import plans_of
 from ilsvrc.prepare.report import Estimate, PrepareReport, SplitReport
 from ilsvrc.prepare.room import Room, refuse_full
+from ilsvrc.readers.units import Transform
 from ilsvrc.run.engine import Engine, PoolEngine, default_jobs, process_engine, refuse_rerun_script
 from ilsvrc.tree import paths
 from ilsvrc.tree.layout import TEMPLATES, Layout
@@ -48,6 +49,7 @@ def prepare(  # noqa: PLR0913  -- a public verb: each is named where it is used
     seed: int = 0,
     shard_size: int | str | None = None,
     shard_images: int | None = None,
+    transform: Transform | None = None,
     damaged: str = "stop",
     dry_run: bool = False,
     engine: Engine | Executor | None = None,
@@ -99,6 +101,8 @@ def prepare(  # noqa: PLR0913  -- a public verb: each is named where it is used
         Most bytes of images in a shard, such as `500MB`; None for what suits the format.
     shard_images
         Images in a shard, in place of its size.
+    transform
+        Makes the file of each image anew; None to leave every byte as it is.
     damaged
         What becomes of images that can't be decoded, where they are: `stop`, `skip` them and name each, or `list` all
         and publish nothing.
@@ -132,6 +136,7 @@ def prepare(  # noqa: PLR0913  -- a public verb: each is named where it is used
         seed=seed,
         shard_size=None if shard_size is None else bytes_in(shard_size),
         shard_images=shard_images,
+        transform=transform,
         damaged=damaged,
     )
     given, target = given_path(src, "SRC"), given_path(dst, "DST").absolute()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import random
@@ -18,8 +19,10 @@ import pytest
 from scipy import stats
 
 import ilsvrc
+from ilsvrc.facts import classes
 from ilsvrc.readers.locate import find_splits, open_reader
 from ilsvrc.readers.reader import Reader
+from ilsvrc.readers.units import Sample
 from ilsvrc.sinks.formats.registry import FORMATS
 from ilsvrc.sinks.shards import shards_of
 from ilsvrc.testing import MiniSpec, write_mini
@@ -27,9 +30,11 @@ from ilsvrc.testing.contracts import ReaderContract, Truth
 from ilsvrc.tree import paths
 from ilsvrc.tree.manifest import SHARDED, read_manifest
 from tests.cli.helpers import ilsvrc as ilsvrc_command
+from tests.sinks.formats.preparing import KEYWORDS, prepare
 
 SPEC = MiniSpec(per_class=2, val_per_class=1, mean_bytes=2_000, test_images=7)
 SHARD_IMAGES = 125
+SPLITS = ("train", "val", "test")
 
 Written = Callable[[str], Path]
 Content = list[tuple[str, int | None, str]]
@@ -48,11 +53,32 @@ def written(official: Path, tmp_path_factory: pytest.TempPathFactory) -> Written
     def write(name: str) -> Path:
         if name not in made:
             made[name] = tmp_path_factory.mktemp(name) / "shards"
-            splits = ("train", "val", "test")
-            ilsvrc.prepare(official, made[name], format=name, shard_images=SHARD_IMAGES, splits=splits, jobs=1)
+            prepare(name, official, made[name], shard_images=SHARD_IMAGES, splits=SPLITS, jobs=1)
         return made[name]
 
     return write
+
+
+@pytest.fixture(scope="module")
+def source(official: Path, tmp_path_factory: pytest.TempPathFactory) -> Written:
+    """Return the data set that the shards of a format hold: the archives, or folders of their images made anew."""
+    return functools.cache(lambda name: as_it_should_be(name, official, tmp_path_factory))
+
+
+def as_it_should_be(name: str, archives: Path, temporary: pytest.TempPathFactory) -> Path:
+    """Return the archives; where images are made anew, class folders of them, written here."""
+    if name not in KEYWORDS:
+        return archives
+    folder = temporary.mktemp(f"anew-{name}")
+    for split in find_splits(archives):
+        reader = open_reader(archives, split)
+        for row, data in reader.take(reader.storage_order()):
+            label = int(reader.labels[row])
+            sample = KEYWORDS[name]["transform"](Sample("", reader.name(row), label, data))
+            path = folder / split / (classes()[label].wnid if label >= 0 else "") / sample.name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(sample.data)
+    return folder
 
 
 def content(root: Path, split: str) -> dict[str, tuple[int, str]]:
@@ -63,9 +89,12 @@ def content(root: Path, split: str) -> dict[str, tuple[int, str]]:
     return {name: (label, digests[row]) for row, (name, label) in enumerate(columns)}
 
 
+Truths = Callable[[str], dict[str, dict[str, tuple[int, str]]]]
+
+
 @pytest.fixture(scope="module")
-def truth(official: Path) -> dict[str, dict[str, tuple[int, str]]]:
-    return {split: content(official, split) for split in ("train", "val", "test")}
+def truth(source: Written) -> Truths:
+    return functools.cache(lambda name: {split: content(source(name), split) for split in SPLITS})
 
 
 def manifest(root: Path, split: str) -> pa.Table:
@@ -77,17 +106,17 @@ def names_in_order(root: Path, split: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_every_image_is_there_once(name: str, written: Written, truth: dict[str, dict[str, tuple[int, str]]]) -> None:
-    for split, wanted in truth.items():
+def test_every_image_is_there_once(name: str, written: Written, truth: Truths) -> None:
+    for split, wanted in truth(name).items():
         assert content(written(name), split) == wanted
         assert sorted(names_in_order(written(name), split)) == sorted(wanted)
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_imagenet_opens_shards(name: str, written: Written, official: Path) -> None:
+def test_imagenet_opens_shards(name: str, written: Written, source: Written) -> None:
     for split in ("train", "val"):
         theirs = ilsvrc.ImageNet(written(name), split=split, loader=bytes)
-        ours = ilsvrc.ImageNet(official, split=split, loader=bytes)
+        ours = ilsvrc.ImageNet(source(name), split=split, loader=bytes)
         assert theirs.targets == ours.targets
         assert [theirs[i] for i in range(0, len(ours), 97)] == [ours[i] for i in range(0, len(ours), 97)]
 
@@ -110,7 +139,8 @@ def test_the_manifest_says_where_every_image_lies(name: str, written: Written) -
             data = (written(name) / shard.path).read_bytes()
             assert len(data) == shard.size
             image = data[row["offset"] : row["offset"] + row["size"]]
-            assert ilsvrc_digest(image) == row["xxh3_128"] == row["source"]
+            assert ilsvrc_digest(image) == row["xxh3_128"]
+            assert (row["source"] == row["xxh3_128"]) is (name not in KEYWORDS)
 
 
 def ilsvrc_digest(data: bytes) -> bytes:
@@ -148,8 +178,8 @@ def test_classes_are_spread_over_shards_as_by_chance(name: str, written: Written
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_check_finds_nothing_wrong_and_everything_once(name: str, written: Written, official: Path) -> None:
-    done = ilsvrc_command("check", written(name), "--deep", "--against", official)
+def test_check_finds_nothing_wrong_and_everything_once(name: str, written: Written, source: Written) -> None:
+    done = ilsvrc_command("check", written(name), "--deep", "--against", source(name))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "nothing is wrong" in done.stdout
 
@@ -159,7 +189,7 @@ def test_a_flipped_byte_is_found_and_named_with_shard_and_image(
     name: str, written: Written, official: Path, tmp_path: Path
 ) -> None:
     """In an image, and anywhere else in a shard; then --repair makes the shard what it was."""
-    ilsvrc.prepare(official, tmp_path / "out", format=name, splits=("val",), shard_images=SHARD_IMAGES, jobs=1)
+    prepare(name, official, tmp_path / "out", splits=("val",), shard_images=SHARD_IMAGES, jobs=1)
     table = manifest(tmp_path / "out", "val")
     row = table.slice(300, 1).to_pylist()[0]
     shard = shards_of(table)[row["shard"]]
@@ -176,9 +206,7 @@ def test_a_flipped_byte_is_found_and_named_with_shard_and_image(
     path.write_bytes(flipped(whole, outside))
     done = ilsvrc_command("check", tmp_path / "out", "--deep", status=1)
     assert f"changed-shard: {shard.path}" in done.stdout
-    ilsvrc.prepare(
-        official, tmp_path / "out", format=name, splits=("val",), shard_images=SHARD_IMAGES, jobs=1, repair=True
-    )
+    prepare(name, official, tmp_path / "out", splits=("val",), shard_images=SHARD_IMAGES, jobs=1, repair=True)
     assert path.read_bytes() == whole
 
 
@@ -192,19 +220,7 @@ def test_a_killed_run_is_resumed_to_the_same_bytes(
 ) -> None:
     """kill -9 at random moments; the finished folder equals that of a run that nobody disturbed."""
     rng = random.Random(name)
-    command = [sys.executable, "-m", "ilsvrc", "prepare", official, tmp_path / "out", "--format", name]
-    command += [
-        "--shard-images",
-        str(SHARD_IMAGES),
-        "--split",
-        "train",
-        "--split",
-        "val",
-        "--split",
-        "test",
-        "-j",
-        "2",
-    ]
+    command = [sys.executable, "-m", "tests.sinks.formats.preparing", name, official, tmp_path / "out", SHARD_IMAGES]
     for _ in range(3):
         process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         time.sleep(rng.uniform(0.5, 1.5))
@@ -226,10 +242,10 @@ def files_of(root: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_folders_made_of_shards_are_those_made_of_archives(
-    name: str, written: Written, official: Path, tmp_path: Path
+    name: str, written: Written, source: Written, tmp_path: Path
 ) -> None:
     ilsvrc.prepare(written(name), tmp_path / "back", jobs=1)
-    ilsvrc.prepare(official, tmp_path / "tree", jobs=1)
+    ilsvrc.prepare(source(name), tmp_path / "tree", jobs=1)
     assert files_of(tmp_path / "back") == files_of(tmp_path / "tree")
 
 
@@ -254,8 +270,8 @@ class TestShardReader(ReaderContract):
         return open_reader(small(name), split)
 
     @pytest.fixture
-    def truth(self, name: str, split: str, mini: Path) -> Truth:
-        reader = open_reader(mini, split)
+    def truth(self, name: str, split: str, mini: Path, tmp_path_factory: pytest.TempPathFactory) -> Truth:
+        reader = open_reader(as_it_should_be(name, mini, tmp_path_factory), split)
         return {(int(reader.labels[row]), reader.name(row)): reader.read(row) for row in range(len(reader))}
 
 
@@ -266,7 +282,7 @@ def small(mini: Path, tmp_path_factory: pytest.TempPathFactory) -> Written:
     def write(name: str) -> Path:
         if name not in made:
             made[name] = tmp_path_factory.mktemp(f"small-{name}") / "shards"
-            ilsvrc.prepare(mini, made[name], format=name, shard_images=7, jobs=1)
+            prepare(name, mini, made[name], shard_images=7, jobs=1)
         return made[name]
 
     return write

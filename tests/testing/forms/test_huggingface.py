@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from ilsvrc.facts import classes
+from ilsvrc.sinks.formats.parquet import class_names
 from ilsvrc.testing import Form
-from ilsvrc.testing.forms.huggingface import class_names
 from tests.oracles import package
 from tests.testing.conftest import Written
 from tests.testing.forms.test_folders import labels

@@ -173,7 +173,7 @@ class ShardFile:
         """Return the number of bytes that were appended."""
         return self._at
 
-    def append(self, *parts: bytes) -> int:
+    def append(self, *parts: bytes | bytearray) -> int:
         """Append bytes; return where the first of them is."""
         begin, views = self._at, [memoryview(part) for part in parts if part]
         for view in views:

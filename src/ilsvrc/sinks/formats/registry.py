@@ -12,6 +12,8 @@ FOLDERS = "folders"
 
 FORMATS = {
     "webdataset": "webdataset:WebDataset",
+    "parquet": "parquet:Parquet",
+    "edm": "edm:Edm",
 }
 """Module and class of every shard format."""
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ilsvrc.facts import classes
+from ilsvrc.sinks.formats.parquet import GROUP_ROWS, features
 from ilsvrc.testing.archives import ArchiveWriter
 from ilsvrc.testing.chance import chance, out_of_order
 from ilsvrc.testing.contents import Contents, Picture
@@ -32,8 +32,6 @@ _SPLITS = {"train": "train", "val": "validation", "test": "test"}
 _MOST_SHARDS = {"train": 294, "val": 14, "test": 28}
 _SHARD_ROWS = 500
 """Images of a shard; about 4,400 in the real set, whose shards are of half a gigabyte."""
-_GROUP_ROWS = 100
-"""Rows of a row group, as `datasets` wrote image data sets when the shards were made."""
 
 
 def write_hf_tar(contents: Contents, writer: ArchiveWriter, folder: Path) -> None:
@@ -63,11 +61,11 @@ def _write_shard(path: Path, pictures: list[Picture], writer: ArchiveWriter) -> 
         for group in _groups(rows):
             images = [{"bytes": data, "path": entry.name} for entry, data in group]
             columns = {"image": images, "label": [labels[entry.image] for entry, _ in group]}
-            file.write_table(pa.Table.from_pydict(columns, _schema()), row_group_size=_GROUP_ROWS)
+            file.write_table(pa.Table.from_pydict(columns, _schema()), row_group_size=GROUP_ROWS)
 
 
 def _groups(rows: Iterator[tuple[Entry, bytes]]) -> Iterator[list[tuple[Entry, bytes]]]:
-    while group := list(islice(rows, _GROUP_ROWS)):
+    while group := list(islice(rows, GROUP_ROWS)):
         yield group
 
 
@@ -75,17 +73,7 @@ def _groups(rows: Iterator[tuple[Entry, bytes]]) -> Iterator[list[tuple[Entry, b
 def _schema() -> pa.Schema:
     """Return the columns, with the metadata by which `datasets` knows an image and a class label."""
     image = pa.struct({"bytes": pa.binary(), "path": pa.string()})
-    label = {"names": list(class_names()), "_type": "ClassLabel"}
-    info = {"info": {"features": {"image": {"_type": "Image"}, "label": label}}}
-    return pa.schema({"image": image, "label": pa.int64()}, {"huggingface": json.dumps(info)})
-
-
-def class_names() -> tuple[str, ...]:
-    """Return the words of each class by index; a ClassLabel takes none twice, so the second crane is crane2."""
-    names: list[str] = []
-    for synset in classes():
-        names.append(f"{synset.words}2" if synset.words in names else synset.words)
-    return tuple(names)
+    return pa.schema({"image": image, "label": pa.int64()}, {"huggingface": json.dumps(features())})
 
 
 def _parts(contents: Contents, split: str, count: int) -> Iterator[list[Picture]]:
