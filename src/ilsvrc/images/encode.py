@@ -109,7 +109,8 @@ class Encoding:
             assert isinstance(opened, JpegImagePlugin.JpegImageFile)
             tables = [opened.quantization[number] for number in sorted(opened.quantization)][:2]
             file, sampling = io.BytesIO(), JpegImagePlugin.get_sampling(opened)
-        image.save(file, "JPEG", qtables=tables, subsampling=2 if sampling < 0 else sampling)
+        chroma = 2 if sampling < 0 and image.mode != "L" else sampling
+        image.save(file, "JPEG", qtables=tables, subsampling=chroma)
         return file.getvalue()
 
 

@@ -171,9 +171,10 @@ def orientation(data: bytes, header: Image.Image | None = None) -> int:
 
 
 def _opened(data: bytes) -> Image.Image:
-    """Return an image of which the header is read and nothing else."""
+    """Return an image of which the header alone is read; broken EXIF is no fault."""
     try:
-        return Image.open(io.BytesIO(data))
+        with warnings.catch_warnings(action="ignore"):
+            return Image.open(io.BytesIO(data))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise UndecodableError("no image" if isinstance(error, PIL.UnidentifiedImageError) else str(error)) from error
 
