@@ -104,6 +104,14 @@ class DamageError(DataError):
         super().__init__(message, hint=hint)
         self.issues = tuple(issues)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return _damage_error, (self.message, self.issues, self.hint)
+
+
+def _damage_error(message: str, issues: Sequence[Issue], hint: str) -> DamageError:
+    """Rebuild an error that crossed a process boundary."""
+    return DamageError(message, issues, hint=hint)
+
 
 class UsageError(IlsvrcError):
     """The call is at fault."""

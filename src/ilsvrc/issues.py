@@ -40,6 +40,8 @@ class Code(StrEnum):
     TRUNCATED_IMAGE = "truncated-image"
     NOT_AN_IMAGE = "not-an-image"
     UNDECODABLE = "undecodable"
+    UNENCODABLE = "unencodable"
+    ORIENTED = "oriented"
     PNG = "png"
     CMYK = "cmyk"
     BAD_EXIF = "bad-exif"

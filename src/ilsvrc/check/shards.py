@@ -6,8 +6,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from ilsvrc.check.against import Other, compare
 from ilsvrc.check.counts import issues_of
@@ -59,7 +57,7 @@ def check_shards(
             swept = (
                 sweep(reader, sweeper, stage=f"decode {found.split}", hashed=against is not None) if sweeper else None
             )
-            issues += _odd(swept.issues, manifest) if swept else []
+            issues += swept.issues if swept else []
             findings += [compare(reader, against, swept, sweeper)] if against is not None else []
         except DataError as error:
             issues += issues_of(error)
@@ -97,13 +95,6 @@ def _closing(root: Path, format_name: str) -> Iterator[Issue]:
             yield Issue(name, Code.MISSING_FILE, "it makes the shards readable, and is not there")
         elif path.read_bytes() != data:
             yield Issue(name, Code.WRONG_FILE, "it is not what prepare wrote")
-
-
-def _odd(issues: Sequence[Issue], manifest: pa.Table) -> list[Issue]:
-    """Return the issues that are none of prepare's making: an image that it made anew may be a PNG."""
-    anew = manifest.filter(pc.not_equal(manifest.column("xxh3_128"), manifest.column("source")))
-    names = {path.rpartition("/")[2] for path in anew.column("path").to_pylist()} if len(issues) else set()
-    return [issue for issue in issues if issue.code is not Code.PNG or issue.key.rpartition("/")[2] not in names]
 
 
 def _changed(root: Path, shards: Sequence[Shard], split: str, listener: Listener) -> Iterator[Issue]:

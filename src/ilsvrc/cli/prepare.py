@@ -12,6 +12,7 @@ from rich.filesize import decimal
 
 from ilsvrc.cli.app import app
 from ilsvrc.cli.output import print_issues, progress, show
+from ilsvrc.images.transform import FILTERS
 from ilsvrc.paths import given_path
 from ilsvrc.prepare.options import DAMAGED, FORMAT, LINK, ORDER, SOURCE, VERIFY
 from ilsvrc.prepare.prepare import prepare as prepare_tree
@@ -31,6 +32,8 @@ _EXAMPLES = """**Examples**
 `ilsvrc prepare /data/archives /data/shards --format webdataset` -- shuffled shards: see docs/how-to/which-format.md
 
 `ilsvrc prepare /data/archives /data/imagenet --layout '{split}/{wnid}_{word}/{name}'` -- a template of your own
+
+`ilsvrc prepare /data/archives /data/small --format webdataset --resize 256` -- shards of smaller images
 
 Interrupted? Run the same command again: it resumes.
 """
@@ -68,8 +71,23 @@ def prepare(
         str | None, typer.Option(metavar="SIZE", help="Most bytes of images in a shard, such as 500MB.")
     ] = None,
     shard_images: Annotated[int | None, typer.Option(metavar="N", help="Images in a shard.")] = None,
+    resize: Annotated[
+        str | None, typer.Option(metavar="N|WxH", help="Resize images: shorter side, or width and height.")
+    ] = None,
+    crop: Annotated[
+        int | None, typer.Option(metavar="N", help="Resize and crop to the middle square, as ADM and EDM do.")
+    ] = None,
+    max_side: Annotated[int | None, typer.Option(metavar="N", help="Resize images with a longer side.")] = None,
+    enlarge: Annotated[bool, typer.Option("--enlarge", help="Enlarge smaller images too.")] = False,
+    filter_: Annotated[
+        str | None, typer.Option("--filter", help=f"Of resizing: {', '.join(FILTERS)}; bicubic by default.")
+    ] = None,
+    encode: Annotated[
+        str | None, typer.Option(metavar="CODEC", help="jpeg:90, webp:90, png, or keep for the source's own.")
+    ] = None,
+    orient: Annotated[bool, typer.Option("--orient", help="Turn images as their EXIF orientation says.")] = False,
     damaged: Annotated[
-        str, typer.Option(help=f"Images that can't be decoded, where they are: {', '.join(DAMAGED)}.")
+        str, typer.Option(help=f"Images that can't be decoded, where they are made anew: {', '.join(DAMAGED)}.")
     ] = "stop",
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Processes; one per processor by default.")] = None,
     restart: Annotated[
@@ -110,6 +128,13 @@ def prepare(
             seed=seed,
             shard_size=shard_size,
             shard_images=shard_images,
+            resize=resize,
+            crop=crop,
+            max_side=max_side,
+            enlarge=enlarge,
+            filter=filter_,
+            encode=encode,
+            orient=orient,
             damaged=damaged,
             dry_run=dry_run,
             listener=listener,
@@ -142,7 +167,9 @@ def _decided(decided: dict[str, Any]) -> Iterator[str]:
     yield f"{decided['split']}: from {decided['source']} ({decided['form']})"
     yield f"  there: {decided['there']}{missing}"
     yield f"  to do: {decided['action']}"
-    yield f"  to write: {decided['images']:,} of {decided['of_images']:,} images, {decimal(decided['bytes'])}"
+    made = f", made from {decimal(decided['bytes'])}" if decided["writes_bytes"] != decided["bytes"] else ""
+    size = f"{'about ' if made else ''}{decimal(decided['writes_bytes'])}{made}"
+    yield f"  to write: {decided['images']:,} of {decided['of_images']:,} images, {size}"
     yield f"  how: {decided['how']}"
     yield f"  proof: {', '.join(proof) or 'none'}"
     yield from (f"  to delete, once it is proved and compared: {path}" for path in decided["deletes"])

@@ -17,19 +17,28 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xDA)})
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _CMYK_COMPONENTS = 4
+_OTHERS = {"png": "PNG", "webp": "WEBP"}
+"""Endings of names that are no JPEG's, and what Pillow calls the format."""
 
 
-def glance(name: str, data: bytes) -> Issue | None:
+def ending_of(path: str) -> str:
+    """Return jpg, webp or png: the format that a file's name tells; jpg for every other name, as official ones."""
+    ending = path.rpartition(".")[2].lower()
+    return ending if ending in _OTHERS else "jpg"
+
+
+def glance(name: str, data: bytes, ending: str = "jpg") -> Issue | None:
     """Return the fault or oddity that an image's first and last bytes show, or None; decode it if they look wrong.
 
-    This finds empty files, files that are no JPEG, CMYK, and images without their end, in a few microseconds.
+    This finds empty files, files that are no JPEG, CMYK, and images without their end, in a few microseconds. Where
+    `ending` says that it should be a PNG or a WebP, it is decoded.
     """
-    if data.startswith(_JPEG) and data.endswith(_END):
+    if ending == "jpg" and data.startswith(_JPEG) and data.endswith(_END):
         return _issue(name, Code.CMYK, "CMYK, not RGB") if components(data) == _CMYK_COMPONENTS else None
-    return examine(name, data)
+    return examine(name, data, ending)
 
 
-def examine(name: str, data: bytes) -> Issue | None:
+def examine(name: str, data: bytes, ending: str = "jpg") -> Issue | None:
     """Return the fault or oddity of an image, or None, after decoding all of it.
 
     libjpeg-turbo decodes to grey at 1/8 size, which still reads every entropy-coded bit, and each of its warnings
@@ -37,8 +46,8 @@ def examine(name: str, data: bytes) -> Issue | None:
     """
     if not data:
         return _issue(name, Code.ZERO_BYTES, "the file is empty")
-    if not data.startswith(_JPEG):
-        return _examine_other(name, data)
+    if ending in _OTHERS or not data.startswith(_JPEG):
+        return _examine_other(name, data, ending)
     cmyk = components(data) == _CMYK_COMPONENTS
     try:
         simplejpeg.decode_jpeg(
@@ -66,14 +75,18 @@ def components(data: bytes) -> int:
     return 0
 
 
-def _examine_other(name: str, data: bytes) -> Issue:
-    """Return the issue of a file whose first bytes are not those of a JPEG."""
+def _examine_other(name: str, data: bytes, ending: str) -> Issue | None:
+    """Return the issue of a file that is no JPEG; None if it is what its ending says."""
     try:
         with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data)) as image:
             image.load()
             kind = str(image.format)
     except Exception as error:
         return _issue(name, Code.NOT_AN_IMAGE, f"{len(data):,} bytes that are no image: {error}")
+    if kind == _OTHERS.get(ending):
+        return None
+    if ending in _OTHERS:
+        return _issue(name, Code.NOT_AN_IMAGE, f"a {kind}, and it should be a {_OTHERS[ending]}")
     if data.startswith(_PNG):
         return _issue(name, Code.PNG, "a PNG under the name of a JPEG")
     return _issue(name, Code.NOT_AN_IMAGE, f"a {kind} under the name of a JPEG")

@@ -55,7 +55,8 @@ def carry_out(decision: Decision, journal: Journal, engine: Engine, listener: Li
         if error.code in (Code.WRONG_DIGEST, Code.WRONG_FILE):
             _start_over(decision, journal)  # the images came from bytes that are not to be trusted
         raise
-    return split_report(decision.plan, result, time.monotonic() - begun)
+    manifest = None if decision.plan.sized else read_manifest(sink.manifest, sink.staged.schema)
+    return split_report(decision.plan, result, time.monotonic() - begun, manifest)
 
 
 def delete_source(decision: Decision, engine: Engine, listener: Listener) -> None:

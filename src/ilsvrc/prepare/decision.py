@@ -15,7 +15,6 @@ from ilsvrc.files import printable
 from ilsvrc.issues import Code
 from ilsvrc.prepare.options import Options
 from ilsvrc.prepare.room import Need, Room, existing, need_of, need_of_shards
-from ilsvrc.prepare.sample import shrinking
 from ilsvrc.readers.archive import ArchiveReader
 from ilsvrc.readers.units import Unit
 from ilsvrc.run.journal import Journal
@@ -76,8 +75,13 @@ class Decision:
 
     @property
     def bytes(self) -> int:
-        """Bytes of the images that will be written."""
+        """Bytes, in the source, of the images that will be written."""
         return sum(unit.bytes for unit in self.units)
+
+    @property
+    def writes_bytes(self) -> int:
+        """Bytes of these images in the target, about, where they are made anew."""
+        return round(self.bytes * self.plan.share)
 
     @property
     def how(self) -> str:
@@ -85,12 +89,14 @@ class Decision:
         if isinstance(self.sink, ShardSink):
             made = "made anew" if self.plan.transform else "byte for byte"
             return f"{self.sink.count:,} shards of {self.sink.format.name}, images {made}"
+        if self.plan.transform:
+            return "made anew"
         return f"{_HOW[self.sink.link]}{'; --link hard would take no room' if self.could_be_linked else ''}"
 
     @property
     def could_be_linked(self) -> bool:
         """Whether images are copied that could be hard links."""
-        if isinstance(self.sink, ShardSink):
+        if isinstance(self.sink, ShardSink) or self.plan.transform:
             return False
         image = image_file(self.plan)
         copied = self.sink.link is Link.COPY and image is not None
@@ -109,6 +115,7 @@ class Decision:
             "images": self.images,
             "of_images": len(reader),
             "bytes": self.bytes,
+            "writes_bytes": self.writes_bytes,
             "link": str(self.sink.link) if isinstance(self.sink, FolderSink) else None,
             "shards": self.sink.count if isinstance(self.sink, ShardSink) else None,
             "how": self.how,
@@ -189,9 +196,8 @@ def _sink(plan: Plan, to: Destination, options: Options) -> FolderSink | ShardSi
 
 def _need(plan: Plan, units: tuple[Unit, ...], to: Destination, sink: FolderSink | ShardSink) -> Need:
     """Return the space that these units take."""
-    share = shrinking(plan.reader, plan.rows, plan.transform) if plan.transform and units else 1.0
     if isinstance(sink, ShardSink):
-        return need_of_shards(plan, units, share, whole=sink.format.whole)
+        return need_of_shards(plan, units, whole=sink.format.whole)
     return need_of(plan, units, to.block, sink.link)
 
 
@@ -214,6 +220,8 @@ _HOW = {
 
 def _link(plan: Plan, root: Path, options: Options) -> Link:
     """Return how the images of a plan come into a folder; refuse links that can't be made."""
+    if plan.transform:
+        return Link.COPY
     return refuse_impossible(Link(options.link), image_file(plan), existing(root), plan.reader.path)
 
 

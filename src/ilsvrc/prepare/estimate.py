@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import shutil
 import tempfile
@@ -10,12 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ilsvrc.archive.source import FileSource
-from ilsvrc.errors import DataError
+from ilsvrc.errors import DamageError, DataError
 from ilsvrc.files import sync_filesystem
 from ilsvrc.prepare.decision import Decision
 from ilsvrc.prepare.options import Options
 from ilsvrc.prepare.report import Estimate
 from ilsvrc.prepare.room import Need, Room, existing
+from ilsvrc.readers.units import Sample, Transform
 from ilsvrc.run.engine import default_jobs
 from ilsvrc.run.plan import Plan
 from ilsvrc.sinks.folder import FolderSink
@@ -54,7 +56,10 @@ def _seconds(decision: Decision, target: Path, jobs: int) -> float | None:
     if not decision.units:
         return float(hashing)
     copied = not isinstance(decision.sink, FolderSink) or decision.sink.link is Link.COPY
-    rate = _writing_rate(decision.plan, target) if copied else _reading_rate(decision.plan)
+    if decision.plan.transform:
+        rate = _making_rate(decision.plan, decision.plan.transform)
+    else:
+        rate = _writing_rate(decision.plan, target) if copied else _reading_rate(decision.plan)
     return None if rate is None else max(hashing, decision.bytes / (rate * jobs))
 
 
@@ -76,6 +81,22 @@ def _reading_rate(plan: Plan) -> float | None:
     except (OSError, DataError):
         return None
     return read / max(time.monotonic() - begun, 1e-9)
+
+
+def _making_rate(plan: Plan, transform: Transform) -> float | None:
+    """Return how many bytes per second of a plan's images one process makes anew: writing them is quick beside it."""
+    begun, made = time.monotonic(), 0
+    try:
+        for row, data in plan.reader.take(plan.rows[:_SAMPLE]):
+            name = plan.reader.name(row)
+            with contextlib.suppress(DamageError):
+                transform(Sample(name, name, None, data))
+            made += len(data)
+            if time.monotonic() - begun > SECOND:
+                break
+    except (OSError, DataError):
+        return None
+    return made / max(time.monotonic() - begun, 1e-9)
 
 
 def _writing_rate(plan: Plan, target: Path) -> float | None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from ilsvrc.archive.find import SPLITS
 from ilsvrc.errors import UsageError
-from ilsvrc.readers.units import Transform
+from ilsvrc.images.encode import PNG, WEBP
+from ilsvrc.prepare.transforms import Remade
 from ilsvrc.run.engine import refuse_jobs
 from ilsvrc.run.plan import Damaged
 from ilsvrc.sinks.formats.registry import FOLDERS, FORMATS, format_of
@@ -57,7 +58,7 @@ class Options:
     seed: int = 0
     shard_size: int | None = None
     shard_images: int | None = None
-    transform: Transform | None = None
+    transform: Remade | None = None
     damaged: str = "stop"
 
     def __post_init__(self) -> None:
@@ -70,6 +71,7 @@ class Options:
                 raise UsageError(f"there is no split {', '.join(self.splits)!r}", hint="use train, val or test")
         refuse_jobs(self.jobs)
         self._refuse_shards()
+        self._refuse_transform()
         if self.source == "delete" and (self.verify == "none" or self.classes):
             hint = "archives are deleted only after all of them was verified and unpacked: leave out the other option"
             raise UsageError("source='delete' does not go with verify='none' or with some classes only", hint=hint)
@@ -102,6 +104,23 @@ class Options:
         for name, value in (("shard_size", self.shard_size), ("shard_images", self.shard_images)):
             if value is not None and value < 1:
                 raise UsageError(f"{name} can't be {value:,}", hint="give 1 or more")
+
+    def _refuse_transform(self) -> None:
+        """Refuse options that don't go with images that are made anew, or that go with these alone."""
+        if self.transform is None:
+            if self.damaged != "stop":
+                hint = "leave it out: without resize, crop, max_side, encode or orient every byte stays as it is"
+                raise UsageError("damaged is about images that are made anew, and none is", hint=hint)
+            return
+        if self.source == "delete":
+            hint = "leave it out; delete the source yourself once you are sure that you need no larger images"
+            raise UsageError("source='delete' compares images with the source, and these are made anew", hint=hint)
+        if self.link in ("hard", "reflink"):
+            raise UsageError(f"link={self.link!r} shares bytes, and images are made anew", hint="leave link out")
+        kind = self.transform.remaking.encoding.kind
+        if not self.sharded and kind in (WEBP, PNG):
+            hint = f"add format='webdataset', or another of {', '.join(FORMATS)}; or encode='jpeg:90'"
+            raise UsageError(f"images in folders are called .JPEG, and encode is {kind}", hint=hint)
 
 
 def bytes_in(text: str | int) -> int:

@@ -16,6 +16,8 @@ from ilsvrc.archive.names import NO_LABEL
 from ilsvrc.errors import DamageError, MissingExtraError, UsageError
 from ilsvrc.events import Listener, Note
 from ilsvrc.facts.names import val_number
+from ilsvrc.images.encode import KEEP
+from ilsvrc.images.inspect import ending_of
 from ilsvrc.labels.verify import read_val_labels
 from ilsvrc.prepare.options import Options
 from ilsvrc.prepare.sample import shrinking
@@ -60,7 +62,7 @@ def _plan(
 ) -> Plan:
     """Return the plan of one split."""
     given = val_labels if reader.split == "val" else None
-    chosen = {
+    chosen: dict[str, object] = {
         "classes": None if classes is None else sorted(classes),
         "val_labels": None if given is None else hashlib.sha256(given.tobytes()).hexdigest(),
     }
@@ -69,19 +71,39 @@ def _plan(
     if rows is not None and not len(rows):
         raise UsageError(f"{reader.path} holds no image of the classes asked for")
     images = images if rows is None else SubsetReader(images, rows)
-    plan = _sharded(images, chosen, options) if options.sharded else Plan(images, layout, chosen)
-    plan = replace(plan, transform=options.transform, damaged=Damaged(options.damaged))
+    ending = _ending(images, options)
+    if ending != "jpg":
+        chosen["ending"] = ending
+    share = shrinking(images, options.transform) if options.transform else 1.0
+    plan = _sharded(images, chosen, options, share) if options.sharded else Plan(images, layout, chosen)
+    plan = replace(plan, transform=options.transform, damaged=Damaged(options.damaged), share=share)
     refuse_collisions(layout, (path for path, _ in plan.images()))
     return plan
 
 
-def _sharded(reader: Reader, chosen: Mapping[str, object], options: Options) -> Plan:
-    """Return the plan of a split that becomes shards."""
+def _ending(reader: Reader, options: Options) -> str:
+    """Return what the images will be: jpg, webp or png.
+
+    Raises
+    ------
+    UsageError
+        If folders are written, whose names say that all are JPEGs, and they will be none.
+    """
+    place = reader.where(0)
+    ending = ending_of(place.member or place.file)
+    if options.transform and options.transform.remaking.encoding.kind != KEEP:
+        ending = options.transform.remaking.encoding.ending(None)
+    if not options.sharded and ending != "jpg":
+        detail = f"{reader.path} holds images as {ending}, and in folders they are called .JPEG"
+        raise UsageError(detail, hint="add --encode jpeg:90, or a --format that is no folder")
+    return ending
+
+
+def _sharded(reader: Reader, chosen: Mapping[str, object], options: Options, share: float) -> Plan:
+    """Return the plan of a split that becomes shards; `share` as in Plan."""
     form = options.format_chosen()
     rows = np.arange(len(reader)) if options.order == "catalog" else shuffled(reader, options.seed)
-    sizes = reader.sizes[rows]
-    if options.transform and options.shard_images is None:
-        sizes = np.ceil(sizes * shrinking(reader, rows, options.transform)).astype(np.int64)
+    sizes = np.ceil(reader.sizes[rows] * share).astype(np.int64)
     order = Order(rows, cut(sizes, size=options.shard_size or form.shard_size, images=options.shard_images))
     seed = options.seed if options.order == "shuffled" else None
     told = {

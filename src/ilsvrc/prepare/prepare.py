@@ -22,6 +22,7 @@ from ilsvrc.prepare.options import Options, bytes_in
 from ilsvrc.prepare.plans import plans_of
 from ilsvrc.prepare.report import Estimate, PrepareReport, SplitReport
 from ilsvrc.prepare.room import Room, refuse_full
+from ilsvrc.prepare.transforms import transform_of
 from ilsvrc.readers.units import Transform
 from ilsvrc.run.engine import Engine, PoolEngine, default_jobs, process_engine, refuse_rerun_script
 from ilsvrc.tree import paths
@@ -49,6 +50,13 @@ def prepare(  # noqa: PLR0913  -- a public verb: each is named where it is used
     seed: int = 0,
     shard_size: int | str | None = None,
     shard_images: int | None = None,
+    resize: int | str | None = None,
+    crop: int | None = None,
+    max_side: int | None = None,
+    enlarge: bool = False,
+    filter: str | None = None,  # noqa: A002  -- likewise
+    encode: str | None = None,
+    orient: bool = False,
     transform: Transform | None = None,
     damaged: str = "stop",
     dry_run: bool = False,
@@ -101,11 +109,29 @@ def prepare(  # noqa: PLR0913  -- a public verb: each is named where it is used
         Most bytes of images in a shard, such as `500MB`; None for what suits the format.
     shard_images
         Images in a shard, in place of its size.
+    resize
+        Make images anew: 256 pixels on the shorter side, as torchvision's Resize does, or `256x256`, whatever their
+        shape was. Images that are small enough keep every byte, if they have the format asked for. An image that is
+        made anew is RGB and has no EXIF.
+    crop
+        Make images anew as ADM and EDM do: the shorter side resized to so many pixels, and the middle square of it.
+    max_side
+        Make images anew whose longer side has more pixels, as FFCV's max_resolution.
+    enlarge
+        Enlarge images that are smaller, with `resize=N` and `max_side`; `crop` and `256x256` always do.
+    filter
+        Pillow's bilinear, bicubic, lanczos or box; None for bicubic.
+    encode
+        `jpeg:90`, `webp:90`, `png`, or `keep` for the source's own format, of JPEG with its own tables. None for
+        jpeg:90 of images that are made anew. Without a size, it encodes all of them again.
+    orient
+        Turn images as their EXIF orientation says. Otherwise it is ignored, as training code mostly does, and the
+        report names such images.
     transform
-        Makes the file of each image anew; None to leave every byte as it is.
+        A transform of your own, in place of these options.
     damaged
-        What becomes of images that can't be decoded, where they are: `stop`, `skip` them and name each, or `list` all
-        and publish nothing.
+        What becomes of images that can't be decoded, where they are made anew: `stop`, `skip` them and name each, or
+        `list` all and publish nothing.
     dry_run
         Decide what would be done, with room and time, and do nothing.
     engine
@@ -136,7 +162,16 @@ def prepare(  # noqa: PLR0913  -- a public verb: each is named where it is used
         seed=seed,
         shard_size=None if shard_size is None else bytes_in(shard_size),
         shard_images=shard_images,
-        transform=transform,
+        transform=transform
+        or transform_of(
+            resize=resize,
+            crop=crop,
+            max_side=max_side,
+            enlarge=enlarge,
+            filter=filter,
+            encode=encode,
+            orient=orient,
+        ),
         damaged=damaged,
     )
     given, target = given_path(src, "SRC"), given_path(dst, "DST").absolute()

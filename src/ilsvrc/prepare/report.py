@@ -94,9 +94,14 @@ class PrepareReport:
         return {"ok": self.ok, **asdict(self)}
 
 
-def split_report(plan: Plan, result: Result, seconds: float) -> SplitReport:
-    """Return the report of a split that was written by this run, or by it and interrupted ones before it."""
-    totals = sum(r.samples for r in result.receipts), sum(r.bytes for r in result.receipts)
+def split_report(plan: Plan, result: Result, seconds: float, manifest: pa.Table | None = None) -> SplitReport:
+    """Return the report of a split that was written by this run, or by it and interrupted ones before it.
+
+    Receipts count images and bytes of the source: where these are made anew, the manifest tells what was written.
+    """
+    receipts = result.receipts
+    totals = sum(r.samples for r in receipts), sum(r.bytes for r in receipts)
+    totals = totals if manifest is None else _totals(manifest)
     issues = [issue for receipt in result.receipts for issue in receipt.issues]
     proof = proof_of(result.proved)
     return replace(_report(plan, totals, proof, issues), seconds=round(seconds, 3))
@@ -104,9 +109,11 @@ def split_report(plan: Plan, result: Result, seconds: float) -> SplitReport:
 
 def published_report(plan: Plan, manifest: pa.Table, issues: Sequence[Issue]) -> SplitReport:
     """Return the report of a split that was complete already, with what its manifest says was proved then."""
-    proof = metadata_of(manifest)
-    totals = manifest.num_rows, int(pc.sum(manifest.column("size")).as_py() or 0)
-    return _report(plan, totals, proof, issues)
+    return _report(plan, _totals(manifest), metadata_of(manifest), issues)
+
+
+def _totals(manifest: pa.Table) -> tuple[int, int]:
+    return manifest.num_rows, int(pc.sum(manifest.column("size")).as_py() or 0)
 
 
 def _report(plan: Plan, totals: tuple[int, int], proof: Mapping[str, str], issues: Sequence[Issue]) -> SplitReport:

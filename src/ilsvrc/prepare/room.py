@@ -73,6 +73,7 @@ def need_of(plan: Plan, units: Sequence[Unit], block: int, link: Link = Link.COP
     if not units:
         return Need()
     sizes = plan.reader.sizes[np.concatenate([plan.rows[unit.start : unit.stop] for unit in units])]
+    sizes = np.ceil(sizes * plan.share).astype(np.int64)
     folders = len({path.rpartition("/")[0] for path, _ in plan.images()})
     images = int((-(-sizes // block)).sum()) * block if link is Link.COPY else 0
     images += _CLONE * len(sizes) if link in (Link.AUTO, Link.REFLINK) else 0
@@ -81,15 +82,15 @@ def need_of(plan: Plan, units: Sequence[Unit], block: int, link: Link = Link.COP
     return Need(images + blocks * block + OVERHEAD * len(sizes), inodes)
 
 
-def need_of_shards(plan: Plan, units: Sequence[Unit], share: float, *, whole: bool) -> Need:
-    """Return the space that these shards take; `share` is the bytes of an image in a shard by those in the source.
+def need_of_shards(plan: Plan, units: Sequence[Unit], *, whole: bool) -> Need:
+    """Return the space that these shards take.
 
     Of a split that is one file, pieces and the file are there at once.
     """
     if not units:
         return Need()
     images = sum(unit.images for unit in units)
-    written = int(sum(unit.bytes for unit in units) * share)
+    written = int(sum(unit.bytes for unit in units) * plan.share)
     return Need((2 if whole else 1) * written + (OVERHEAD + PACKING) * images, 2 * len(plan.units) + 8)
 
 

@@ -5,25 +5,33 @@ from __future__ import annotations
 import numpy as np
 
 from ilsvrc.errors import DataError
-from ilsvrc.readers.reader import Reader, Rows
+from ilsvrc.readers.reader import Reader
 from ilsvrc.readers.units import Sample, Transform
 
-SAMPLE = 200
-"""Images that are transformed."""
+SAMPLE = 500
+"""Images that are transformed: where new sizes differ from the fitted line by a third of their mean (standard
+deviation), the mean of so many is within 3 % of that of all images in 19 of 20 cases."""
 
 
-def shrinking(reader: Reader, rows: Rows, transform: Transform) -> float:
-    """Return the bytes of images after a transform by those before, of images spread evenly over some rows.
+def shrinking(reader: Reader, transform: Transform) -> float:
+    """Return the bytes of a split's images after a transform by those before, from images spread over all rows.
 
-    The same images give the same figure. Images that can't be read or decoded count as they are.
+    A straight line from old sizes to new ones is fitted to the sample, and taken at the mean of all old sizes. Equal
+    images give the same figure. Images that can't be read or decoded are not counted.
     """
-    places = np.unique(np.linspace(0, max(0, len(rows) - 1), min(SAMPLE, len(rows))).astype(np.int64))
-    before = after = 0
-    for row in np.sort(rows[places]).tolist():
+    pairs = []
+    for row in np.unique(np.linspace(0, len(reader) - 1, min(SAMPLE, len(reader))).round().astype(np.int64)).tolist():
         try:
             data = reader.read(row)
             sample = Sample(reader.name(row), reader.name(row), None, data)
-            before, after = before + len(data), after + len(transform(sample).data)
+            pairs.append((len(data), len(transform(sample).data)))
         except (DataError, OSError):
             continue
-    return after / before if before else 1.0
+    if not pairs:
+        return 1.0
+    before, after = np.array(pairs, np.float64).T
+    spread = before - before.mean()
+    slope = float(spread @ after / (spread @ spread)) if spread.any() else 0.0
+    mean = float(reader.sizes.mean())
+    found = float(after.mean() + slope * (mean - before.mean())) / mean
+    return found if found > 0 else float(after.sum() / before.sum())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -31,12 +31,14 @@ class Shards:
 
     path : the folder that holds them
     form : their format, in words
+    ending : what their images are: jpg, webp or png
     sources : the shards, by their numbers
     """
 
     path: Path
     form: str
     sources: Mapping[int, FileSource]
+    ending: str = "jpg"
 
 
 class ShardReader:
@@ -83,7 +85,8 @@ class ShardReader:
             sort_keys=[("label", "ascending"), ("name", "ascending")],
         )
         form = metadata_of(table)["format"] + SHARDS
-        return cls(split, Shards(path, form, sources), table.take(ordered).combine_chunks(), whole=True)
+        shards = Shards(path, form, sources, _ending(metadata_of(table)))
+        return cls(split, shards, table.take(ordered).combine_chunks(), whole=True)
 
     @cached_property
     def names(self) -> pa.StringArray:
@@ -116,9 +119,11 @@ class ShardReader:
         return name
 
     def where(self, row: int) -> Place:
-        """Return where an image's bytes lie in their shard."""
-        path = self._sources[int(self._shards[row])].path
-        member = f"{path.relative_to(self.path)}/{self.name(row)}"
+        """Return where an image's bytes lie in their shard; the member's ending tells what they are."""
+        path, name = self._sources[int(self._shards[row])].path, self.name(row)
+        if self._shards_at.ending != "jpg":
+            name = f"{name.rpartition('.')[0]}.{self._shards_at.ending}"
+        member = f"{path.relative_to(self.path)}/{name}"
         return Place(self.split, str(path), member, int(self._offsets[row]), str(self.path))
 
     def digest(self, row: int) -> bytes:
@@ -182,7 +187,7 @@ class ShardReader:
         """Return a reader of these rows alone, in this order, with the shards that they lie in."""
         some = self._table.take(pa.array(np.asarray(rows, np.int64))).combine_chunks()
         used = {number: self._sources[number] for number in np.unique(self._shards[rows]).tolist()}
-        return ShardReader(self.split, Shards(self.path, self.form, used), some)
+        return ShardReader(self.split, replace(self._shards_at, sources=used), some)
 
     def __reduce__(self) -> tuple[object, ...]:
         if self._whole:
@@ -213,6 +218,14 @@ def _manifest(path: Path, split: str) -> pa.Table:
     if not {"shards", "format"} <= set(metadata_of(table)):
         raise UsageError(f"{path}: the manifest of {split} names no shards")
     return table
+
+
+def _ending(metadata: Mapping[str, str]) -> str:
+    """Return what the images of a manifest are: jpg, unless its settings say that they were encoded otherwise."""
+    try:
+        return str(json.loads(metadata["settings"]).get("ending", "jpg"))
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return "jpg"
 
 
 def _source(root: Path, shard: dict[str, object]) -> FileSource:

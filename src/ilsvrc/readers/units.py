@@ -46,13 +46,17 @@ class Transform(Protocol):
     def settings(self) -> dict[str, object]:
         """What it does, in plain values: equal for equal results, so the versions of codecs too."""
 
+    @property
+    def turns(self) -> bool:
+        """Whether images are turned as their EXIF orientation says; else that is ignored, and lost."""
+
     def __call__(self, sample: Sample) -> Sample:
         """Return the image anew, with the digest of what it was made from; the same sample if nothing is to be done.
 
         Raises
         ------
         DamageError
-            If its bytes can't be decoded.
+            If its bytes can't be decoded; its one issue says why.
         """
 
 

@@ -12,7 +12,8 @@ import xxhash
 from ilsvrc.archive.sidecar import Verified
 from ilsvrc.errors import ArchiveError, DamageError, IlsvrcError, MachineError
 from ilsvrc.events import Advanced, Finished, Listener, Started, silent
-from ilsvrc.images.inspect import examine, glance
+from ilsvrc.images.inspect import ending_of, examine, glance
+from ilsvrc.images.transform import orientation
 from ilsvrc.issues import Code, Issue
 from ilsvrc.readers.reader import Reader
 from ilsvrc.readers.units import Sample, Transform, Unit
@@ -197,17 +198,27 @@ class Task:
             except DamageError as error:
                 if self.damaged is Damaged.STOP:
                     raise
-                issues.append(Issue(sample.key, Code.LEFT_OUT, error.message))
+                issues.append(Issue(sample.key, Code.LEFT_OUT, error.issues[0].detail))
             else:
+                issues += self._noted(sample)
                 yield made
+
+    def _noted(self, sample: Sample) -> list[Issue]:
+        """Return the note that an image should be turned and is not."""
+        assert self.transform is not None
+        turn = 1 if self.transform.turns else orientation(sample.data)
+        detail = f"its EXIF orientation is {turn}, and it was not turned"
+        return [Issue(sample.key, Code.ORIENTED, detail, known=True)] if turn != 1 else []
 
     def _samples(self, images: Reader, issues: list[Issue]) -> Iterator[Sample]:
         """Yield the images; add what is odd about them to `issues`."""
         keys, names, labels = keys_of(images, self.layout), images.names.to_pylist(), images.labels.tolist()
         for row, data in self._read(images, keys, issues):
-            issues += self._looked_at(keys[row], data, images.digest(row))
             label, place = labels[row] if labels[row] >= 0 else None, images.where(row)
-            yield Sample(keys[row], names[row], label, data, None if place.member else place.file)
+            ending = ending_of(place.member or place.file)
+            issues += self._looked_at(keys[row], data, images.digest(row), ending)
+            file = None if place.member else place.file
+            yield Sample(keys[row], names[row], label, data, file, ending=ending)
 
     def _read(self, images: Reader, keys: list[str], issues: list[Issue]) -> Iterator[tuple[int, bytes]]:
         """Yield rows and bytes; in a deep check, an image that can't be read is an issue and the next is read."""
@@ -223,11 +234,11 @@ class Task:
                 issues.append(_unreadable(keys[at], error))
                 at += 1
 
-    def _looked_at(self, key: str, data: bytes, digest: bytes | None) -> list[Issue]:
+    def _looked_at(self, key: str, data: bytes, digest: bytes | None, ending: str) -> list[Issue]:
         if not self.deep:
-            found = glance(key, data)
+            found = glance(key, data, ending)
             return [found] if found else []
-        found = examine(key, data)
+        found = examine(key, data, ending)
         issues = [found] if found else []
         if digest is not None and xxhash.xxh3_128_digest(data) != digest:
             issues.append(Issue(key, Code.CHANGED_IMAGE, "its bytes are not those that were recorded"))

@@ -14,6 +14,7 @@ from ilsvrc.readers.reader import Int, Reader
 from ilsvrc.readers.units import Transform, Unit, units_of
 from ilsvrc.run.order import Order
 from ilsvrc.tree.layout import Layout
+from ilsvrc.tree.manifest import UNKNOWN_SIZE
 
 
 class Damaged(StrEnum):
@@ -41,6 +42,7 @@ class Plan:
     order : the order in which images are written, cut into shards, each of them a unit; None for storage order
     transform : makes each image anew; None to leave every byte as it is
     damaged : what becomes of images that can't be transformed
+    share : bytes of all images after the transform by those before, about
     """
 
     reader: Reader
@@ -49,6 +51,12 @@ class Plan:
     order: Order | None = None
     transform: Transform | None = None
     damaged: Damaged = Damaged.STOP
+    share: float = 1.0
+
+    @property
+    def sized(self) -> bool:
+        """Whether the bytes of each image's new file are known: those that it has in the source."""
+        return self.transform is None
 
     @property
     def split(self) -> str:
@@ -70,10 +78,11 @@ class Plan:
         return self.reader.part(self.rows[unit.start : unit.stop])
 
     def images(self) -> Iterator[tuple[str, int]]:
-        """Yield path of every image and bytes of its file in the source, in the order of `rows`."""
+        """Yield path and bytes of every image's new file, in the order of `rows`; UNKNOWN_SIZE if it is made anew."""
         for start in range(0, len(self.rows), _CHUNK):
             part = self.reader.part(self.rows[start : start + _CHUNK])
-            yield from zip(keys_of(part, self.layout), part.sizes.tolist(), strict=True)
+            sizes = part.sizes.tolist() if self.sized else [UNKNOWN_SIZE] * len(part)
+            yield from zip(keys_of(part, self.layout), sizes, strict=True)
 
     @property
     def settings(self) -> dict[str, object]:

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from ilsvrc.archive.sidecar import Verified
 from ilsvrc.errors import IlsvrcError
-from ilsvrc.issues import Issue
+from ilsvrc.issues import Code, Issue
 from ilsvrc.readers.units import Sample, Unit
 
 
@@ -47,6 +47,11 @@ class Receipt:
     bytes: int = 0
     issues: tuple[Issue, ...] = ()
     error: IlsvrcError | None = None
+
+
+def left_out(receipts: Iterable[Receipt]) -> set[str]:
+    """Return the paths of the images that were left out, since they can't be transformed."""
+    return {issue.key for receipt in receipts for issue in receipt.issues if issue.code is Code.LEFT_OUT}
 
 
 class Stage(Enum):
@@ -101,8 +106,12 @@ class Planned(Protocol):
     def digest(self) -> str:
         """Equal for plans that write the same images to the same places."""
 
+    @property
+    def sized(self) -> bool:
+        """Whether the bytes of every image are known."""
+
     def images(self) -> Iterator[tuple[str, int]]:
-        """Yield path and bytes of every image."""
+        """Yield path and bytes of every image, UNKNOWN_SIZE where they are not known."""
 
 
 class Sink(Protocol):
@@ -136,5 +145,6 @@ class Sink(Protocol):
         proved
             What was proved of the files that the images come from.
         images
-            Path and bytes of every image that there must be, in any order.
+            Path and bytes of every image that there must be, in any order, but for those that receipts name as left
+            out; UNKNOWN_SIZE where the bytes are not known.
         """

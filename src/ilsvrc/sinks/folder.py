@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -26,7 +27,7 @@ from ilsvrc.files import (
 )
 from ilsvrc.issues import Issue
 from ilsvrc.readers.units import Sample, Unit
-from ilsvrc.sinks.base import Planned, Receipt, Stage, State
+from ilsvrc.sinks.base import Planned, Receipt, Stage, State, left_out
 from ilsvrc.sinks.links import Link, link_image
 from ilsvrc.sinks.lists import Lists
 from ilsvrc.sinks.staging import Staging, holds_shards, read_file, write_file
@@ -40,6 +41,9 @@ from ilsvrc.tree.manifest import (
     table_of,
 )
 from ilsvrc.tree.scan import lacking
+
+_NO_FILE = -2
+"""Bytes of what is no file: a size that no image has, and that is not UNKNOWN_SIZE."""
 
 
 @dataclass(slots=True)
@@ -113,10 +117,12 @@ class FolderSink:
         """Return what is there under the split's name."""
         manifest = self._made_here()
         if manifest is not None:
-            return State(Stage.PUBLISHED, missing=tuple(lacking(self.root, plan.images())), manifest=manifest)
+            missing = tuple(lacking(self.root, _written(plan, manifest)))
+            return State(Stage.PUBLISHED, missing=missing, manifest=manifest)
         table = self.staged.ours(self.staged.manifest)
         staged = table is not None and not (self.staging / self.split).exists()
-        if staged and not differences(table, plan.images()) and not lacking(self.root, plan.images()):
+        wanted = partial(_written, plan, table)
+        if staged and not differences(table, wanted()) and not lacking(self.root, wanted()):
             return State(Stage.HALF_PUBLISHED, manifest=table)
         split = self.root / self.split
         why = self._unrecorded()
@@ -172,7 +178,8 @@ class FolderSink:
                 whole = all(_holds_images(staging, table) for table in tables)
         except (OSError, ValueError, pa.ArrowException, MachineError):
             return False
-        return whole and sum(table.num_rows for table in tables) == receipt.samples
+        absent = len(left_out([receipt]))
+        return whole and sum(table.num_rows for table in tables) == receipt.samples - absent
 
     def finish(
         self, receipts: Sequence[Receipt], proved: Sequence[Verified], images: Iterable[tuple[str, int]]
@@ -203,7 +210,8 @@ class FolderSink:
     def _table(self, receipts: Sequence[Receipt], images: Iterable[tuple[str, int]]) -> pa.Table:
         """Return the manifest in the parts that receipts speak of, if it has the images that there must be."""
         table = merged(self.staged.part(output) for receipt in receipts for output in receipt.outputs)
-        _refuse_unplanned(table, images, self.root)
+        absent = left_out(receipts)
+        _refuse_unplanned(table, (image for image in images if image[0] not in absent), self.root)
         return table
 
     def _record_split(self, table: pa.Table, proved: Sequence[Verified]) -> None:
@@ -276,14 +284,14 @@ class FolderSink:
         self.staged.clear()
 
     def _files_in(self, top: Path) -> Iterator[tuple[str, int]]:
-        """Yield path and bytes of all files in the folder to be published; an empty folder and a link have -1."""
+        """Yield path and bytes of all files in the folder to be published; empty folders and links have _NO_FILE."""
         for folder, folders, names in os.walk(top, onerror=_raise):
             key = f"{self.split}{folder[len(str(top)) :]}"
             if not folders and not names:
-                yield f"{printable(key)}/", -1
+                yield f"{printable(key)}/", _NO_FILE
             for name in (*names, *(name for name in folders if Path(folder, name).is_symlink())):
                 found = os.lstat(f"{folder}/{name}")
-                yield printable(f"{key}/{name}"), found.st_size if stat.S_ISREG(found.st_mode) else -1
+                yield printable(f"{key}/{name}"), found.st_size if stat.S_ISREG(found.st_mode) else _NO_FILE
 
     def _publish(self, table: pa.Table) -> None:
         """Give the folder its name, then the lists theirs, the manifest last; nothing of anybody's is replaced."""
@@ -299,6 +307,15 @@ class FolderSink:
         self.staged.manifest.replace(self.manifest)
         sync_path(self.manifest.parent)
         self.clear()
+
+
+def _written(plan: Planned, table: pa.Table) -> Iterator[tuple[str, int]]:
+    """Yield path and bytes of every image of a plan, by its manifest where the plan does not know the bytes."""
+    if plan.sized:
+        yield from plan.images()
+        return
+    for batch in table.select(["path", "size"]).to_batches(max_chunksize=1 << 14):
+        yield from zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True)
 
 
 def _raise(error: OSError) -> None:

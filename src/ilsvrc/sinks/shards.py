@@ -20,7 +20,7 @@ from ilsvrc.errors import MachineError, UsageError
 from ilsvrc.files import OWN_FOLDER, OwnFolder, make_own_folder, rename_new, sync_filesystem, sync_path, written_whole
 from ilsvrc.issues import Code, Issue
 from ilsvrc.readers.units import Sample, Unit
-from ilsvrc.sinks.base import Output, Planned, Receipt, Stage, State
+from ilsvrc.sinks.base import Output, Planned, Receipt, Stage, State, left_out
 from ilsvrc.sinks.formats.base import Format, Shard, ShardFile, Whole, Written, digest_of
 from ilsvrc.sinks.staging import Staging, created
 from ilsvrc.tree import paths
@@ -164,9 +164,8 @@ class ShardSink:
     ) -> None:
         """Compare what was written with what should be, then publish it."""
         receipts = sorted(receipts, key=_number)
-        table = self._table(receipts)
-        left_out = {issue.key for receipt in receipts for issue in receipt.issues if issue.code is Code.LEFT_OUT}
-        _refuse_unplanned(table, [path for path, _ in images if path not in left_out], self.root)
+        table, absent = self._table(receipts), left_out(receipts)
+        _refuse_unplanned(table, [path for path, _ in images if path not in absent], self.root)
         table, shards = self._assembled(receipts, table)
         self.staged.write_manifest(table, proved, {"format": self.format.name, "shards": _text(shards)})
         self.resume_publishing(read_manifest(self.staged.manifest, SHARDED))

@@ -24,6 +24,9 @@ SCHEMA = pa.schema([("path", pa.string()), ("label", pa.int16()), ("size", pa.in
 SHARDED = pa.schema([*SCHEMA, ("shard", pa.int32()), ("offset", pa.int64()), ("source", pa.binary(16))])
 """The columns of the manifest of shards, whose rows are in the order in which the images were written."""
 
+UNKNOWN_SIZE = -1
+"""Bytes of an image that is to be made anew: known once it is written."""
+
 _LEADS_OUT = r"(^|/)\.{0,2}(/|$)|\x00"
 """Matches a path with an empty part, `.` or `..` in it, one that begins with a slash, and an empty one."""
 
@@ -139,7 +142,7 @@ def metadata_of(table: pa.Table) -> dict[str, str]:
 def differences(table: pa.Table, images: Iterable[tuple[str, int]]) -> list[str]:
     """Return the differences between a manifest and the paths and sizes that it should have; empty if equal.
 
-    Columns are compared, not a million objects.
+    Columns are compared, not a million objects. Where the size that there should be is UNKNOWN_SIZE, any will do.
     """
     chunks, rows = [], iter(images)
     while chunk := list(itertools.islice(rows, 1 << 16)):
@@ -152,9 +155,10 @@ def differences(table: pa.Table, images: Iterable[tuple[str, int]]) -> list[str]
         return []
     if found.num_rows != wanted.num_rows:
         return [f"{found.num_rows:,} images of {wanted.num_rows:,}"]
+    sizes = wanted.column("size").combine_chunks()
     unequal = [
-        pc.not_equal(found.column(name).combine_chunks(), wanted.column(name).combine_chunks())
-        for name in ("path", "size")
+        pc.not_equal(found.column("path").combine_chunks(), wanted.column("path").combine_chunks()),
+        pc.and_(pc.not_equal(found.column("size").combine_chunks(), sizes), pc.not_equal(sizes, UNKNOWN_SIZE)),
     ]
     return [str(path) for path in found.column("path").filter(pc.or_(*unequal)).slice(0, 20).to_pylist()]
 

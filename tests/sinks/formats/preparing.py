@@ -23,7 +23,11 @@ class Squares:
 
     @property
     def settings(self) -> dict[str, object]:
-        return {"side": self.side}
+        return {"side": self.side, "ending": "png"}
+
+    @property
+    def turns(self) -> bool:
+        return False
 
     def __call__(self, sample: Sample) -> Sample:
         out = io.BytesIO()
