@@ -24,6 +24,7 @@ from ilsvrc.readers.reader import Found, Reader
 from ilsvrc.readers.subset import SubsetReader, relabelled, select_classes
 from ilsvrc.run.order import Order, cut, shuffled
 from ilsvrc.run.plan import Damaged, Plan
+from ilsvrc.sinks.formats.base import Format, Limited
 from ilsvrc.tree.counts import NEEDS_SCIPY, count_issues, counts_of, expectation
 from ilsvrc.tree.layout import TEMPLATES, Layout, refuse_collisions
 
@@ -83,6 +84,7 @@ def _sharded(reader: Reader, chosen: Mapping[str, object], options: Options) -> 
     if options.transform and options.shard_images is None:
         sizes = np.ceil(sizes * shrinking(reader, rows, options.transform)).astype(np.int64)
     order = Order(rows, cut(sizes, size=options.shard_size or form.shard_size, images=options.shard_images))
+    _refuse_large_shards(form, sizes, order)
     seed = options.seed if options.order == "shuffled" else None
     told = {
         "format": options.format,
@@ -93,6 +95,29 @@ def _sharded(reader: Reader, chosen: Mapping[str, object], options: Options) -> 
         "cut": order.cut,
     }
     return Plan(reader, Layout(TEMPLATES["flat"]), {**chosen, **told}, order)
+
+
+def _refuse_large_shards(form: Format, sizes: npt.NDArray[np.int64], order: Order) -> None:
+    """Refuse shards whose images alone exceed the limit of the format.
+
+    Parameters
+    ----------
+    form
+        The format.
+    sizes
+        Bytes of the images in their order, shape (N,), int64; estimates where they are made anew.
+    order
+        Where shards begin.
+    """
+    if not isinstance(form, Limited) or not len(sizes):
+        return
+    largest = int(np.add.reduceat(sizes, order.bounds[:-1]).max())
+    if largest > form.shard_limit:
+        detail = (
+            f"a shard would have {largest:,} bytes of images; a shard of {form.name} ends at {form.shard_limit:,}"
+        )
+        hint = f"give a smaller --shard-size or --shard-images; the default is {form.shard_size:,} bytes"
+        raise UsageError(detail, hint=hint)
 
 
 def _labels_by_number(reader: Reader, given: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:

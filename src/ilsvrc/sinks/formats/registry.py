@@ -12,6 +12,8 @@ FOLDERS = "folders"
 
 FORMATS = {
     "webdataset": "webdataset:WebDataset",
+    "mds": "mds:MDS",
+    "litdata": "litdata:LitData",
 }
 """Module and class of every shard format."""
 
