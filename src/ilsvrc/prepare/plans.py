@@ -113,9 +113,7 @@ def _refuse_large_shards(form: Format, sizes: npt.NDArray[np.int64], order: Orde
         return
     largest = int(np.add.reduceat(sizes, order.bounds[:-1]).max())
     if largest > form.shard_limit:
-        detail = (
-            f"a shard would have {largest:,} bytes of images; a shard of {form.name} ends at {form.shard_limit:,}"
-        )
+        detail = f"a shard would hold {largest:,} bytes of images; {form.name} allows {form.shard_limit:,} in a shard"
         hint = f"give a smaller --shard-size or --shard-images; the default is {form.shard_size:,} bytes"
         raise UsageError(detail, hint=hint)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import struct
 from pathlib import Path
@@ -89,7 +90,6 @@ def test_mdswriter_writes_the_same_bytes(split: str, shards: Path, images: dict[
 
 
 def test_a_shard_without_an_image_is_not_in_the_index() -> None:
-    """All of its images were left out as damaged; the reader divides by the number of images."""
     full, empty = Shard("val/shard.00000.mds", 99, "aa", 3), Shard("val/shard.00001.mds", 9, "bb", 0)
     index = json.loads(MDS().closing({"val": Written((empty, full), 50)})["val/index.json"])
     assert [shard["raw_data"]["basename"] for shard in index["shards"]] == ["shard.00000.mds"]
@@ -101,5 +101,5 @@ def test_the_table_of_offsets_tiles_a_shard(shards: Path) -> None:
     offsets = struct.unpack_from(f"<{count + 1}I", data, 4)
     assert count == SHARD_IMAGES
     assert offsets[-1] == len(data)
-    for begin, end in zip(offsets, offsets[1:], strict=False):
+    for begin, end in itertools.pairwise(offsets):
         assert end - begin == 4 + struct.unpack_from("<I", data, begin)[0] + 8

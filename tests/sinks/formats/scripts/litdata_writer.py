@@ -1,6 +1,7 @@
-"""Write images with LitData's BinaryWriter: `litdata_writer.py SHARDS OUT`; SHARDS is JSON, `[[[FILE, LABEL], ...], ...]`.
+"""Write images with LitData's BinaryWriter: `litdata_writer.py SHARDS OUT`.
 
-All shards but the last have as many images as the first. `max_quality=None` keeps the file of every image as it is.
+SHARDS is JSON, `[[[FILE, LABEL], ...], ...]`. All shards but the last have as many images as the first.
+`max_quality=None` keeps the file of every image as it is.
 """
 
 import json

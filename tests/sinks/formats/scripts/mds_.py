@@ -1,8 +1,8 @@
 """Read a split with MosaicML Streaming: label and digest of every image, in order.
 
-`mds_.py ROOT SPLIT`: from its folder. `mds_.py ROOT SPLIT imagenet`: by StreamingImageNet. `mds_.py ROOT SPLIT CACHE`:
-by way of a cache, as from a remote folder; then the hash of every shard is compared, and its error is what is printed.
-Each is a process of its own, since they share memory by the names of their folders.
+`mds_.py ROOT SPLIT` reads the folder, `mds_.py ROOT SPLIT imagenet` does so by StreamingImageNet.
+`mds_.py ROOT SPLIT CACHE` takes it for a remote folder: then the hash of every shard is compared, and its error is
+what is printed. Each is a process of its own, since they share memory by the names of their folders.
 """
 
 import hashlib
