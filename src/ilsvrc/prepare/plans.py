@@ -84,7 +84,8 @@ def _sharded(reader: Reader, chosen: Mapping[str, object], options: Options) -> 
     if options.transform and options.shard_images is None:
         sizes = np.ceil(sizes * shrinking(reader, rows, options.transform)).astype(np.int64)
     order = Order(rows, cut(sizes, size=options.shard_size or form.shard_size, images=options.shard_images))
-    _refuse_large_shards(form, sizes, order)
+    if not options.transform:  # else their sizes are known only once they are made: the format refuses them
+        _refuse_large_shards(form, sizes, order)
     seed = options.seed if options.order == "shuffled" else None
     told = {
         "format": options.format,
@@ -105,7 +106,7 @@ def _refuse_large_shards(form: Format, sizes: npt.NDArray[np.int64], order: Orde
     form
         The format.
     sizes
-        Bytes of the images in their order, shape (N,), int64; estimates where they are made anew.
+        Bytes of the images in their order, shape (N,), int64.
     order
         Where shards begin.
     """
