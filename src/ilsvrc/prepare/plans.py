@@ -26,6 +26,7 @@ from ilsvrc.readers.reader import Found, Reader
 from ilsvrc.readers.subset import SubsetReader, relabelled, select_classes
 from ilsvrc.run.order import Order, cut, shuffled
 from ilsvrc.run.plan import Damaged, Plan
+from ilsvrc.sinks.formats.base import Format, Limited
 from ilsvrc.tree.counts import NEEDS_SCIPY, count_issues, counts_of, expectation
 from ilsvrc.tree.layout import TEMPLATES, Layout, refuse_collisions
 
@@ -105,6 +106,8 @@ def _sharded(reader: Reader, chosen: Mapping[str, object], options: Options, sha
     rows = np.arange(len(reader)) if options.order == "catalog" else shuffled(reader, options.seed)
     sizes = np.ceil(reader.sizes[rows] * share).astype(np.int64)
     order = Order(rows, cut(sizes, size=options.shard_size or form.shard_size, images=options.shard_images))
+    if not options.transform:  # else their sizes are known only once they are made: the format refuses them
+        _refuse_large_shards(form, sizes, order)
     seed = options.seed if options.order == "shuffled" else None
     told = {
         "format": options.format,
@@ -115,6 +118,27 @@ def _sharded(reader: Reader, chosen: Mapping[str, object], options: Options, sha
         "cut": order.cut,
     }
     return Plan(reader, Layout(TEMPLATES["flat"]), {**chosen, **told}, order)
+
+
+def _refuse_large_shards(form: Format, sizes: npt.NDArray[np.int64], order: Order) -> None:
+    """Refuse shards whose images alone exceed the limit of the format.
+
+    Parameters
+    ----------
+    form
+        The format.
+    sizes
+        Bytes of the images in their order, shape (N,), int64.
+    order
+        Where shards begin.
+    """
+    if not isinstance(form, Limited) or not len(sizes):
+        return
+    largest = int(np.add.reduceat(sizes, order.bounds[:-1]).max())
+    if largest > form.shard_limit:
+        detail = f"a shard would hold {largest:,} bytes of images; {form.name} allows {form.shard_limit:,} in a shard"
+        hint = f"give a smaller --shard-size or --shard-images; the default is {form.shard_size:,} bytes"
+        raise UsageError(detail, hint=hint)
 
 
 def _labels_by_number(reader: Reader, given: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:

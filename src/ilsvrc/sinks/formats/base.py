@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import pyarrow as pa
 import xxhash
@@ -111,6 +111,15 @@ class Format(Protocol):
         splits
             All splits that are there, or will be, once these files are.
         """
+
+
+@runtime_checkable
+class Limited(Protocol):
+    """A format whose shards have a largest size."""
+
+    @property
+    def shard_limit(self) -> int:
+        """Most bytes of a shard."""
 
 
 class Whole(Format, Protocol):

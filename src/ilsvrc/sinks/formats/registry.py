@@ -14,6 +14,8 @@ FORMATS = {
     "webdataset": "webdataset:WebDataset",
     "parquet": "parquet:Parquet",
     "edm": "edm:Edm",
+    "mds": "mds:MDS",
+    "litdata": "litdata:LitData",
 }
 """Module and class of every shard format."""
 
