@@ -13,6 +13,7 @@ FOLDERS = "folders"
 
 FORMATS = {
     "tfrecord": "tfrecord:TFRecord",
+    "array_record": "array_record:ArrayRecord",
     "webdataset": "webdataset:WebDataset",
     "parquet": "parquet:Parquet",
     "edm": "edm:Edm",
@@ -21,6 +22,7 @@ FORMATS = {
 
 _NEEDED = {
     "tfrecord": ("google_crc32c", "google-crc32c"),
+    "array_record": ("array_record", "array_record"),
 }
 """Module and package that writing a format needs; the extra that installs it has the format's name."""
 
