@@ -18,7 +18,7 @@ from ilsvrc.issues import Code, Issue
 from ilsvrc.readers.reader import Found
 from ilsvrc.sinks.formats.base import Shard
 from ilsvrc.sinks.formats.registry import format_of
-from ilsvrc.sinks.shards import SPLITS, is_whole, lacking, shards_of, written_at
+from ilsvrc.sinks.shards import is_whole, lacking, shards_of, written_at
 from ilsvrc.tree import paths
 from ilsvrc.tree.manifest import SHARDED, metadata_of, read_manifest
 
@@ -88,8 +88,8 @@ def _compared(*, deep: bool) -> Findings:
 
 def _closing(root: Path, format_name: str) -> Iterator[Issue]:
     """Yield an issue for every file beside the shards that is not there, or says something else than it should."""
-    splits = {split: found for split in SPLITS if (found := written_at(root, split))}
-    for name, data in format_of(format_name).closing(splits).items():
+    form = format_of(format_name)
+    for name, data in form.closing(written_at(root, form)).items():
         path = root / name
         if not path.is_file():
             yield Issue(name, Code.MISSING_FILE, "it makes the shards readable, and is not there")

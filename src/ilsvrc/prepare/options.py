@@ -13,7 +13,7 @@ from ilsvrc.images.encode import PNG, WEBP
 from ilsvrc.prepare.transforms import Remade
 from ilsvrc.run.engine import refuse_jobs
 from ilsvrc.run.plan import Damaged
-from ilsvrc.sinks.formats.registry import FOLDERS, FORMATS, format_of
+from ilsvrc.sinks.formats.registry import FOLDERS, FORMATS, format_of, refuse_missing_extra
 from ilsvrc.sinks.links import Link
 
 if TYPE_CHECKING:
@@ -82,7 +82,14 @@ class Options:
         return self.format != FOLDERS
 
     def format_chosen(self) -> Format:
-        """Return the shard format."""
+        """Return the shard format.
+
+        Raises
+        ------
+        MissingExtraError
+            If a package that writes it is not installed.
+        """
+        refuse_missing_extra(self.format)
         return format_of(self.format)
 
     def _refuse_shards(self) -> None:

@@ -20,6 +20,7 @@ from ilsvrc.errors import ArchiveError, MachineError, UsageError
 from ilsvrc.events import Listener, silent
 from ilsvrc.issues import Code
 from ilsvrc.readers.ahead import HEADERS, NEAR, pieces, take_ahead
+from ilsvrc.readers.blocks import BLOCKS
 from ilsvrc.readers.reader import SHARDS, Container, Found, Int, Place, Rows
 from ilsvrc.tree import paths
 from ilsvrc.tree.manifest import SHARDED, metadata_of, read_manifest
@@ -44,7 +45,8 @@ class Shards:
 class ShardReader:
     """Images of the shards of one split, by the manifest beside them.
 
-    Every image that is read is compared with its digest in the manifest: shards have no other index.
+    Every image that is read is compared with its digest in the manifest: shards have no other index. Where a format
+    cuts its files into blocks, their headers are left out of an image that lies across some.
 
     Parameters
     ----------
@@ -66,6 +68,7 @@ class ShardReader:
         self.sizes: Int = table.column("size").to_numpy()
         self._shards: npt.NDArray[np.int32] = table.column("shard").to_numpy()
         self._offsets: Int = table.column("offset").to_numpy()
+        self._blocks = BLOCKS.get(shards.form.removesuffix(SHARDS))
 
     @classmethod
     def open(cls, path: Path, split: str) -> ShardReader:
@@ -140,7 +143,11 @@ class ShardReader:
             If its bytes are others than were written.
         """
         source = self._sources[int(self._shards[row])]
-        data = source.read(int(self._offsets[row]), int(self.sizes[row]))
+        offset, size = int(self._offsets[row]), int(self.sizes[row])
+        if self._blocks is None:
+            data = source.read(offset, size)
+        else:
+            data = self._blocks.without_headers(source.read(offset, self._blocks.length(offset, size)), offset)
         source.refuse_changed()
         if xxhash.xxh3_128_digest(data) != self.digest(row):
             raise self.where(row).fault(Code.CHANGED_IMAGE, "its bytes are not those that were written")
@@ -163,7 +170,9 @@ class ShardReader:
     def _ranges(self, rows: Rows, near: int) -> Iterator[tuple[FileSource, int, int]]:
         for number in dict.fromkeys(self._shards[rows].tolist()):
             some = rows[self._shards[rows] == number]
-            for start, length in pieces(self._offsets[some], self.sizes[some], near):
+            offsets, sizes = self._offsets[some], self.sizes[some]
+            lengths = sizes if self._blocks is None else self._blocks.length(offsets, sizes)
+            for start, length in pieces(offsets, lengths, near):
                 yield self._sources[number], start, length
 
     def storage_order(self) -> Int:

@@ -211,9 +211,9 @@ class ShardSink:
                 )
                 raise UsageError(f"{path} appeared while this run worked", hint=hint) from None
         self._close(manifest)
-        for folder in sorted({path.parent for path in self.paths}):
-            sync_path(folder)
-        sync_path(self.root)
+        below = {folder for path in self.paths for folder in path.relative_to(self.root).parents}
+        for folder in sorted(below, reverse=True):
+            sync_path(self.root / folder)
         self.staged.manifest.replace(self.manifest)
         sync_path(self.manifest.parent)
         self.clear()
@@ -287,7 +287,8 @@ class ShardSink:
 
     def _closing(self, manifest: pa.Table | None) -> tuple[dict[str, bytes], dict[str, bytes]]:
         """Return the closing files without this split, and with it."""
-        others = {split: found for split in SPLITS if split != self.split and (found := written_at(self.root, split))}
+        others = written_at(self.root, self.format)
+        others.pop(self.split, None)
         before = self.format.closing(others) if others else {}
         if manifest is None:
             return before, {}
@@ -360,12 +361,17 @@ def written_in(manifest: pa.Table) -> Written:
     return Written(tuple(shards_of(manifest)), int(pc.sum(manifest.column("size")).as_py() or 0))
 
 
-def written_at(root: Path, split: str) -> Written | None:
-    """Return what was written of a split to a folder, None if it has no shards of it."""
-    try:
-        return written_in(read_manifest(paths.manifest(root, split), SHARDED))
-    except (OSError, ValueError, MachineError):
-        return None
+def written_at(root: Path, format: Format) -> dict[str, Written]:  # noqa: A002  -- as the command line calls it
+    """Return the splits that a folder holds in shards of a format; those of other formats have files of their own."""
+    found = {}
+    for split in SPLITS:
+        try:
+            manifest = read_manifest(paths.manifest(root, split), SHARDED)
+        except (OSError, ValueError, MachineError):
+            continue
+        if metadata_of(manifest).get("format") == format.name:
+            found[split] = written_in(manifest)
+    return found
 
 
 def _text(shards: Sequence[Shard]) -> str:

@@ -54,7 +54,7 @@ class ShardedRow(NamedTuple):
     size : bytes that the shard has of the image
     xxh3_128 : digest of these, 16 bytes
     shard : number of the shard
-    offset : first byte of the image in it
+    offset : first byte of the image in it; in ArrayRecord headers of blocks may lie among its bytes: `readers.blocks`
     source : digest of the image's file in the source, 16 bytes: another one where it was resized or encoded anew
     """
 

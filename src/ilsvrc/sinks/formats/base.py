@@ -23,7 +23,7 @@ class Placed(NamedTuple):
     """Where an image's bytes lie in its shard.
 
     sample : the image
-    offset : its first byte in the shard
+    offset : its first byte in the shard; the others follow it, but for headers of blocks: `readers.blocks`
     """
 
     sample: Sample

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 
-from ilsvrc.errors import UsageError
+from ilsvrc.errors import MissingExtraError, UsageError
 from ilsvrc.sinks.formats.base import Format
 
 FOLDERS = "folders"
 """The format that has no shards."""
 
 FORMATS = {
+    "tfrecord": "tfrecord:TFRecord",
+    "array_record": "array_record:ArrayRecord",
     "webdataset": "webdataset:WebDataset",
     "parquet": "parquet:Parquet",
     "edm": "edm:Edm",
@@ -18,6 +21,12 @@ FORMATS = {
     "litdata": "litdata:LitData",
 }
 """Module and class of every shard format."""
+
+_NEEDED = {
+    "tfrecord": ("google_crc32c", "google-crc32c"),
+    "array_record": ("array_record", "array_record"),
+}
+"""Module and package that writing a format needs; the extra that installs it has the format's name."""
 
 
 def format_of(name: str) -> Format:
@@ -33,3 +42,16 @@ def format_of(name: str) -> Format:
     module, _, kind = FORMATS[name].partition(":")
     made: Format = getattr(import_module(f"ilsvrc.sinks.formats.{module}"), kind)()
     return made
+
+
+def refuse_missing_extra(name: str) -> None:
+    """Refuse to write a format whose package is not installed; reading and checking need none.
+
+    Raises
+    ------
+    MissingExtraError
+        If it is not.
+    """
+    module, package = _NEEDED.get(name, ("", ""))
+    if module and find_spec(module) is None:
+        raise MissingExtraError(package, name)
