@@ -12,6 +12,7 @@ FOLDERS = "folders"
 
 FORMATS = {
     "webdataset": "webdataset:WebDataset",
+    "lmdb": "lmdb:Lmdb",
 }
 """Module and class of every shard format."""
 
