@@ -13,6 +13,7 @@ FOLDERS = "folders"
 FORMATS = {
     "webdataset": "webdataset:WebDataset",
     "lmdb": "lmdb:Lmdb",
+    "ffcv": "ffcv:Ffcv",
 }
 """Module and class of every shard format."""
 
