@@ -21,7 +21,6 @@ READERS = Path(os.environ.get("ILSVRC_READERS") or _ROOT / ".venv-readers/bin/py
 
 MISSING = "the training libraries are not installed: make readers"
 
-
 FFCV = Path(os.environ.get("ILSVRC_FFCV") or "/usr/bin/python3")
 """The interpreter that has FFCV: Debian's, whose package it is; the one of PyPI must be compiled."""
 
@@ -35,12 +34,17 @@ def read_with(script: str, *arguments: Path | str) -> Any:
     return _run(READERS, script, *arguments)
 
 
-def read_with_ffcv(script: str, *arguments: Path | str) -> Any:
-    """Run a script of `scripts/` where FFCV is; return the JSON that it prints last."""
+def ffcv_python() -> Path:
+    """Return the interpreter that has FFCV."""
     found = FFCV.exists() and subprocess.run([FFCV, "-c", "import ffcv.loader"], capture_output=True, check=False)
     if not found or found.returncode:
         pytest.skip(NO_FFCV)
-    return _run(FFCV, script, *arguments)
+    return FFCV
+
+
+def read_with_ffcv(script: str, *arguments: Path | str) -> Any:
+    """Run a script of `scripts/` where FFCV is; return the JSON that it prints last."""
+    return _run(ffcv_python(), script, *arguments)
 
 
 def _run(python: Path, script: str, *arguments: Path | str) -> Any:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 import ilsvrc
-from ilsvrc.errors import MachineError, UsageError
+from ilsvrc.errors import MachineError, MissingExtraError
 from ilsvrc.sinks.formats.lmdb import Lmdb, _found
 from ilsvrc.testing import MiniSpec, write_mini
 from tests.oracles import needs
@@ -108,6 +108,6 @@ def test_without_the_package_the_command_that_installs_it_is_named(
     official: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "lmdb", None)
-    with pytest.raises(UsageError) as refused:
+    with pytest.raises(MissingExtraError) as refused:
         ilsvrc.prepare(official, tmp_path / "out", format="lmdb", splits=("val",), jobs=1)
     assert refused.value.hint == "pip install 'ilsvrc[lmdb]'"

@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from ilsvrc import facts
-from ilsvrc.errors import MachineError, UsageError
+from ilsvrc.errors import MachineError, MissingExtraError
 from ilsvrc.readers.reader import Int
 from ilsvrc.readers.units import Sample
 from ilsvrc.sinks.formats.base import Placed, ShardFile, Written, images_in, spool
@@ -78,7 +78,7 @@ class Lmdb:
 
         Raises
         ------
-        UsageError
+        MissingExtraError
             If the package that will write the file is not installed.
         """
         _package()
@@ -116,13 +116,13 @@ def _package() -> Any:
 
     Raises
     ------
-    UsageError
+    MissingExtraError
         If it is not installed.
     """
     try:
         return import_module("lmdb")
     except ImportError:
-        raise UsageError("LMDB files need the package lmdb", hint="pip install 'ilsvrc[lmdb]'") from None
+        raise MissingExtraError("lmdb", "lmdb") from None
 
 
 def _write(path: Path, records: Iterable[tuple[int, bytes]], sizes: Int) -> None:
