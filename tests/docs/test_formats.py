@@ -12,7 +12,7 @@ import pytest
 from ilsvrc.sinks.formats.registry import FORMATS
 from tests.cli.helpers import ilsvrc
 from tests.docs.blocks import DOCS, blocks
-from tests.sinks.formats.reading import MISSING, READERS
+from tests.sinks.formats.reading import MISSING, READERS, ffcv_python
 
 PAGES = {"array_record": "tfrecord"}
 """Formats that share the page of another one."""
@@ -37,7 +37,8 @@ def test_the_page_does_what_it_says(name: str, archives: Path, tmp_path: Path) -
                 assert words[0] == "ilsvrc"
                 ilsvrc(*words[1:])
             continue
-        if not READERS.exists():
+        python = ffcv_python() if name == "ffcv" else READERS
+        if not python.exists():
             pytest.skip(MISSING)
         quiet = {
             "TF_CPP_MIN_LOG_LEVEL": "3",
@@ -47,7 +48,7 @@ def test_the_page_does_what_it_says(name: str, archives: Path, tmp_path: Path) -
         }
         clean = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "VIRTUAL_ENV")} | quiet
         (tmp_path / "program.py").write_text(code)
-        command = [str(READERS), str(tmp_path / "program.py")]
+        command = [str(python), str(tmp_path / "program.py")]
         done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=clean, check=False)
         assert done.returncode == 0, f"{block}\n{done.stderr[-3000:]}"
         assert done.stdout

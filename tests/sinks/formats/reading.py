@@ -21,17 +21,37 @@ READERS = Path(os.environ.get("ILSVRC_READERS") or _ROOT / ".venv-readers/bin/py
 
 MISSING = "the training libraries are not installed: make readers"
 
+FFCV = Path(os.environ.get("ILSVRC_FFCV") or "/usr/bin/python3")
+"""The interpreter that has FFCV: Debian's, whose package it is; the one of PyPI must be compiled."""
+
+NO_FFCV = "FFCV is not installed: apt-get install python3-ffcv python3-numba python3-opencv python3-torch"
+
 
 def read_with(script: str, *arguments: Path | str) -> Any:
-    """Run a script of `scripts/` where the training libraries are; return the JSON that it prints last.
-
-    It must not reach our own package: what it reads, it reads without us.
-    """
+    """Run a script of `scripts/` where the training libraries are; return the JSON that it prints last."""
     if not READERS.exists():
         pytest.skip(MISSING)
+    return _run(READERS, script, *arguments)
+
+
+def ffcv_python() -> Path:
+    """Return the interpreter that has FFCV."""
+    found = FFCV.exists() and subprocess.run([FFCV, "-c", "import ffcv.loader"], capture_output=True, check=False)
+    if not found or found.returncode:
+        pytest.skip(NO_FFCV)
+    return FFCV
+
+
+def read_with_ffcv(script: str, *arguments: Path | str) -> Any:
+    """Run a script of `scripts/` where FFCV is; return the JSON that it prints last."""
+    return _run(ffcv_python(), script, *arguments)
+
+
+def _run(python: Path, script: str, *arguments: Path | str) -> Any:
+    """Run a script, which must not reach our own package: what it reads, it reads without us."""
     clean = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "VIRTUAL_ENV")}
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    command = [str(READERS), str(_HERE / "scripts" / script), *map(str, arguments)]
+    command = [str(python), str(_HERE / "scripts" / script), *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, env=clean | quiet, timeout=600, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
     return json.loads(done.stdout.strip().splitlines()[-1])

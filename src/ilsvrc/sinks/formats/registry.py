@@ -19,6 +19,8 @@ FORMATS = {
     "edm": "edm:Edm",
     "mds": "mds:MDS",
     "litdata": "litdata:LitData",
+    "lmdb": "lmdb:Lmdb",
+    "ffcv": "ffcv:Ffcv",
 }
 """Module and class of every shard format."""
 
