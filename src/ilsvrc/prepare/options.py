@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ilsvrc.archive.find import SPLITS
 from ilsvrc.errors import UsageError
 from ilsvrc.images.encode import PNG, WEBP
-from ilsvrc.prepare.transforms import Remade
+from ilsvrc.readers.units import Transform
 from ilsvrc.run.engine import refuse_jobs
 from ilsvrc.run.plan import Damaged
 from ilsvrc.sinks.formats.registry import FOLDERS, FORMATS, format_of, refuse_missing_extra
@@ -58,7 +58,7 @@ class Options:
     seed: int = 0
     shard_size: int | None = None
     shard_images: int | None = None
-    transform: Remade | None = None
+    transform: Transform | None = None
     damaged: str = "stop"
 
     def __post_init__(self) -> None:

@@ -16,7 +16,6 @@ from ilsvrc import facts
 from ilsvrc.errors import MachineError
 from ilsvrc.readers.locate import find_splits, open_reader
 from ilsvrc.readers.units import Sample
-from ilsvrc.sinks.formats import parquet
 from ilsvrc.sinks.formats.base import ShardFile
 from ilsvrc.sinks.formats.parquet import Parquet, class_names
 from ilsvrc.testing import MiniSpec, write_mini
@@ -134,7 +133,7 @@ def test_pages_of_another_kind_are_refused(tmp_path: Path, monkeypatch: pytest.M
     def compressing(*args: object, **chosen: object) -> object:
         return writer(*args, **{**chosen, "compression": "zstd"})
 
-    monkeypatch.setattr(parquet.pq, "ParquetWriter", compressing)
+    monkeypatch.setattr(pq, "ParquetWriter", compressing)
     sample = Sample("train/n01440764_1.JPEG", "n01440764_1.JPEG", 0, bytes(9000))
     with open(tmp_path / "shard", "x+b") as file, pytest.raises(MachineError, match="not known here"):
         list(Parquet().write(ShardFile(file.fileno(), tmp_path / "shard"), [sample], "train"))
