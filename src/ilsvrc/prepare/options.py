@@ -124,10 +124,9 @@ class Options:
             raise UsageError("source='delete' compares images with the source, and these are made anew", hint=hint)
         if self.link in ("hard", "reflink"):
             raise UsageError(f"link={self.link!r} shares bytes, and images are made anew", hint="leave link out")
-        kind = self.transform.remaking.encoding.kind
-        if not self.sharded and kind in (WEBP, PNG):
+        if not self.sharded and self.transform.ending in (WEBP, PNG):
             hint = f"add format='webdataset', or another of {', '.join(FORMATS)}; or encode='jpeg:90'"
-            raise UsageError(f"images in folders are called .JPEG, and encode is {kind}", hint=hint)
+            raise UsageError(f"images in folders are called .JPEG, and encode is {self.transform.ending}", hint=hint)
 
 
 def bytes_in(text: str | int) -> int:

@@ -16,7 +16,6 @@ from ilsvrc.archive.names import NO_LABEL
 from ilsvrc.errors import DamageError, MissingExtraError, UsageError
 from ilsvrc.events import Listener, Note
 from ilsvrc.facts.names import val_number
-from ilsvrc.images.encode import KEEP
 from ilsvrc.images.inspect import ending_of
 from ilsvrc.labels.verify import read_val_labels
 from ilsvrc.prepare.options import Options
@@ -92,8 +91,8 @@ def _ending(reader: Reader, options: Options) -> str:
     """
     place = reader.where(0)
     ending = ending_of(place.member or place.file)
-    if options.transform and options.transform.remaking.encoding.kind != KEEP:
-        ending = options.transform.remaking.encoding.ending(None)
+    if options.transform and options.transform.ending:
+        ending = options.transform.ending
     if not options.sharded and ending != "jpg":
         detail = f"{reader.path} holds images as {ending}, and in folders they are called .JPEG"
         raise UsageError(detail, hint="add --encode jpeg:90, or a --format that is no folder")

@@ -32,6 +32,12 @@ class Remade:
         return self.remaking.settings
 
     @property
+    def ending(self) -> str | None:
+        """What every image becomes: jpg, webp or png; None for what it was."""
+        encoding = self.remaking.encoding
+        return None if encoding.kind == KEEP else encoding.ending(None)
+
+    @property
     def turns(self) -> bool:
         """Whether images are turned as their EXIF orientation says."""
         return self.remaking.orient

@@ -47,6 +47,10 @@ class Transform(Protocol):
         """What it does, in plain values: equal for equal results, so the versions of codecs too."""
 
     @property
+    def ending(self) -> str | None:
+        """What every image becomes: jpg, webp or png; None for what it was."""
+
+    @property
     def turns(self) -> bool:
         """Whether images are turned as their EXIF orientation says; else that is ignored, and lost."""
 

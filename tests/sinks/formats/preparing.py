@@ -23,7 +23,11 @@ class Squares:
 
     @property
     def settings(self) -> dict[str, object]:
-        return {"side": self.side, "ending": "png"}
+        return {"side": self.side}
+
+    @property
+    def ending(self) -> str:
+        return "png"
 
     @property
     def turns(self) -> bool:
