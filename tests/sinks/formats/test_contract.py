@@ -138,11 +138,9 @@ def test_the_manifest_says_where_every_image_lies(name: str, written: Written) -
             shard = shards[row["shard"]]
             data = (written(name) / shard.path).read_bytes()
             assert len(data) == shard.size
-            image = data[row["offset"] : row["offset"] + row["size"]]
+            image = continued(name, data, row["offset"])[: row["size"]]
             assert ilsvrc_digest(image) == row["xxh3_128"]
             assert (row["source"] == row["xxh3_128"]) is (name not in KEYWORDS)
-            image = continued(name, data, row["offset"])[: row["size"]]
-            assert ilsvrc_digest(image) == row["xxh3_128"] == row["source"]
 
 
 def continued(name: str, data: bytes, offset: int) -> bytes:
