@@ -152,7 +152,7 @@ class ImageTable:
     def first_split(self) -> str | None:
         """Return the split of the first image that has a name; None if the first rows hold no image of the data set.
 
-        A few rows without a name of the data set are a fault in it, which `names` tells; other data have no such name.
+        A row without a name of the data set is a fault in it, which `names` tells; other data have no such names.
         """
         if self.columns is None:
             return None
