@@ -324,9 +324,7 @@ def test_state_of_one_tar_is_its_file_state(written: dict[str, Path]) -> None:
     assert len(opened(written["hugging face"], "train").state) == 32
 
 
-def test_other_files_are_recognised_only_if_damaged_and_named_after_a_split(
-    tmp_path: Path, tree: Path
-) -> None:
+def test_other_files_are_recognised_only_if_damaged_and_named_after_a_split(tmp_path: Path, tree: Path) -> None:
     (tmp_path / "train.tar").write_bytes(b"<!DOCTYPE html> log in")
     (tmp_path / "val.tar.gz").write_bytes(b"\x1f\x8b garbage")
     (tmp_path / "empty.tar").write_bytes(b"")
