@@ -63,6 +63,12 @@ def test_other_formats_are_no_jpeg() -> None:
     assert "GIF" in found.detail
 
 
+def test_fault_is_told_in_the_same_words_in_every_run() -> None:
+    found = [examine("a.JPEG", CODES[Code.NOT_AN_IMAGE]) for _ in range(2)]
+    assert found[0] == found[1]
+    assert "0x" not in str(found[0])
+
+
 def test_published_anomalies_are_expected_by_name_and_kind() -> None:
     cmyk = examine("train/n01739381/n01739381_1309.JPEG", CODES[Code.CMYK])
     png = glance("n02105855_2933.JPEG", CODES[Code.PNG])

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
+import warnings
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from ilsvrc.errors import ArchiveError, DamageError, UsageError
+from ilsvrc.events import Event, Note
 from ilsvrc.issues import Code
 from ilsvrc.prepare.prepare import prepare
 from ilsvrc.testing import Form, write_mini
@@ -75,3 +79,38 @@ def test_a_file_of_several_that_is_not_the_listed_one_is_refused(tmp_path: Path)
         prepare(data, tmp_path / "out", **options())
     assert caught.value.code is Code.WRONG_DIGEST
     assert not list(tmp_path.glob("out/train")) + list(tmp_path.glob("out/val"))
+
+
+def warned(src: Path, dst: Path) -> str:
+    heard: list[Event] = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        prepare(src, dst, **options(listener=heard.append))
+    return "\n".join(event.text for event in heard if isinstance(event, Note) and event.warning)
+
+
+def test_what_a_reader_warns_of_is_a_note(tree: Path, tmp_path: Path) -> None:
+    shutil.copytree(tree, tmp_path / "tree")
+    (tmp_path / "tree/train/n01440764/notes.txt").write_text("a stray file")
+    assert "1 entry is left out" in warned(tmp_path / "tree", tmp_path / "out")
+
+
+def test_other_files_of_the_same_split_are_warned_of(tree: Path, tmp_path: Path) -> None:
+    """Half of train in each of two zips: only one of them is prepared."""
+    classes = sorted((tree / "train").iterdir())
+    (tmp_path / "src").mkdir()
+    for name, half in (("a.zip", classes[:3]), ("b.zip", classes[3:])):
+        with zipfile.ZipFile(tmp_path / "src" / name, "w") as archive:
+            for image in (image for folder in half for image in folder.iterdir()):
+                archive.write(image, image.relative_to(tree))
+    told = warned(tmp_path / "src", tmp_path / "out")
+    assert f"train is prepared from {tmp_path / 'src/a.zip'} alone; it is also in {tmp_path / 'src/b.zip'}" in told
+
+
+def test_damaged_file_of_a_split_is_not_left_out(tree: Path, tmp_path: Path) -> None:
+    shutil.copytree(tree / "train", tmp_path / "src/train")
+    (tmp_path / "src/val.tar.gz").write_bytes(b"<html>Log in</html>")
+    with pytest.raises(ArchiveError, match=r"val\.tar\.gz.* web page"):
+        prepare(tmp_path / "src", tmp_path / "out", **options())
+    assert not (tmp_path / "out").exists()
+    assert prepare(tmp_path / "src", tmp_path / "out", **options(splits=("train",))).ok

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from ilsvrc import facts
-from ilsvrc.errors import UsageError
+from ilsvrc.errors import ArchiveError, UsageError
 from ilsvrc.readers.archive import ArchiveReader
-from ilsvrc.readers.locate import open_reader, splits_at
+from ilsvrc.readers.locate import find_all, open_reader, splits_at
 from ilsvrc.readers.tree import TreeReader
+from ilsvrc.testing import write_mini
 from tests.cli.helpers import ilsvrc
 
 
@@ -53,3 +54,46 @@ def test_missing_split_names_those_that_are_there(mini: Path, tree: Path) -> Non
         listed = ilsvrc(*shlex.split(caught.value.hint.split("`")[1])[1:]).stdout
         assert "train/" in listed
         assert "val/" in listed
+
+
+LOGIN_PAGE = b"<!DOCTYPE html><title>Log in</title>" * 20
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["val.zip", "val.tar", "val.tar.gz", "data/val_images.tar.gz", "data/validation-00000-of-00001.parquet"],
+)
+@pytest.mark.parametrize("content", [b"", LOGIN_PAGE, b"\x01" * 5_000, b"\x1f\x8b\x08" + bytes(5_000)])
+def test_file_that_cannot_be_read_is_found_by_its_name_and_opening_it_says_why(
+    tmp_path: Path, name: str, content: bytes
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / name).write_bytes(content)
+    [found] = find_all(tmp_path)
+    assert (found.split, found.damaged) == ("val", True)
+    with pytest.raises(ArchiveError) as caught:
+        found.open()
+    assert caught.value.archive == str(tmp_path / name)
+    assert caught.value.hint
+
+
+def test_split_that_can_be_read_comes_before_a_file_that_cannot(own_tree: Path) -> None:
+    for name in ("val.zip", "val.tar.gz"):
+        (own_tree / name).write_bytes(LOGIN_PAGE)
+    assert isinstance(open_reader(own_tree, "val"), TreeReader)
+    assert [found.damaged for found in find_all(own_tree) if found.split == "val"] == [False, True, True]
+
+
+def test_part_of_a_split_that_cannot_be_read_is_not_passed_over(tmp_path: Path) -> None:
+    write_mini(tmp_path / "hf", form="hf-tar", classes=6, per_class=3, mean_bytes=3_000)
+    part = tmp_path / "hf" / "data" / "train_images_3.tar.gz"
+    part.write_bytes(LOGIN_PAGE)
+    with pytest.raises(ArchiveError, match="web page") as caught:
+        open_reader(tmp_path / "hf", "train")
+    assert caught.value.archive == str(part)
+
+
+def test_other_files_are_not_taken_for_splits(tmp_path: Path) -> None:
+    for name in ("notes.zip", "trainers.tar.gz", "devkit.tar.gz", "cat.parquet"):
+        (tmp_path / name).write_bytes(LOGIN_PAGE)
+    assert find_all(tmp_path) == []

@@ -370,6 +370,16 @@ def test_names_that_are_refused(train: Truth, tmp_path: Path, path: str | None, 
         opened(tmp_path)
 
 
+@pytest.mark.parametrize("image", [None, {"bytes": b"x", "path": "cat.jpg"}], ids=["null", "another name"])
+def test_a_first_row_that_is_no_image_is_told(train: Truth, tmp_path: Path, image: dict[str, Any] | None) -> None:
+    rows = table(train).to_pylist()
+    rows[0]["image"] = image
+    pq.write_table(pa.Table.from_pylist(rows, table(train).schema), tmp_path / "train.parquet")
+    assert [split.split for split in recognise(tmp_path)] == ["train"]
+    with pytest.raises(ArchiveError, match="row 0 "):
+        opened(tmp_path)
+
+
 def test_names_that_are_no_text(train: Truth, tmp_path: Path) -> None:
     keys = shuffled(train)
     names = [key[1].encode() for key in keys]
@@ -402,6 +412,8 @@ def test_truncated_file_is_refused(train: Truth, tmp_path: Path) -> None:
 def test_other_parquet_files_are_not_recognised(tmp_path: Path) -> None:
     pq.write_table(pa.table({"a": [1, 2]}), tmp_path / "train-00000-of-00001.parquet")
     pq.write_table(pa.table({"image": [b"x"], "path": ["cat.jpg"]}), tmp_path / "test.parquet")
+    twice = pa.Table.from_arrays([[b"x"], [b"y"], ["n01440764_10.JPEG"]], names=["image", "image", "path"])
+    pq.write_table(twice, tmp_path / "train.parquet")
     (tmp_path / "val.parquet").write_bytes(b"PK\x03\x04 and so on")
     assert recognise(tmp_path) == []
     assert recognise(tmp_path / "nothing") == []

@@ -14,6 +14,7 @@ import pytest
 
 from ilsvrc import prepare
 from ilsvrc.errors import DamageError, UsageError
+from ilsvrc.events import Event, Note
 from ilsvrc.issues import Code
 from ilsvrc.readers.locate import open_reader
 from ilsvrc.readers.reader import Reader
@@ -254,8 +255,9 @@ def test_an_image_in_the_heap_and_in_a_folder_is_counted_once(heap: Path, tree: 
         reader = open_reader(heap, "val")
     truth = truth_of(tree, "val")
     assert list(zip(reader.labels.tolist(), reader.names.to_pylist(), strict=True)) == sorted(truth)
-    with pytest.warns(UserWarning, match="counted once"):
-        prepare(heap, heap.parent / "out", verify="none", jobs=1)
+    heard: list[Event] = []
+    prepare(heap, heap.parent / "out", verify="none", jobs=1, listener=heard.append)
+    assert any("counted once" in event.text for event in heard if isinstance(event, Note))
     assert truth_of(heap.parent / "out", "val") == truth
 
 
@@ -274,6 +276,14 @@ def test_two_different_files_of_one_name_are_refused_with_both_paths(heap: Path,
     image.unlink()
     with pytest.warns(UserWarning, match="1 image is there twice"):
         assert len(open_reader(heap, "val")) == 12
+
+
+def test_two_files_of_one_image_with_other_endings_are_refused(tree: Path, tmp_path: Path) -> None:
+    shutil.copytree(tree / "train", tmp_path / "train")
+    image = next((tmp_path / "train/n01440764").iterdir())
+    image.with_suffix(".jpeg").write_bytes(b"another image")
+    with pytest.raises(DamageError, match="have one name and different bytes"):
+        open_reader(tmp_path, "train")
 
 
 @pytest.fixture(scope="module")

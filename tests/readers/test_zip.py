@@ -260,10 +260,15 @@ def test_zip_that_is_being_fetched_is_refused(kaggle: Path) -> None:
         found[0].open()
 
 
-def test_zip_that_is_cut_short_is_refused_by_itself_and_passed_over_in_a_folder(kaggle: Path) -> None:
+def test_zip_that_is_cut_short_is_refused_by_itself_and_found_by_its_name_in_a_folder(kaggle: Path) -> None:
     kaggle.write_bytes(kaggle.read_bytes()[:5_000])
     with pytest.raises(ArchiveError, match="still being fetched, or was cut short"):
         recognise(kaggle)
+    found = recognise(kaggle.parent)
+    assert [(split.split, split.damaged) for split in found] == [("train", True), ("val", True)]
+    with pytest.raises(ArchiveError, match="still being fetched, or was cut short"):
+        found[0].open()
+    kaggle.rename(kaggle.with_name("other.zip"))
     assert recognise(kaggle.parent) == []
 
 

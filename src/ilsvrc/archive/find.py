@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +13,12 @@ DOWNLOADING = (".aria2", ".part", ".crdownload", ".download")
 """Endings of the files that programs keep beside an archive while they fetch it."""
 
 SPLITS = ("train", "val", "test")
+
+_KAGGLE = re.compile(r"imagenet[-_]object[-_]localization")
+"""What the names of Kaggle's zip and of its tar.gz begin with."""
+
+_WORDS = re.compile(r"[a-z]+")
+_SYNONYMS = {"val": "validation"}
 
 _NAMES = {"train": (facts.TRAIN,), "val": (facts.VAL,), "test": (facts.TEST, "ILSVRC2012_img_test.tar")}
 
@@ -63,6 +70,14 @@ def _without(name: str) -> str:
     while name.endswith(DOWNLOADING):
         name = name.rpartition(".")[0]
     return name
+
+
+def splits_named(name: str) -> tuple[str, ...]:
+    """Return the splits that the name of a file speaks of; those of Kaggle's downloads hold both train and val."""
+    if _KAGGLE.match(name):
+        return "train", "val"
+    words = set(_WORDS.findall(name.lower()))
+    return tuple(split for split in SPLITS if words & {split, _SYNONYMS.get(split, split)})
 
 
 def expected_names(split: str) -> tuple[str, ...]:

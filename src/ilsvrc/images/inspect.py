@@ -6,7 +6,7 @@ import io
 import warnings
 
 import simplejpeg
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from ilsvrc import facts
 from ilsvrc.issues import Code, Issue
@@ -81,6 +81,8 @@ def _examine_other(name: str, data: bytes, ending: str) -> Issue | None:
         with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data)) as image:
             image.load()
             kind = str(image.format)
+    except UnidentifiedImageError:  # its text has the address of the BytesIO, another one in every run
+        return _issue(name, Code.NOT_AN_IMAGE, f"{len(data):,} bytes that are no image of any known format")
     except Exception as error:
         return _issue(name, Code.NOT_AN_IMAGE, f"{len(data):,} bytes that are no image: {error}")
     if kind == _OTHERS.get(ending):

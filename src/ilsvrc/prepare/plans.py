@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,11 +17,12 @@ from ilsvrc.archive.names import NO_LABEL
 from ilsvrc.errors import DamageError, MissingExtraError, UsageError
 from ilsvrc.events import Listener, Note
 from ilsvrc.facts.names import val_number
+from ilsvrc.files import printable
 from ilsvrc.images.inspect import ending_of
 from ilsvrc.labels.verify import read_val_labels
 from ilsvrc.prepare.options import Options
 from ilsvrc.prepare.sample import shrinking
-from ilsvrc.readers.locate import find_splits, nothing_found, refuse_downloading
+from ilsvrc.readers.locate import find_all, nothing_found, refuse_downloading
 from ilsvrc.readers.reader import Found, Reader
 from ilsvrc.readers.subset import SubsetReader, relabelled, select_classes
 from ilsvrc.run.order import Order, cut, shuffled
@@ -48,7 +50,11 @@ def plans_of(src: Path, options: Options, listener: Listener) -> list[Plan]:
 
 def _opened(found: Found, options: Options, listener: Listener) -> Reader:
     """Open a split; images in files of their own are compared with their recorded digests as they are read."""
-    reader = found.open(listener=listener)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        reader = found.open(listener=listener)
+    for warning in caught:
+        listener(Note(printable(str(warning.message)), warning=True))
     recorded = not reader.containers() and reader.digest(0) is not None
     return found.open(verify=True, listener=listener) if recorded and options.verify != "none" else reader
 
@@ -159,10 +165,12 @@ def _sources(src: Path, options: Options, listener: Listener) -> list[Found]:
     """Return the splits to prepare: one asked for by name must be there, of another one a warning is enough."""
     splits = options.splits or ("train", "val")
     _refuse_unfinished(src, splits)
-    there = find_splits(src, splits)
+    all_found = find_all(src, splits)
+    there = {one.split: one for one in reversed(all_found)}
     if not there:
         raise nothing_found(src, splits)
     found = [there[split] for split in splits if split in there]
+    _warn_of_others(all_found, found, listener)
     if src.is_file():
         return found or list(there.values())
     absent = [split for split in splits if split not in there]
@@ -181,6 +189,16 @@ def _sources(src: Path, options: Options, listener: Listener) -> list[Found]:
     prepared = " and ".join(one.split for one in found)
     listener(Note(f"only {prepared} is prepared: {src} holds no {names}{seen}", warning=True))
     return found
+
+
+def _warn_of_others(all_found: Sequence[Found], chosen: Sequence[Found], listener: Listener) -> None:
+    """Warn of files that hold images of a split too and are not prepared: they may be its other half."""
+    for one in chosen:
+        others = [other for other in all_found if other.split == one.split and other.path != one.path]
+        if others and one.split:
+            names = ", ".join(printable(str(other.path)) for other in others)
+            text = f"{one.split} is prepared from {printable(str(one.path))} alone; it is also in {names}"
+            listener(Note(text, warning=True))
 
 
 def _refuse_unfinished(source: Path, splits: Sequence[str]) -> None:

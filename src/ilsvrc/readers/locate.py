@@ -36,7 +36,8 @@ def recognise(root: Path, wanted: Sequence[str] | None = None) -> list[Found]:
     """Return every split in every form at a path: splits in order, and for each the form that counts first.
 
     A file whose name is no official archive's is looked at as every other form first: to look for an archive's
-    members takes a walk over it. A file or folder that two forms recognise is of the first.
+    members takes a walk over it. A file or folder that two forms recognise is of the first. Of a split that is there
+    twice, a file that can't be read comes last.
 
     Parameters
     ----------
@@ -54,10 +55,12 @@ def recognise(root: Path, wanted: Sequence[str] | None = None) -> list[Found]:
         for split in _recognised(name, root):
             if split.split in shards:  # the tars of WebDataset are tars too
                 continue
-            found.setdefault((split.split, split.path), split)
-        if wanted is not None and set(wanted) <= {split for split, _ in found}:
+            key = split.split, split.path
+            if key not in found or found[key].damaged:
+                found[key] = split
+        if wanted is not None and set(wanted) <= {split.split for split in found.values() if not split.damaged}:
             break
-    return sorted(found.values(), key=lambda split: (*SPLITS, "").index(split.split))
+    return sorted(found.values(), key=lambda split: ((*SPLITS, "").index(split.split), split.damaged))
 
 
 def _recognised(form: str, root: Path) -> list[Found]:
@@ -91,15 +94,16 @@ def find_all(root: Path | str, wanted: Sequence[str] | None = None) -> list[Foun
 
 
 def _below(root: Path) -> list[Found]:
-    """Return the splits in the nearest folder below a path that has any."""
-    level = [root]
+    """Return the splits in the nearest folder below a path that has any, best in one that can be read."""
+    level, damaged = [root], list[Found]()
     for _ in range(DEEPEST):
         level = [folder for parent in level for folder in _folders(parent)][:MOST_FOLDERS]
         for folder in level:
             found = [split for split in recognise(folder) if split.split and _has_images(split)]
-            if found:
+            if not all(split.damaged for split in found):
                 return found
-    return []
+            damaged = damaged or found
+    return damaged
 
 
 def _folders(parent: Path) -> list[Path]:

@@ -44,7 +44,10 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 def recognise(root: Path) -> list[Found]:
     """Return the splits in Parquet files at a path: a file, a folder of files, or the cache of Hugging Face's hub."""
-    return [Found(shards.split, _form(shards), _place(root, shards), _opener(shards)) for shards in find_shards(root)]
+    return [
+        Found(shards.split, _form(shards), _place(root, shards), _opener(shards), shards.damaged)
+        for shards in find_shards(root)
+    ]
 
 
 def _form(shards: Shards) -> str:

@@ -214,9 +214,11 @@ class Found:
     form : the form, in words
     path : the file or folder that holds it
     open : opens it
+    damaged : whether only the file's name tells the split, since the file can't be read: `open` says why
     """
 
     split: str
     form: str
     path: Path
     open: Opener
+    damaged: bool = False

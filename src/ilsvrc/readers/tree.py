@@ -28,6 +28,8 @@ from ilsvrc.tree.manifest import read_manifest
 from ilsvrc.tree.scan import Tree, folders_in, split_folders, survey
 
 _FOLDERS = r"^.*/"
+_FOLDERS_AND_ENDING = r"^.*/|\.[^./]*$"
+"""What differs in paths of one image: a.JPEG and a.jpeg are two files of it."""
 _DIGEST = "xxh3_128"
 _MOST_LISTED = 20
 """Images that an error lists; it tells how many there are in all."""
@@ -278,11 +280,11 @@ def _from_scan(folder: Path, split: str) -> Contents:
 
 
 def _twice(table: pa.Table) -> Int:
-    """Return the rows whose file name the row before has too, in another folder or in none; shape (K,), int64.
+    """Return the rows whose file name, up to its ending, the row before has too; shape (K,), int64.
 
     In catalog order images of one name are neighbours: the name tells the label.
     """
-    names = one_chunk(pc.replace_substring_regex(table.column("path"), _FOLDERS, ""))
+    names = one_chunk(pc.replace_substring_regex(table.column("path"), _FOLDERS_AND_ENDING, ""))
     if len(names) < 2:
         return np.array([], np.int64)
     same = pc.equal(names[1:], names[:-1]).to_numpy(zero_copy_only=False)

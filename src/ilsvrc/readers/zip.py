@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from ilsvrc.archive.catalog import SPLITS, UNSAID, Images, images_of, official_name
-from ilsvrc.archive.find import refuse_unfinished
+from ilsvrc.archive.find import refuse_unfinished, splits_named
 from ilsvrc.archive.source import FileSource
 from ilsvrc.archive.zip.build import indexed
 from ilsvrc.archive.zip.directory import Directory, find_directory, is_zip
@@ -216,15 +216,35 @@ def recognise(root: Path) -> list[Found]:
     Raises
     ------
     ArchiveError
-        If `root` itself is a zip that is cut short or one of several parts. In a folder, these are passed over.
+        If `root` itself is a zip that is cut short or one of several parts. In a folder, a file whose name ends in
+        .zip and can't be read is found by the splits in its name; without them it is passed over.
     """
     if root.is_dir():
         inside = sorted(path for path in root.iterdir() if path.suffix.lower() == ".zip")
-        return list(itertools.chain.from_iterable(_recognised(path, skip=True) for path in inside))
-    return _recognised(root, skip=False)
+        return list(itertools.chain.from_iterable(_found_in(path) for path in inside))
+    return _recognised(root)
 
 
-def _recognised(path: Path, *, skip: bool) -> list[Found]:
+def _found_in(path: Path) -> list[Found]:
+    """Return the splits in a file that is named as a zip; by its name, if it can't be read."""
+    try:
+        found = _recognised(path)
+        if found or not path.is_file():
+            return found
+        source = FileSource(path)
+        find_directory(source)
+    except OSError:
+        return []
+    except ArchiveError:
+        source = FileSource(path)
+        return [
+            Found(split, ZipReader.form, path, partial(_Zip(source).open, split), damaged=True)
+            for split in splits_named(path.name)
+        ]
+    return []
+
+
+def _recognised(path: Path) -> list[Found]:
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             return []
@@ -234,10 +254,6 @@ def _recognised(path: Path, *, skip: bool) -> list[Found]:
         splits = _splits_in(source, find_directory(source))
     except OSError:
         return []
-    except ArchiveError:
-        if skip:
-            return []
-        raise
     found = _Zip(source)
     return [Found(split, ZipReader.form, path, partial(found.open, split)) for split in splits]
 

@@ -324,13 +324,17 @@ def test_state_of_one_tar_is_its_file_state(written: dict[str, Path]) -> None:
     assert len(opened(written["hugging face"], "train").state) == 32
 
 
-def test_nothing_is_recognised_in_other_files(tmp_path: Path, tree: Path) -> None:
+def test_other_files_are_recognised_only_if_damaged_and_named_after_a_split(tmp_path: Path, tree: Path) -> None:
     (tmp_path / "train.tar").write_bytes(b"<!DOCTYPE html> log in")
     (tmp_path / "val.tar.gz").write_bytes(b"\x1f\x8b garbage")
     (tmp_path / "empty.tar").write_bytes(b"")
     (tmp_path / "notes.txt").write_text("notes")
     gnu(tmp_path / "notes.tar", tmp_path, "notes.txt")
     gzipped(gnu(tmp_path / "more.tar", tmp_path, "notes.txt"))
-    assert recognise(tmp_path) == []
+    found = recognise(tmp_path)
+    assert [(one.split, one.path.name, one.damaged) for one in found] == [
+        ("train", "train.tar", True),
+        ("val", "val.tar.gz", True),
+    ]
     assert recognise(tmp_path / "notes.tar") == []
     assert recognise(tmp_path / "nothing") == []

@@ -105,7 +105,8 @@ def _bytes(source: ByteSource) -> tuple[int, bytes]:
     """Return where the footer begins, and its bytes; refuse what does not begin and end as a Parquet file does."""
     size = source.state.size
     if size < len(MAGIC) + _TAIL or source.read(0, len(MAGIC)) != MAGIC:
-        raise ArchiveError(Code.WRONG_FILE, "not a Parquet file: it does not begin with PAR1", source.path)
+        detail = "not a Parquet file: it does not begin with PAR1"
+        raise ArchiveError(Code.WRONG_FILE, detail, source.path, hint=FETCH_AGAIN)
     tail = source.read(size - _TAIL, _TAIL)
     if tail[4:] != MAGIC:
         detail = "a Parquet file that is cut short, or not yet complete: it does not end with PAR1"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ilsvrc.archive.parquet.footer import MAGIC
 from ilsvrc.archive.parquet.table import ImageTable
 from ilsvrc.archive.source import FileSource
 from ilsvrc.errors import ArchiveError, DamageError, UsageError
@@ -33,12 +33,13 @@ _NAMED = 5
 class Shards:
     """The files of a split.
 
-    split : train, val or test, as the first image of the first sound file says
+    split : train, val or test, as the first images of the first sound file say
     folder : where they lie
     files : those that are there, in their order
     missing : names of those that are not there, by the numbers in the names of the others
     unfinished : downloads that are not complete
     key : a path that names the split, whose folder an index is kept beside
+    damaged : whether no file can be read, so that only their names tell the split
     """
 
     split: str
@@ -47,6 +48,7 @@ class Shards:
     missing: tuple[str, ...]
     unfinished: tuple[Path, ...]
     key: Path
+    damaged: bool = False
 
     @property
     def total(self) -> int:
@@ -83,13 +85,22 @@ def find_shards(root: Path) -> list[Shards]:
         A file; the folder of the files, or one that holds it as `data`; or the hub's cache, or a data set in it.
     """
     if root.is_file():
-        split = _split((root,), "")
-        key = root.absolute()
-        return [Shards(split, root.parent, (root,), (), (), key)] if split else []
+        shards = _alone(root)
+        return [shards] if shards else []
     found = []
     for folder, keys in _folders(root):
         found += [shards for shards in _in_folder(folder, keys) if shards]
     return found
+
+
+def _alone(path: Path) -> Shards | None:
+    """Return the split in one file; by its name, if it can't be read."""
+    match, damaged = _NUMBERED.fullmatch(path.name), False
+    try:
+        split = _split((path,))
+    except ArchiveError:
+        split, damaged = _PREFIXES.get(match["prefix"]) if match else None, True
+    return Shards(split, path.parent, (path,), (), (), path.absolute(), damaged) if split else None
 
 
 def _folders(root: Path) -> Iterator[tuple[Path, Path]]:
@@ -140,9 +151,9 @@ def _in_folder(folder: Path, keys: Path) -> Iterator[Shards | None]:
         if match and int(match["number"]) < int(match["total"]):
             numbered.setdefault((match["prefix"], int(match["total"])), {})[int(match["number"])] = path
         elif path.is_file():
-            split = _split((path,), "")
-            if split:
-                others.setdefault(split, []).append(path)
+            with contextlib.suppress(ArchiveError):
+                split = _split((path,))
+                others.setdefault(split, []).append(path) if split else None
     for (prefix, total), there in sorted(numbered.items()):
         yield _numbered(folder, keys, prefix, total, there)
     for split, paths in sorted(others.items()):
@@ -152,14 +163,19 @@ def _in_folder(folder: Path, keys: Path) -> Iterator[Shards | None]:
 def _numbered(folder: Path, keys: Path, prefix: str, total: int, there: dict[int, Path]) -> Shards | None:
     """Return the split whose files are numbered, if it is one; a link into the hub's cache may lead to nothing."""
     files = tuple(path for _, path in sorted(there.items()) if path.is_file())
-    split = _split(files, prefix)
+    damaged = False
+    try:
+        split = _split(files)
+    except ArchiveError:
+        split, damaged = _PREFIXES.get(prefix), True
     if not split:
         return None
     present = {path.name for path in files}
     names = (f"{prefix}-{number:05}-of-{total:05}{SUFFIX}" for number in range(total))
     missing = tuple(name for name in names if name not in present)
     unfinished = _unfinished(folder) if missing else ()
-    return Shards(split, folder, files, missing, unfinished, _key(folder, keys, f"{prefix}-of-{total:05}{SUFFIX}"))
+    key = _key(folder, keys, f"{prefix}-of-{total:05}{SUFFIX}")
+    return Shards(split, folder, files, missing, unfinished, key, damaged)
 
 
 def _key(folder: Path, keys: Path, name: str) -> Path:
@@ -175,12 +191,15 @@ def _unfinished(folder: Path) -> tuple[Path, ...]:
     return tuple(sorted(folder.glob(_UNFINISHED)))
 
 
-def _split(files: tuple[Path, ...], prefix: str) -> str | None:
-    """Return the split of the first image in the first sound file; None if it is none of the data set.
+def _split(files: tuple[Path, ...]) -> str | None:
+    """Return the split of the images in the first sound file; None if they are none of the data set.
 
-    Where every file begins as Parquet does and none is sound, their names tell: whoever opens them hears why.
+    Raises
+    ------
+    ArchiveError
+        The fault of the first file, if none is sound.
     """
-    parquet = False
+    fault: ArchiveError | None = None
     for path in files:
         source = None
         try:
@@ -189,17 +208,13 @@ def _split(files: tuple[Path, ...], prefix: str) -> str | None:
             split = table.first_split()
             if split or table.rows:
                 return split
-        except (ArchiveError, UsageError, OSError):
-            parquet = parquet or _begins_as_parquet(source)
+        except ArchiveError as error:
+            fault = fault or error
+        except (UsageError, OSError):
+            pass
         finally:
             if source:
                 source.close()
-    match = _NUMBERED.fullmatch(files[0].name) if files and not prefix else None
-    return _PREFIXES.get(match["prefix"] if match else prefix) if parquet else None
-
-
-def _begins_as_parquet(source: FileSource | None) -> bool:
-    try:
-        return source is not None and source.read(0, len(MAGIC)) == MAGIC
-    except (ArchiveError, OSError):
-        return False
+    if fault:
+        raise fault
+    return None

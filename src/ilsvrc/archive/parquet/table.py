@@ -39,6 +39,9 @@ ONE_SPLIT = "keep splits in files of their own"
 
 _PREFIXES = {"train": "n", "val": "ILSVRC2012_val_", "test": "ILSVRC2012_test_"}
 _ROWS = 1 << 16
+_FIRST_ROWS = 256
+"""Rows that are looked at to tell the split of a file."""
+
 _LONGEST = 4 << 10
 """Bytes of a name, on average, beyond which the column is no column of names."""
 
@@ -147,16 +150,20 @@ class ImageTable:
         return self._column(group, self.columns.image)
 
     def first_split(self) -> str | None:
-        """Return the split that the first image belongs to; None if the file holds no image of the data set."""
+        """Return the split of the first image that has a name; None if the first rows hold no image of the data set.
+
+        A row without a name of the data set is a fault in it, which `names` tells; other data have no such names.
+        """
         if self.columns is None:
             return None
-        try:
-            first = next(self.names(rows=1), None)
-        except ArchiveError as error:
-            if error.code != Code.UNKNOWN_MEMBER:
-                raise
-            return None
-        return first.split if first else None
+        self._refuse_long(self.columns.name)
+        with self._sound("its names can't be read"):
+            batch = next(self._file.iter_batches(_FIRST_ROWS, columns=[self.columns.name]), None)
+            if batch is None:
+                return None
+            stems = pc.extract_regex(pc.cast(_leaf(batch, self.columns.name), pa.string()), _NAME).field("stem")
+        first = next((stem for stem in stems.to_pylist() if stem), None)
+        return first and next(split for split, prefix in _PREFIXES.items() if first.startswith(prefix))
 
     def names(self, rows: int = _ROWS) -> Iterator[Names]:
         """Yield what names and labels say, so many rows at a time.
@@ -191,7 +198,7 @@ class ImageTable:
     def _columns(self) -> Columns | None:
         """Return which columns hold what; None if there are no images or no names."""
         schema = self._schema
-        image = next((name for name in IMAGE_COLUMNS if name in schema.names), None)
+        image = next((name for name in IMAGE_COLUMNS if schema.names.count(name) == 1), None)
         if image is None:
             return None
         kind = schema.field(image).type

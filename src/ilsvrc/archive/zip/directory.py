@@ -141,7 +141,8 @@ def _no_zip(source: ByteSource, head: bytes) -> ArchiveError:
     page = not_a_tar(head, source.path)
     if page and page.code == Code.HTML_PAGE:
         return page
-    return ArchiveError(Code.WRONG_FILE, "this is no zip", source.path)
+    detail = "this is no zip" if head else "the file is empty"
+    return ArchiveError(Code.WRONG_FILE, detail, source.path, hint=FETCH_AGAIN)
 
 
 def _in_parts(source: ByteSource) -> ArchiveError:

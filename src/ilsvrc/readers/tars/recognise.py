@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from ilsvrc import facts
+from ilsvrc.archive.find import splits_named
 from ilsvrc.archive.header import BLOCK, checksum_faults, member_name
 from ilsvrc.archive.names import split_of
 from ilsvrc.archive.sidecar import folders
@@ -81,7 +83,9 @@ def recognise(root: Path) -> list[Found]:
     found = [*_class_tars(root)]
     for folder in (root, root / "data"):
         parts = _parts(folder)
-        found += [Found(split, HUGGING_FACE, folder, partial(open_parts, folder, split)) for split in parts]
+        for split, paths in parts.items():
+            damaged = all(peek(path) is None for path in paths)
+            found.append(Found(split, HUGGING_FACE, folder, partial(open_parts, folder, split), damaged))
         taken = {path for paths in parts.values() for path in paths} | set(class_tars(folder))
         if folder == root:
             found += [split for path in _tars_in(root) if path not in taken for split in _in_tar(path)]
@@ -149,10 +153,31 @@ def peek(path: Path) -> Peek | None:
     return Peek(form, paths, tuple(split for split in SPLITS if split in splits)) if splits else None
 
 
+def is_damaged(path: Path) -> bool:
+    """Whether a file that is named as a tar does not begin as one, or can't be unpacked, or is not safe to."""
+    try:
+        source = FileSource(path)
+        form = form_of(source.read(0, min(8, source.size)))
+        head: FileSource | _Head = _Head(path, form) if form else source
+        way = Walk(head, Extent(0, 1 << 62 if form else source.size), is_other)
+        for _ in way.steps():
+            if len(way.headers) >= _HEADERS:
+                break
+    except ArchiveError as error:
+        return not form or error.code is not Code.TRUNCATED_ARCHIVE or head.state.size < BLOCK
+    except (OSError, UsageError):
+        return False
+    return False
+
+
 def _in_tar(path: Path) -> list[Found]:
-    """Return the splits in one tar."""
+    """Return the splits in one tar; by its name, if it can't be read."""
     seen = peek(path)
-    if seen is None or (not seen.form and _is_official(seen.paths)):
+    if seen is None:
+        official = facts.official(path.name) is not None  # such a file is of the form of archives, whole or not
+        named = splits_named(path.name) if not official and is_damaged(path) else ()
+        return [Found(split, "tar", path, partial(open_tar, path, split), damaged=True) for split in named]
+    if not seen.form and _is_official(seen.paths):
         return []
     splits: Sequence[str] = seen.splits
     if seen.form in ("gzip", "zstd") and _is_indexed(path):
@@ -179,14 +204,17 @@ def _seems_class(path: Path) -> bool:
 
 
 def _parts(folder: Path) -> dict[str, list[Path]]:
-    """Return the tars of Hugging Face's first layout in a folder by split, in the order of their numbers."""
+    """Return the tars of Hugging Face's first layout in a folder by split, in the order of their numbers.
+
+    Those that can't be read are of the split in their names: whoever opens it is told.
+    """
     if not folder.is_dir():
         return {}
     named = [(match, path) for path in folder.iterdir() if (match := _PART.fullmatch(path.name)) and path.is_file()]
     found: dict[str, list[Path]] = {}
     for match, path in sorted(named, key=lambda pair: (int(pair[0]["part"] or 0), pair[1].name)):
         seen = peek(path)
-        if seen is not None and match["split"] in seen.splits:
+        if match["split"] in seen.splits if seen else is_damaged(path):
             found.setdefault(match["split"], []).append(path)
     return {split: found[split] for split in SPLITS if split in found}
 
