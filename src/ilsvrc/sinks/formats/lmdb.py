@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import mmap
+import os
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -40,7 +41,6 @@ _NODE = struct.Struct("<HHHH")
 
 _BRANCH, _LEAF, _OVERFLOW = 0x01, 0x02, 0x04
 _BIG = 0x01
-_META_AT = _PAGE.size
 _META = struct.Struct("<IIQQ48s48sQQ")
 """Magic, version, address, bytes of the map, tree of free pages, main tree, last page used, transaction."""
 
@@ -48,6 +48,8 @@ _TREE = struct.Struct("<IHHQQQQQ")
 """Page size or padding, flags, depth, pages of branches, leaves and overflow, entries, the root's page."""
 
 _MAGIC, _VERSION = 0xBEEFC0DE, 1
+_NOTHING = (1 << 64) - 1
+"""The root of a tree without entries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +159,12 @@ def _most(sizes: Int) -> int:
 
 
 class _Value(NamedTuple):
-    """Where a value lies: its key, its first byte in the file, its bytes."""
+    """Where a value lies: its key, its first byte in the file, its bytes, and what precedes the image in it."""
 
     key: bytes
     offset: int
     size: int
+    head: bytes
 
 
 def _found(path: Path, labels: Int, sizes: Int) -> Int:
@@ -174,55 +177,58 @@ def _found(path: Path, labels: Int, sizes: Int) -> Int:
     """
     offsets = np.empty(len(sizes), np.int64)
     count = 0
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as data:
-        for value in _values(data):
+    with path.open("rb", buffering=0) as file:
+        for value in _values(file.fileno()):
             if count >= len(sizes) or value.key != b"%08d" % count:
                 raise MachineError(f"{path}: record {count:,} is {value.key!r}")
-            wanted = _VALUE.pack(_LABEL, labels[count], sizes[count])
-            if data[value.offset : value.offset + _VALUE.size] != wanted or value.size != len(wanted) + sizes[count]:
+            head = _VALUE.pack(_LABEL, labels[count], sizes[count])
+            if value.head != head or value.size != len(head) + sizes[count]:
                 raise MachineError(f"{path}: the record of image {count:,} is not the one that was written")
-            offsets[count] = value.offset + _VALUE.size
+            offsets[count] = value.offset + len(head)
             count += 1
     if count != len(sizes):
         raise MachineError(f"{path}: {count:,} records, and {len(sizes):,} were written")
     return offsets
 
 
-def _values(data: mmap.mmap) -> Iterator[_Value]:
-    """Yield the values of the main tree in the order of their keys."""
-    metas = [_META.unpack_from(data, at + _META_AT) for at in (0, mmap.PAGESIZE)]
+def _values(fd: int) -> Iterator[_Value]:
+    """Yield the values of the main tree in the order of their keys; pages are read, not mapped: memory stays flat."""
+    metas = [_META.unpack_from(_page(fd, number), _PAGE.size) for number in (0, 1)]
     if {meta[:2] for meta in metas} != {(_MAGIC, _VERSION)}:
         raise MachineError("the installed LMDB writes another form of file than 0.9", hint="pip install 'lmdb<4'")
     newest = max(metas, key=lambda meta: int(meta[-1]))
     root = _TREE.unpack(newest[5])[-1]
-    return _below(data, root) if root != (1 << 64) - 1 else iter(())
+    return _below(fd, root) if root != _NOTHING else iter(())
 
 
-def _below(data: mmap.mmap, number: int) -> Iterator[_Value]:
+def _page(fd: int, number: int, size: int = mmap.PAGESIZE) -> bytes:
+    """Return the first bytes of a page; all of them by default."""
+    return os.pread(fd, size, number * mmap.PAGESIZE)
+
+
+def _below(fd: int, number: int) -> Iterator[_Value]:
     """Yield the values of a page and of the pages below it."""
-    at = number * mmap.PAGESIZE
-    told, _, flags, lower, _ = _PAGE.unpack_from(data, at)
+    page = _page(fd, number)
+    told, _, flags, lower, _ = _PAGE.unpack_from(page)
     if told != number or not flags & (_BRANCH | _LEAF):
         raise MachineError(f"page {number:,} is not one of the tree")
-    for (pointer,) in struct.iter_unpack("<H", data[at + _PAGE.size : at + lower]):
-        low, high, kind, length = _NODE.unpack_from(data, at + pointer)
-        begin = at + pointer + _NODE.size
+    for (pointer,) in struct.iter_unpack("<H", page[_PAGE.size : lower]):
+        low, high, kind, length = _NODE.unpack_from(page, pointer)
+        begin = pointer + _NODE.size
         if flags & _BRANCH:
-            yield from _below(data, low | high << 16 | kind << 32)
+            yield from _below(fd, low | high << 16 | kind << 32)
             continue
-        key, size = data[begin : begin + length], low | high << 16
+        key, size, at = page[begin : begin + length], low | high << 16, begin + length
         if kind & _BIG:
-            yield _Value(
-                key, _overflow(data, int.from_bytes(data[begin + length : begin + length + 8], "little")), size
-            )
+            yield _overflow(fd, int.from_bytes(page[at : at + 8], "little"), key, size)
         else:
-            yield _Value(key, begin + length, size)
+            yield _Value(key, number * mmap.PAGESIZE + at, size, page[at : at + _VALUE.size])
 
 
-def _overflow(data: mmap.mmap, number: int) -> int:
-    """Return the first byte of the value that fills overflow pages."""
-    at = number * mmap.PAGESIZE
-    told, _, flags, *_ = _PAGE.unpack_from(data, at)
+def _overflow(fd: int, number: int, key: bytes, size: int) -> _Value:
+    """Return the value that fills pages of its own."""
+    begin = _page(fd, number, _PAGE.size + _VALUE.size)
+    told, _, flags, *_ = _PAGE.unpack_from(begin)
     if told != number or not flags & _OVERFLOW:
         raise MachineError(f"page {number:,} holds no value")
-    return at + _PAGE.size
+    return _Value(key, number * mmap.PAGESIZE + _PAGE.size, size, begin[_PAGE.size :])
