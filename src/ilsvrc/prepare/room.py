@@ -17,7 +17,7 @@ from ilsvrc.sinks.links import Link
 OVERHEAD = 300
 """Bytes per image in manifests and lists, with room to spare."""
 
-PACKING = 1700
+PACKING = 2200
 """Bytes per image that shards need besides it, at most: three tar headers, two files of facts, their padding."""
 
 _CLONE = 1024
