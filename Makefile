@@ -6,7 +6,7 @@ SIZE ?= 2e9
 RUNS ?= 5
 ROUNDS ?= 200
 
-.PHONY: help setup demo test bench bench-full bench-fetch bench-inplace bench-labels bench-zips campaign-detect campaign-fetch campaign-interrupt readers lint types layers facts clean
+.PHONY: help setup demo test bench bench-full bench-fetch bench-inplace bench-labels bench-zips campaign-detect campaign-fetch campaign-interrupt campaign-shards readers lint types layers facts clean
 
 help:  ## say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /: /'
@@ -52,6 +52,9 @@ campaign-fetch: setup  ## kill one transfer of 300 MB ten times and count what i
 
 campaign-interrupt: setup  ## end two hundred runs by Ctrl-C, SIGTERM, SIGHUP at random moments: ROUNDS= of them
 	ILSVRC_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -m slow -s tests/cli/test_interrupt.py
+
+campaign-shards: setup  ## kill shards of every format at random moments and resume them: ROUNDS= times each
+	ILSVRC_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -m slow -s tests/sinks/formats/test_contract.py
 
 readers: .venv-readers/installed  ## install the training libraries that read shards, in an environment of their own
 

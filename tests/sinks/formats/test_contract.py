@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -228,8 +230,24 @@ def test_a_killed_run_is_resumed_to_the_same_bytes(
     name: str, written: Written, official: Path, tmp_path: Path
 ) -> None:
     """kill -9 at random moments; the finished folder equals that of a run that nobody disturbed."""
-    rng = random.Random(name)
-    command = [sys.executable, "-m", "tests.sinks.formats.preparing", name, official, tmp_path / "out", SHARD_IMAGES]
+    killed_and_resumed(name, official, tmp_path / "out", random.Random(name))
+    assert files_of(tmp_path / "out") == files_of(written(name))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FORMATS)
+def test_campaign_of_kills(name: str, written: Written, official: Path, tmp_path: Path) -> None:
+    """The same many times over: ILSVRC_ROUNDS of each format."""
+    for number in range(int(os.environ.get("ILSVRC_ROUNDS", "20"))):
+        out = tmp_path / str(number)
+        killed_and_resumed(name, official, out, random.Random(f"{name} {number}"))
+        assert files_of(out) == files_of(written(name))
+        shutil.rmtree(out)
+
+
+def killed_and_resumed(name: str, source: Path, out: Path, rng: random.Random) -> None:
+    """Prepare shards, killed three times at random moments."""
+    command = [sys.executable, "-m", "tests.sinks.formats.preparing", name, source, out, SHARD_IMAGES]
     for _ in range(3):
         process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         time.sleep(rng.uniform(0.5, 1.5))
@@ -237,7 +255,6 @@ def test_a_killed_run_is_resumed_to_the_same_bytes(
         process.wait()
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert files_of(tmp_path / "out") == files_of(written(name))
 
 
 def files_of(root: Path) -> dict[str, str]:
