@@ -183,10 +183,11 @@ class Task:
     def _samples(self, images: Reader, issues: list[Issue]) -> Iterator[Sample]:
         """Yield the images; add what is odd about them to `issues`."""
         keys, names, labels = keys_of(images, self.layout), images.names.to_pylist(), images.labels.tolist()
+        packed = not keys or bool(images.where(0).member)  # in a zip, to say where each image lies reads its header
         for row, data in self._read(images, keys, issues):
             issues += self._looked_at(keys[row], data, images.digest(row))
-            label, place = labels[row] if labels[row] >= 0 else None, images.where(row)
-            yield Sample(keys[row], names[row], label, data, None if place.member else place.file)
+            label, file = labels[row] if labels[row] >= 0 else None, None if packed else images.where(row).file
+            yield Sample(keys[row], names[row], label, data, file)
 
     def _read(self, images: Reader, keys: list[str], issues: list[Issue]) -> Iterator[tuple[int, bytes]]:
         """Yield rows and bytes; in a deep check, an image that can't be read is an issue and the next is read."""
