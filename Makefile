@@ -5,6 +5,7 @@ DEMO := demo
 SIZE ?= 2e9
 RUNS ?= 5
 ROUNDS ?= 200
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 
 .PHONY: help setup demo test bench bench-full bench-fetch bench-inplace bench-labels bench-zips bench-parquet bench-tars bench-forms campaign-detect campaign-fetch campaign-interrupt lint types layers facts clean
 
@@ -29,8 +30,8 @@ demo: setup  ## write a miniature ILSVRC 2012, prepare it, check it
 	@echo "The class folders are in $(DEMO)/imagenet, made by: ilsvrc prepare $(DEMO)/archives $(DEMO)/imagenet"
 	@echo "The program is $(BIN)/ilsvrc: try $(BIN)/ilsvrc --help"
 
-test: setup  ## run the whole test suite
-	$(BIN)/python -m pytest -n auto --dist loadfile
+test: setup  ## run the whole test suite: WORKERS= processes, two for each processor, since tests wait for disks
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 bench: setup  ## measure the performance contract, an hour: SIZE= bytes of the archive, RUNS= of each command
 	$(BIN)/python -m bench --size $(SIZE) --runs $(RUNS)
