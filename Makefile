@@ -5,8 +5,9 @@ DEMO := demo
 SIZE ?= 2e9
 RUNS ?= 5
 ROUNDS ?= 200
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 
-.PHONY: help setup demo test bench bench-full bench-fetch bench-inplace bench-labels bench-zips campaign-detect campaign-fetch campaign-interrupt campaign-shards readers lint types layers facts clean
+.PHONY: help setup demo test bench bench-full bench-fetch bench-inplace bench-labels bench-zips bench-parquet bench-tars bench-forms campaign-detect campaign-fetch campaign-interrupt campaign-shards readers lint types layers facts clean
 
 help:  ## say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /: /'
@@ -29,8 +30,8 @@ demo: setup  ## write a miniature ILSVRC 2012, prepare it, check it
 	@echo "The class folders are in $(DEMO)/imagenet, made by: ilsvrc prepare $(DEMO)/archives $(DEMO)/imagenet"
 	@echo "The program is $(BIN)/ilsvrc: try $(BIN)/ilsvrc --help"
 
-test: setup  ## run the whole test suite
-	$(BIN)/python -m pytest -n auto --dist loadfile
+test: setup  ## run the whole test suite: WORKERS= processes, two for each processor, since tests wait for disks
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 bench: setup  ## measure the performance contract, an hour: SIZE= bytes of the archive, RUNS= of each command
 	$(BIN)/python -m bench --size $(SIZE) --runs $(RUNS)
@@ -72,6 +73,15 @@ bench-inplace: setup  ## compare reading in place with torchvision; installs tor
 
 bench-zips: setup  ## index a zip of Kaggle's size, read it at random and at once; against zipfile, unzip, cp
 	$(BIN)/python -m bench.zips --runs $(RUNS)
+
+bench-parquet: setup  ## index Parquet files of Hugging Face's size, read them at random; against pyarrow, datasets
+	$(BIN)/python -m bench.parquet --runs $(RUNS)
+
+bench-tars: setup  ## index a tar of a tree, sweep and index a tar.gz; against tar, gzip, rapidgzip
+	$(BIN)/python -m bench.tars --runs $(RUNS)
+
+bench-forms: setup  ## prepare from a tree, a zip, Parquet, archives; against cp -r: SIZE= bytes of images
+	$(BIN)/python -m bench.forms --size $(SIZE) --runs $(RUNS)
 
 bench-fetch: setup  ## time fetch against plain aria2c on the same server
 	$(BIN)/python -m bench.fetch --runs $(RUNS)

@@ -23,14 +23,14 @@ from ilsvrc.testing.simulate import headers
 MEMORY = 400e6
 BLOCK = 512
 GZIP_SIZE = 1e9
-"""Bytes of images in the tar.gz: gzip alone takes 40 s to write it."""
+"""Bytes of images in the tar.gz at full scale: gzip alone takes 40 s to write it."""
 
 OURS = (sys.executable, PEERS / "tars.py")
 
 
 def rows(fraction: float, runs: int) -> list[Row]:
     """Return the lines of the table about tars of trees, at this fraction of the full scale."""
-    return [*tree_tar(fraction, runs), *gzipped(runs)]
+    return [*tree_tar(fraction, runs), *gzipped(fraction * GZIP_SIZE, runs)]
 
 
 def tree_tar(fraction: float, runs: int) -> list[Row]:
@@ -54,11 +54,12 @@ def tree_tar(fraction: float, runs: int) -> list[Row]:
     ]
 
 
-def gzipped(runs: int) -> list[Row]:
-    """Compare a sweep over a tar.gz, and its indexing, with the programs that only decompress."""
-    path = DATA / "tree.tar.gz"
+def gzipped(size: float, runs: int) -> list[Row]:
+    """Compare a sweep over a tar.gz of so many bytes, and its indexing, with the programs that only decompress."""
+    path = DATA / f"tree-gz-{size:g}" / "train.tar.gz"
     if not path.exists():
-        _write_gz(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write_gz(path, size)
     rapid = (Path(sys.executable).with_name("rapidgzip"), "-dc", path)
     works = [
         Work("sweep", (*OURS, "sweep", path)),
@@ -68,7 +69,7 @@ def gzipped(runs: int) -> list[Row]:
     ]
     rounds = measure(works, runs)
     return [
-        Row(f"{ours} of a tar.gz, 1 GB", theirs, ratio(rounds[ours], rounds[theirs], stated), runs)
+        Row(f"{ours} of a tar.gz, {size / 1e9:g} GB", theirs, ratio(rounds[ours], rounds[theirs], stated), runs)
         for ours in ("sweep", "index")
         for theirs in ("gzip -dc", "rapidgzip -dc")
     ]
@@ -105,10 +106,10 @@ def _blocks(fraction: float) -> Iterator[tuple[npt.NDArray[np.uint8], npt.NDArra
         yield headers([f"train/{synset.wnid}/{synset.wnid}_{k}.JPEG" for k in numbers], sizes), places, at
 
 
-def _write_gz(path: Path) -> None:
-    """Unpack a miniature and write its tree with GNU tar and gzip."""
-    archive = miniature(GZIP_SIZE)
-    folder = path.parent / "tree-gz"
+def _write_gz(path: Path, size: float) -> None:
+    """Unpack a miniature of so many bytes and write its tree with GNU tar and gzip."""
+    archive = miniature(size)
+    folder = path.parent / "tree"
     script = (
         f"rm -rf {folder} && mkdir -p {folder}/train && tar -xf {archive} -C {folder}/train && cd {folder}/train && "
         "for f in *.tar; do mkdir ${f%.tar} && tar -xf $f -C ${f%.tar} && rm $f; done && "

@@ -145,6 +145,30 @@ def test_layouts_without_a_folder_a_class_are_refused(tree: Path, layout: str) -
         relabel(tree, layout=layout)
 
 
+def test_the_tree_below_a_path_is_found(tree: Path, tmp_path: Path) -> None:
+    kaggle = tmp_path / "kaggle/ILSVRC/Data/CLS-LOC"
+    kaggle.parent.mkdir(parents=True)
+    tree.rename(kaggle)
+    assert relabel(tmp_path / "kaggle", layout="index").tree == str(kaggle)
+    assert relabel(tmp_path / "kaggle", layout="index", apply=True).applied
+    assert {path.name for path in (kaggle / "val").iterdir()} == set(map(str, range(6)))
+
+
+def test_of_two_trees_below_a_path_the_first_is_taken(tree: Path, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        shutil.copytree(tree / "val", tmp_path / f"both/{name}/val")
+    assert relabel(tmp_path / "both", layout="index").tree == str(tmp_path / "both/one")
+
+
+def test_a_heap_beside_another_split_stays(tree: Path) -> None:
+    for image in (tree / "val").glob("*/*"):
+        image.rename(tree / image.name)
+    shutil.rmtree(tree / "val")
+    (tree / ".ilsvrc/val.arrow").unlink()
+    assert relabel(tree, layout="index", apply=True).applied
+    assert len(list(tree.glob("*.JPEG"))) == 12
+
+
 def test_no_tree_is_the_callers_fault(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds no train or val"):
         relabel(tmp_path)

@@ -36,6 +36,8 @@ from ilsvrc.files import (
 from ilsvrc.heap import Sorting, decide_sorting, has_class_folders, sort
 from ilsvrc.issues import Code, Issue
 from ilsvrc.paths import given_path
+from ilsvrc.readers.locate import find_all
+from ilsvrc.readers.tree import TreeReader
 from ilsvrc.sinks.lists import label_lines, write_labels
 from ilsvrc.tree import paths as tree_paths
 from ilsvrc.tree.layout import TEMPLATES, Layout, refuse_collisions
@@ -161,13 +163,25 @@ def _real_parent(path: Path) -> Path:
 
 
 def _splits(root: Path) -> dict[str, Path]:
-    """Return the folders of train and val by split; the name alone decides, whatever the folder holds."""
-    splits = {split: folder for split, folder in split_folders(root).items() if split != "test"}
+    """Return the folders of train and val by split; the name alone decides, whatever the folder holds.
+
+    Without any at the path, those of the nearest tree below it, as Kaggle's `ILSVRC/Data/CLS-LOC`.
+    """
+    splits = _splits_at(root)
     if not splits and root.is_dir():
         splits = {split: root for split in ("train", "val") if root.name in SPLIT_FOLDERS[split]}
     if not splits:
+        below = {one.path.parent for one in find_all(root) if one.form == TreeReader.form} if root.is_dir() else set()
+        splits = _splits_at(below.pop()) if len(below) == 1 else {}
+    if not splits:
         raise UsageError(f"{root} holds no train or val with class folders", hint="give the folder of a tree")
     return splits
+
+
+def _splits_at(root: Path) -> dict[str, Path]:
+    """Return the folders of train and val at a path; a heap beside the folder of another split stays where it is."""
+    folders = {split: folder for split, folder in split_folders(root).items() if split != "test"}
+    return {split: folder for split, folder in folders.items() if len(folders) == 1 or folder != root}
 
 
 def _decide(splits: Mapping[str, Path], layout: Layout) -> Relabelling:

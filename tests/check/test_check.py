@@ -270,6 +270,15 @@ def test_lost_and_unfinished_splits_are_found(tree: Path) -> None:
     assert codes(tree) == {"train": Code.MISSING_FILE, "val": Code.MISSING_FILE}
 
 
+def test_a_lost_split_tells_where_it_came_from(tree: Path) -> None:
+    shutil.rmtree(tree / "train")
+    [lost] = [part for part in check(tree, jobs=1).parts if part.split == "train"]
+    assert lost.hint == f"`ilsvrc prepare /path/to/{facts.TRAIN} {tree} --split train`"
+    (tree / ".ilsvrc/train.arrow").write_bytes(b"no manifest")
+    [lost] = [part for part in check(tree, jobs=1).parts if part.split == "train"]
+    assert lost.hint == f"`ilsvrc prepare /path/to/the/source {tree} --split train`"
+
+
 def test_names_that_are_no_text_are_strays(tree: Path) -> None:
     bad = os.fsencode(tree / "train") + b"/\xff\xfe"
     os.mkdir(bad)

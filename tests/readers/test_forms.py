@@ -18,7 +18,8 @@ from ilsvrc.testing import Form, MiniSpec, write_mini
 from ilsvrc.tree.manifest import read_manifest
 from tests.cli.helpers import ilsvrc as ilsvrc_command
 
-SPEC = MiniSpec(per_class=2, val_per_class=1, mean_bytes=2_000, test_images=5)
+SPEC = MiniSpec(per_class=1, val_per_class=1, mean_bytes=2_000, test_images=5)
+"""All classes, once each: the contract tests of the readers have several images of each class."""
 
 FORMS: dict[str, tuple[MiniSpec, str]] = {
     "inner": (replace(SPEC, form=Form.INNER), "class tars"),
@@ -33,6 +34,9 @@ FORMS: dict[str, tuple[MiniSpec, str]] = {
     "tree-tar": (replace(SPEC, form=Form.TREE_TAR), "tar"),
     "tree-tar-gz": (replace(SPEC, form=Form.TREE_TAR, compressed=True), "tar.gz"),
 }
+
+TWINS = {"kaggle", "kaggle-zip-deflated", "tree-tar-gz"}
+"""Forms that the reader of another form reads too: their contents are compared, but they are not prepared."""
 
 Content = list[tuple[str, int, int, bytes]]
 Written = Callable[[str], Path]
@@ -102,7 +106,7 @@ def prepared(official: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tree
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", sorted(FORMS.keys() - TWINS))
 def test_prepare_makes_the_same_tree_of_every_form(
     form: str, written: Written, prepared: Path, tmp_path: Path
 ) -> None:
@@ -119,5 +123,5 @@ def test_prepare_makes_the_same_tree_of_every_form(
 def test_index_counts_every_form(form: str, written: Written) -> None:
     found = json.loads(ilsvrc_command("--json", "index", written(form)).stdout)["archives"]
     counts = {one["split"]: (one["images"], one["classes"]) for one in found}
-    assert counts["train"] == (2000, 1000)
+    assert counts["train"] == (1000, 1000)
     assert counts["val"] == (1000, 1000)

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from ilsvrc import facts
+from ilsvrc import facts, prepare
+from ilsvrc.check.check import check
 from ilsvrc.errors import ArchiveError, UsageError
+from ilsvrc.issues import Code
 from ilsvrc.readers.archive import ArchiveReader
 from ilsvrc.readers.locate import find_all, open_reader, splits_at
 from ilsvrc.readers.tree import TreeReader
@@ -97,3 +99,38 @@ def test_other_files_are_not_taken_for_splits(tmp_path: Path) -> None:
     for name in ("notes.zip", "trainers.tar.gz", "devkit.tar.gz", "cat.parquet"):
         (tmp_path / name).write_bytes(LOGIN_PAGE)
     assert find_all(tmp_path) == []
+
+
+@pytest.fixture
+def heap_beside(own_tree: Path) -> Path:
+    """A tree whose validation images lie in the root as one heap, beside train, with files of no concern."""
+    for image in (own_tree / "val").glob("*/*"):
+        image.rename(own_tree / image.name)
+    shutil.rmtree(own_tree / "val")
+    (own_tree / ".ilsvrc/val.arrow").unlink()
+    (own_tree / "notes.txt").write_text("no image")
+    return own_tree
+
+
+def test_a_heap_beside_the_folder_of_another_split_is_val(heap_beside: Path, mini: Path, tmp_path: Path) -> None:
+    assert splits_at(heap_beside) == ["train", "val"]
+    reader, official = open_reader(heap_beside, "val"), open_reader(mini, "val")
+    assert reader.names.equals(official.names)
+    assert reader.labels.tolist() == official.labels.tolist()
+    assert [reader.read(row) for row in range(len(reader))] == [official.read(row) for row in range(len(official))]
+    reader.require_unchanged()
+    report = prepare(heap_beside, tmp_path / "sorted", jobs=1)
+    assert [(split.split, split.images) for split in report.splits] == [("train", 24), ("val", 12)]
+
+
+def test_the_rest_of_a_heaps_folder_is_no_part_of_it(heap_beside: Path) -> None:
+    train, val = check(heap_beside, jobs=1).parts
+    assert (train.split, train.images, train.issues) == ("train", 24, ())
+    assert (val.split, val.images, val.layout) == ("val", 12, "flat")
+    assert {issue.code for issue in val.issues} == {Code.MISSING_IMAGE, Code.MISSING_CLASS}, "no strays"
+
+
+def test_images_beside_the_folder_of_their_split_are_not_looked_at(own_tree: Path) -> None:
+    image = next((own_tree / "val").glob("*/*"))
+    shutil.copy(image, own_tree)
+    assert open_reader(own_tree, "val").path == own_tree / "val"

@@ -13,7 +13,7 @@ from ilsvrc.check.report import FOLDERS, CheckReport, PartReport
 from ilsvrc.check.shards import check_shards
 from ilsvrc.check.sweep import Sweeper
 from ilsvrc.check.tree import check_tree
-from ilsvrc.errors import UsageError
+from ilsvrc.errors import MachineError, UsageError
 from ilsvrc.events import Listener, Note, silent
 from ilsvrc.files import printable
 from ilsvrc.issues import Code, Issue
@@ -22,6 +22,7 @@ from ilsvrc.readers.locate import find_all, nothing_found, refuse_downloading
 from ilsvrc.readers.reader import SHARDS, Found
 from ilsvrc.run.engine import default_jobs, process_engine, refuse_jobs
 from ilsvrc.tree import paths
+from ilsvrc.tree.manifest import metadata_of, read_manifest
 from ilsvrc.tree.recognise import UNKNOWN
 from ilsvrc.tree.scan import SPLIT_FOLDERS
 
@@ -133,15 +134,23 @@ def _is_lost(root: Path, split: str, found: list[Found]) -> bool:
     return not there and (os.path.lexists(paths.manifest(root, split)) or _is_unfinished(root, split))
 
 
+def _source_of(root: Path, split: str) -> str:
+    """Return the name of the file or folder that a lost split came from, as its manifest tells it."""
+    try:
+        name = metadata_of(read_manifest(paths.manifest(root, split))).get("archive", "")
+    except (OSError, ValueError, MachineError):
+        name = ""
+    return name or "the/source"
+
+
 def _is_unfinished(root: Path, split: str) -> bool:
     return os.path.lexists(paths.staging(root) / split)
 
 
 def _lost(root: Path, split: str) -> PartReport:
     """Return the report of a split that is not there though `prepare` made it, or began to."""
-    again = (
-        f"`ilsvrc prepare SRC {shlex.quote(printable(str(root)))} --split {split}`, with the source that it came from"
-    )
+    source = shlex.quote(f"/path/to/{_source_of(root, split)}")
+    again = f"`ilsvrc prepare {source} {shlex.quote(printable(str(root)))} --split {split}`"
     unfinished = _is_unfinished(root, split)
     why = "it is unfinished: run `prepare` again" if unfinished else "its manifest is there, its folder is not"
     issue = Issue(split, Code.MISSING_FILE, why)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from ilsvrc.cli import process
 from ilsvrc.cli.process import Phase
+from ilsvrc.imports import hide_pandas
 
 if TYPE_CHECKING:
     from ilsvrc.errors import IlsvrcError
@@ -41,6 +42,7 @@ _SHORTAGES = ("can't start new thread", "failed to map segment", "cannot allocat
 def run() -> NoReturn:
     """Run the program and end the process: the console command."""
     process.listen()
+    hide_pandas()
     process.prepare_streams()
     threading.excepthook = _end_if_short
     process.end(main())

@@ -127,6 +127,12 @@ class ZipReader:
 
     def read(self, row: int) -> bytes:
         """Return an image's file, byte for byte; it has the CRC-32 that the zip has of it."""
+        entry = self.index.entry(row)
+        self.source.will_need(entry.offset, entry.room)  # header and data are two reads: a disk is waited for once
+        return self._read(row)
+
+    def _read(self, row: int) -> bytes:
+        """Return an image's file, which was announced."""
         try:
             data = unpacked(self.source, self.index.entry(row), partial(_is_name, self.name(row)))
         except BadMember as fault:
@@ -137,7 +143,7 @@ class ZipReader:
 
     def take(self, rows: Rows) -> Iterator[tuple[int, bytes]]:
         """Yield rows and their bytes; the system fetches the next batch while one is read; its memory is let go."""
-        return take_ahead(rows, self._room[rows], self.read, will_need=self.will_need, let_go=self._let_go)
+        return take_ahead(rows, self._room[rows], self._read, will_need=self.will_need, let_go=self._let_go)
 
     def will_need(self, rows: Rows) -> None:
         """Let the system fetch these rows ahead, neighbours in one piece."""

@@ -19,6 +19,7 @@ from multiprocessing import connection, context, resource_tracker
 from typing import Any, Generic, Protocol, TypeVar
 
 from ilsvrc.errors import IlsvrcError, MachineError, UsageError
+from ilsvrc.imports import hide_pandas
 from ilsvrc.sinks.base import Receipt
 
 
@@ -436,6 +437,7 @@ def _await_end(workers: Iterable[_Worker], seconds: float) -> bool:
 
 def _begin_worker() -> None:
     """Leave the terminal's signals to the driver; die with it, or an orphan writes into the next run's files."""
+    hide_pandas()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

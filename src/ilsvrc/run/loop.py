@@ -213,11 +213,13 @@ class Task:
     def _samples(self, images: Reader, issues: list[Issue]) -> Iterator[Sample]:
         """Yield the images; add what is odd about them to `issues`."""
         keys, names, labels = keys_of(images, self.layout), images.names.to_pylist(), images.labels.tolist()
+        member = images.where(0).member if keys else ""
+        packed = bool(member)  # in a zip, to say where each image lies reads its header
         for row, data in self._read(images, keys, issues):
-            label, place = labels[row] if labels[row] >= 0 else None, images.where(row)
-            ending = ending_of(place.member or place.file)
+            file = None if packed else images.where(row).file
+            ending = ending_of(file or member)
             issues += self._looked_at(keys[row], data, images.digest(row), ending)
-            file = None if place.member else place.file
+            label = labels[row] if labels[row] >= 0 else None
             yield Sample(keys[row], names[row], label, data, file, ending=ending)
 
     def _read(self, images: Reader, keys: list[str], issues: list[Issue]) -> Iterator[tuple[int, bytes]]:

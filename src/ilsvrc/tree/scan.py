@@ -124,12 +124,33 @@ class Tree:
 
 
 def split_folders(root: Path) -> dict[str, Path]:
-    """Return the folders of a tree's splits, by split: `root` itself if it is one split's folder; may be empty."""
+    """Return the folders of a tree's splits, by split; may be empty.
+
+    A split is in `root` itself if that is one split's folder, or if validation images lie in it as one heap, beside
+    the folders of other splits: there the validation archive was unpacked.
+    """
     found = {split: root / name for split, names in SPLIT_FOLDERS.items() for name in names if (root / name).is_dir()}
     alone = None if found or not root.is_dir() else split_of(root)
     if alone:
         found[alone] = root
+    elif found and "val" not in found and next(_heap(root), None):
+        found["val"] = root
     return found
+
+
+def _is_beside_splits(folder: Path) -> bool:
+    """Whether a folder holds folders of splits, and so at most a heap of its own."""
+    names = {name for names in SPLIT_FOLDERS.values() for name in names}
+    return folder.name not in names and any((folder / name).is_dir() for name in names)
+
+
+def _heap(root: Path) -> Iterator[os.DirEntry[str]]:
+    """Yield the validation images directly in a folder, in no order; other files there are of no concern."""
+    try:
+        with os.scandir(root) as entries:
+            yield from (entry for entry in entries if image_split(entry.name) == "val" and _is_file(entry))
+    except OSError:  # the caller has found folders in it, which another user may be allowed to list
+        return
 
 
 def survey(folder: Path, split: str) -> Tree:
@@ -139,7 +160,7 @@ def survey(folder: Path, split: str) -> Tree:
     imagenette have names of train images.
     """
     strays: list[Issue] = []
-    images = _images(folder, split, strays)
+    images = _beside_splits(folder) if _is_beside_splits(folder) else _images(folder, split, strays)
     batches = [pa.RecordBatch.from_arrays([pa.array([], field.type) for field in SCHEMA], schema=SCHEMA)]
     while batch := list(itertools.islice(images, _BATCH)):
         batches.append(
@@ -149,8 +170,16 @@ def survey(folder: Path, split: str) -> Tree:
 
 
 def folders_in(folder: Path) -> list[str]:
-    """Return the names of all folders directly in a folder, sorted."""
+    """Return the names of all folders directly in a split's folder, sorted; none of a heap beside splits."""
+    if _is_beside_splits(Path(folder)):
+        return []
     return [entry.name for entry in _entries(folder, "", []) if _is_folder(entry)]
+
+
+def _beside_splits(folder: Path) -> Iterator[tuple[str, int]]:
+    """Yield name and size of every image of a heap, sorted."""
+    for entry in sorted(_heap(folder), key=lambda entry: entry.name):
+        yield entry.name, entry.stat().st_size
 
 
 def _images(folder: Path, split: str, strays: list[Issue]) -> Iterator[tuple[str, int]]:
@@ -207,6 +236,13 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
     except OSError:  # a link that leads back to itself
+        return False
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:
         return False
 
 

@@ -69,6 +69,7 @@ def test_gzip_that_is_cut_short_is_told(packed: Path, left: int) -> None:
     with pytest.raises(ArchiveError, match=r"truncated-archive|damaged-compression") as caught:
         open_tar(packed, "train")
     assert caught.value.hint
+    assert "Thread" not in caught.value.message, "the reason, without the library's own state"
     if left == -4_000:
         assert "around byte" in caught.value.message
         assert "n0" in caught.value.member

@@ -88,7 +88,7 @@ def unpacked(source: ByteSource, entry: Entry, is_name: Callable[[bytes], bool])
     """Return the bytes of a member, whose local header and CRC-32 are compared with the directory.
 
     Stored bytes are read apart from the header, since to cut them out of one read would copy them once more: a fifth
-    of the time. Both reads are announced together, so that a disk is waited for once.
+    of the time. The caller announces both reads together, so that a disk is waited for once.
 
     Parameters
     ----------
@@ -105,7 +105,6 @@ def unpacked(source: ByteSource, entry: Entry, is_name: Callable[[bytes], bool])
         If it is not what the directory says.
     """
     if entry.method == STORED:
-        source.will_need(entry.offset, entry.room)
         begin = data_start(_header(source, entry), entry, is_name)
         found = source.read(entry.offset + begin, entry.packed)
     else:

@@ -15,6 +15,7 @@ import contextlib
 import ctypes
 import io
 import os
+import re
 import shlex
 import threading
 from collections.abc import Iterator
@@ -234,7 +235,7 @@ class GzipSweep:
         try:
             yield
         except (ValueError, RuntimeError, OSError, EOFError, IndexError, MemoryError) as error:
-            detail = f"it can't be unpacked around byte {offset:,} of its contents: {error}".rstrip(".")
+            detail = f"it can't be unpacked around byte {offset:,} of its contents{_reason(error)}"
             raise ArchiveError(Code.DAMAGED_COMPRESSION, detail, self._source.path, hint=_REFETCH) from None
 
     def _leave(self) -> None:
@@ -380,6 +381,12 @@ def _frames(points: bytes, source: FileSource) -> npt.NDArray[np.int64]:
         detail = "the stored seek points are not those of this file"
         raise ArchiveError(Code.DAMAGED_COMPRESSION, detail, source.path)
     return pairs
+
+
+def _reason(error: Exception) -> str:
+    """Return the reason that rapidgzip gives, after a colon, without its threads and bits; empty if it gives none."""
+    reason = re.sub(r"\[[^\]]*\]\s*", "", str(error)).partition("! ")[0].rstrip(".!")
+    return "" if reason in ("", "std::exception") else f": {reason}"
 
 
 def _cut_short(source: FileSource, unpacked: int, packed: int) -> ArchiveError:
