@@ -62,7 +62,6 @@ readers: .venv-readers/installed  ## install the training libraries that read sh
 .venv-readers/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-readers
 	.venv-readers/bin/python -m pip install --quiet --upgrade pip
-	.venv-readers/bin/python -m pip install --quiet torch==2.13.0
 	.venv-readers/bin/python -m pip install --quiet --group readers
 	@touch $@
 
