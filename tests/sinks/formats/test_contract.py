@@ -32,6 +32,7 @@ from ilsvrc.testing.contracts import ReaderContract, Truth
 from ilsvrc.tree import paths
 from ilsvrc.tree.manifest import SHARDED, read_manifest
 from tests.cli.helpers import ilsvrc as ilsvrc_command
+from tests.prepare.test_transforms import SIDE, by_pillow
 from tests.sinks.formats.preparing import KEYWORDS, prepare
 
 SPEC = MiniSpec(per_class=2, val_per_class=1, mean_bytes=2_000, test_images=7)
@@ -176,6 +177,15 @@ def test_the_order_is_one_and_the_same_however_it_is_made(
     assert sorted(other) == sorted(order)
     ilsvrc.prepare(official, tmp_path / "catalog", format=name, order="catalog", splits=("val",), jobs=1)
     assert names_in_order(tmp_path / "catalog", "val") == open_reader(official, "val").names.to_pylist()
+
+
+@pytest.mark.parametrize("name", [name for name in FORMATS if name not in KEYWORDS])
+def test_resized_images_are_those_that_pillow_makes(name: str, mini: Path, tmp_path: Path) -> None:
+    """To the last bit: the filter and the encoder are Pillow's."""
+    prepare(name, mini, tmp_path / "out", shard_images=9, splits=("val",), resize=SIDE, jobs=1)
+    made, given = open_reader(tmp_path / "out", "val"), open_reader(mini, "val")
+    assert [made.read(row) for row in range(len(made))] == [by_pillow(given.read(row)) for row in range(len(given))]
+    assert made.labels.tolist() == given.labels.tolist()
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -33,11 +33,14 @@ def in_order(source: Path, shards: Path, split: str) -> list[list[object]]:
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
-def test_webdataset_and_wids_read_every_image_in_order(split: str, thousand: Path, shards: Path) -> None:
-    found = read_with("webdataset_.py", shards, split)
+def test_webdataset_wids_and_datasets_read_every_image_in_order(
+    split: str, thousand: Path, shards: Path, tmp_path: Path
+) -> None:
+    found = read_with("webdataset_.py", shards, split, tmp_path)
     wanted = in_order(thousand, shards, split)
     assert found["webdataset"] == wanted
     assert found["wids"] == wanted
+    assert found["datasets"] == wanted
 
 
 def test_tarfile_lists_plain_members_of_nobody(shards: Path) -> None:
