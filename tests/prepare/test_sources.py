@@ -117,7 +117,7 @@ def test_damaged_file_of_a_split_is_not_left_out(tree: Path, tmp_path: Path) -> 
 
 
 def test_images_that_a_zip_lacks_are_warned_of(tmp_path: Path) -> None:
-    """Nothing vouches for a zip: of a class whose images are missing, the facts of ILSVRC 2012 say how many there are."""
+    """Nothing vouches for a zip: the facts of ILSVRC 2012 say how many images it should have."""
     folder = write_mini(tmp_path / "kaggle", classes=3, mean_bytes=2_500, form=Form.KAGGLE_ZIP).folder
     told = warned(folder, tmp_path / "out").splitlines()
     assert told[0].startswith("train: 9 of 1,281,167 images are there; 1,000 classes have another number of images")
