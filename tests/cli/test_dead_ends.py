@@ -185,3 +185,24 @@ def test_split_that_is_not_there_leads_to_one_that_is(mini: Path, tmp_path: Path
     told = ilsvrc("prepare", tmp_path, tmp_path / "out", "--split", "train", status=2)
     assert f"{tmp_path} holds no train, only val" in told.stderr
     ilsvrc("prepare", tmp_path, tmp_path / "out", "--split", "val", "--verify", "none")
+
+
+def test_classes_that_are_not_there_lead_to_those_that_are(mini: Path, tmp_path: Path) -> None:
+    command = command_in(ilsvrc("prepare", mini, tmp_path / "out", "--classes", "toucan", status=2))
+    assert "train/n01440764/" in ilsvrc(*command).stdout
+
+
+def test_devkit_is_named_where_an_archive_is_wanted(mini: Path, tmp_path: Path) -> None:
+    told = ilsvrc("prepare", mini / facts.DEVKIT, tmp_path / "out", status=1).stderr
+    assert "this is the devkit" in told
+
+
+def test_split_is_offered_instead_only_if_it_is_there(archives: Path, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / f"{facts.TRAIN}.part").write_bytes(b"begun")
+    (source / f"{facts.VAL}.part").write_bytes(b"begun")
+    assert "--split" not in ilsvrc("prepare", source, tmp_path / "out", status=2).stderr
+    (source / f"{facts.VAL}.part").unlink()
+    shutil.copy(archives / facts.VAL, source)
+    assert "add --split val to prepare without it" in ilsvrc("prepare", source, tmp_path / "out", status=2).stderr

@@ -141,9 +141,15 @@ def test_whatever_else_has_the_splits_name_is_left_alone(mini: Path, tmp_path: P
 
 def test_tree_of_another_layout_is_left_alone(mini: Path, tmp_path: Path) -> None:
     prepare(mini, tmp_path / "tree", **options())
-    with pytest.raises(UsageError, match="was not prepared from this source in this layout"):
+    with pytest.raises(UsageError, match="was not prepared from this source in this layout") as caught:
         prepare(mini, tmp_path / "tree", **options(layout="flat"))
     assert images(tmp_path / "tree") == unpacked(mini)
+    assert (
+        f"`ilsvrc relabel {tmp_path / 'tree'} --layout flat` gives its folders the other layout" in caught.value.hint
+    )
+    with pytest.raises(UsageError, match="in this layout") as caught:
+        prepare(mini, tmp_path / "tree", **options(layout="padded", classes=("0",)))
+    assert "relabel" not in caught.value.hint, "fewer classes are no other layout"
 
 
 def test_layout_that_merges_images_writes_nothing(mini: Path, tmp_path: Path) -> None:

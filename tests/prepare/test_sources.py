@@ -14,7 +14,7 @@ from ilsvrc.errors import ArchiveError, DamageError, UsageError
 from ilsvrc.events import Event, Note
 from ilsvrc.issues import Code
 from ilsvrc.prepare.prepare import prepare
-from ilsvrc.testing import Form, write_mini
+from ilsvrc.testing import Form, MiniSpec, State, write_mini
 from tests.prepare.test_prepare import images, options, unpacked
 
 
@@ -114,3 +114,36 @@ def test_damaged_file_of_a_split_is_not_left_out(tree: Path, tmp_path: Path) -> 
         prepare(tmp_path / "src", tmp_path / "out", **options())
     assert not (tmp_path / "out").exists()
     assert prepare(tmp_path / "src", tmp_path / "out", **options(splits=("train",))).ok
+
+
+def test_images_that_a_zip_lacks_are_warned_of(tmp_path: Path) -> None:
+    """Nothing vouches for a zip: the facts of ILSVRC 2012 say how many images it should have."""
+    folder = write_mini(tmp_path / "kaggle", classes=3, mean_bytes=2_500, form=Form.KAGGLE_ZIP).folder
+    told = warned(folder, tmp_path / "out").splitlines()
+    assert told[0].startswith("train: 9 of 1,281,167 images are there; 1,000 classes have another number of images")
+    assert "(n01440764: 3 images of 1,300, by the facts of ILSVRC 2012)" in told[0]
+    assert told[1].startswith("val: 3 of 50,000 images are there")
+    assert told[1].endswith(f"`ilsvrc check {next(folder.glob('*.zip'))}` lists them")
+
+
+def test_only_the_classes_asked_for_are_counted(tmp_path: Path) -> None:
+    folder = write_mini(tmp_path / "hub", classes=3, val_per_class=50, mean_bytes=2_500, form=Form.HF_PARQUET).folder
+    heard: list[Event] = []
+    prepare(folder, tmp_path / "out", **options(classes=("0", "2"), listener=heard.append))
+    told = [event.text for event in heard if isinstance(event, Note) and event.warning]
+    assert len(told) == 1, "val has all images of both classes"
+    assert told[0].startswith("train: 6 of 2,600 images are there; 2 classes have")
+
+
+@pytest.mark.parametrize(("state", "warnings"), [(State.COMPLETE, 0), (State.SOME_REMOVED, 1)])
+def test_class_tars_are_counted_by_the_devkit_beside_them(state: State, warnings: int, tmp_path: Path) -> None:
+    spec = MiniSpec(classes=8, mean_bytes=2_500, form=Form.INNER, state=state)
+    write_mini(tmp_path / "inner", spec)
+    told = [line for line in warned(tmp_path / "inner", tmp_path / "out").splitlines() if "are there" in line]
+    assert len(told) == warnings
+    assert all(line.startswith("train: 18 of 24 images are there; 2 classes have") for line in told)
+
+
+def test_images_that_a_manifest_lists_are_not_counted_again(mini: Path, tmp_path: Path) -> None:
+    prepare(mini, tmp_path / "tree", **options())
+    assert warned(tmp_path / "tree", tmp_path / "out") == ""

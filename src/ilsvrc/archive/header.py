@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from ilsvrc import facts
 from ilsvrc.errors import ArchiveError
 from ilsvrc.issues import Code
 
@@ -38,6 +39,9 @@ def not_a_tar(head: bytes, archive: Path, member: str = "", offset: int | None =
 
     for magic, (name, program) in _COMPRESSED.items():
         if head.startswith(magic):
+            if archive.name == facts.DEVKIT:
+                hint = "this is the devkit, which has labels and no images: give the folder of the archives"
+                return _error(Code.COMPRESSED, f"this is {name} data, not a tar", hint)
             hint = f"the official archives are not compressed: unpack it with {program} or fetch it again"
             return _error(Code.COMPRESSED, f"this is {name} data, not a tar", hint)
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(_HTML):

@@ -41,7 +41,7 @@ Interrupted? Run the same command again: it resumes.
 
 @app.command(epilog=_EXAMPLES)
 def prepare(
-    source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder of the archives, one archive, or a tree.")],
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="The data set, in any form: a folder, or one file.")],
     target: Annotated[Path, typer.Argument(metavar="DST", help="Folder that gets train and val.")],
     split: Annotated[list[str] | None, typer.Option(help="train, val or test; may be repeated.")] = None,
     layout: Annotated[str, typer.Option(help="wnid, index, padded, flat, or a template.")] = "wnid",
@@ -101,7 +101,9 @@ def prepare(
         bool, typer.Option("--dry-run", help="Say what is there, what would be written, room and time; do nothing.")
     ] = False,
 ) -> None:
-    """Turn the official archives, or a tree that any tool made, into verified class folders.
+    """Turn the official archives, or ImageNet in any other form, into verified class folders.
+
+    Other forms are class tars, trees of any layout, Kaggle's zip, Hugging Face's Parquet, tars of trees.
 
     The digest is checked in the same pass that unpacks; no inner archive is written; a split appears by one rename
     when all of it is durable. Archives without an official digest are checked against MD5SUMS beside them.
@@ -165,13 +167,14 @@ def _decided(decided: dict[str, Any]) -> Iterator[str]:
     proof = [f"hash {name}" for name in decided["hashes"]]
     proof += [f"{digest}, proved before" for digest in decided["proved_before"]]
     yield f"{decided['split']}: from {decided['source']} ({decided['form']})"
-    yield f"  there: {decided['there']}{missing}"
+    there = "nothing yet" if decided["there"] == "fresh" else decided["there"]
+    yield f"  there: {there}{missing}"
     yield f"  to do: {decided['action']}"
     made = f", made from {decimal(decided['bytes'])}" if decided["writes_bytes"] != decided["bytes"] else ""
     size = f"{'about ' if made else ''}{decimal(decided['writes_bytes'])}{made}"
     yield f"  to write: {decided['images']:,} of {decided['of_images']:,} images, {size}"
     yield f"  how: {decided['how']}"
-    yield f"  proof: {', '.join(proof) or 'none'}"
+    yield f"  proof: {', '.join(proof) or 'none of the whole: no digest is known, or none was asked for'}"
     yield from (f"  to delete, once it is proved and compared: {path}" for path in decided["deletes"])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 from ilsvrc.archive.expected import SUMS_FILES
 from ilsvrc.archive.sidecar import Verified, recorded
-from ilsvrc.errors import ArchiveError, DamageError, UsageError
+from ilsvrc.errors import ArchiveError, DamageError, MachineError, UsageError
 from ilsvrc.files import printable
 from ilsvrc.issues import Code
 from ilsvrc.prepare.options import Options
@@ -25,7 +26,8 @@ from ilsvrc.sinks.folder import FolderSink
 from ilsvrc.sinks.links import Link, on_one_file_system, refuse_impossible
 from ilsvrc.sinks.shards import ShardSink
 from ilsvrc.tree import paths
-from ilsvrc.tree.manifest import metadata_of
+from ilsvrc.tree.layout import TEMPLATES
+from ilsvrc.tree.manifest import metadata_of, read_manifest
 
 MOST_LISTED = 20
 """Images that an error lists; it tells how many there are in all."""
@@ -259,13 +261,32 @@ def _units(
 def _refuse_state(state: State, plan: Plan, sink: FolderSink | ShardSink, options: Options) -> None:
     """Refuse to touch what this plan has no business with."""
     if state.stage is Stage.OCCUPIED:
-        raise UsageError(state.obstacle, hint="choose another folder, or move it away; nothing was changed")
+        raise UsageError(state.obstacle, hint=_way_around(plan, sink))
     if state.stage is Stage.UNRECORDED:
         _refuse_to_adopt(state, plan, sink, options)
     if state.stage is Stage.OTHER and not options.restart:
         detail = f"{sink.root} holds an unfinished {plan.split} with other settings"
         hint = "run it again with the settings it was begun with, or add --restart to throw its work away"
         raise UsageError(detail, hint=hint)
+
+
+def _way_around(plan: Plan, sink: FolderSink | ShardSink) -> str:
+    """Return a hint: what to do about a split that is in the way; `relabel` makes another layout of its folders."""
+    hint = "choose another folder, or move it away; nothing was changed"
+    if isinstance(sink, ShardSink):
+        return hint
+    try:
+        made = metadata_of(read_manifest(sink.manifest))
+        settings = json.loads(made.get("settings", "{}"))
+    except (OSError, ValueError, MachineError):
+        return hint
+    same_images = made.get("index") == plan.reader.identity and settings | {"layout": ""} == plan.settings | {
+        "layout": ""
+    }
+    if same_images and plan.layout and plan.layout.name in TEMPLATES:
+        command = f"ilsvrc relabel {shlex.quote(str(sink.root))} --layout {shlex.quote(plan.layout.name)}"
+        return f"`{command}` gives its folders the other layout; or {hint}"
+    return hint
 
 
 def _refuse_to_adopt(state: State, plan: Plan, sink: FolderSink | ShardSink, options: Options) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,7 +15,7 @@ import numpy.typing as npt
 from ilsvrc import facts
 from ilsvrc.archive.find import expected_names, look_alikes
 from ilsvrc.archive.names import NO_LABEL
-from ilsvrc.errors import DamageError, MissingExtraError, UsageError
+from ilsvrc.errors import ArchiveError, DamageError, MissingExtraError, UsageError
 from ilsvrc.events import Listener, Note
 from ilsvrc.facts.names import val_number
 from ilsvrc.files import printable
@@ -22,13 +23,14 @@ from ilsvrc.images.inspect import ending_of
 from ilsvrc.labels.verify import read_val_labels
 from ilsvrc.prepare.options import Options
 from ilsvrc.prepare.sample import shrinking
+from ilsvrc.readers.archive import ArchiveReader
 from ilsvrc.readers.locate import find_all, nothing_found, refuse_downloading
 from ilsvrc.readers.reader import Found, Reader
 from ilsvrc.readers.subset import SubsetReader, relabelled, select_classes
 from ilsvrc.run.order import Order, cut, shuffled
 from ilsvrc.run.plan import Damaged, Plan
 from ilsvrc.sinks.formats.base import Format, Limited
-from ilsvrc.tree.counts import NEEDS_SCIPY, count_issues, counts_of, expectation
+from ilsvrc.tree.counts import NEEDS_SCIPY, Expectation, count_issues, counts_of, expectation, official_counts
 from ilsvrc.tree.layout import TEMPLATES, Layout, refuse_collisions
 
 
@@ -44,6 +46,9 @@ def plans_of(src: Path, options: Options, listener: Listener) -> list[Plan]:
             raise UsageError(detail, hint=f"add --split {reader.split}")
         reader.containers()  # a list that contradicts the name or size of a file is refused before any work
         _refuse_counts(reader, listener)
+        listed = not reader.containers() and reader.digest(0) is not None  # a manifest lists its images
+        if reader.form != ArchiveReader.form and not listed:
+            _warn_of_counts(reader, classes, listener)
         plans.append(_plan(reader, layout, classes, labels, options))
     return plans
 
@@ -75,7 +80,8 @@ def _plan(
     images = reader if given is None else relabelled(reader, _labels_by_number(reader, given))
     rows = None if classes is None else np.flatnonzero(np.isin(images.labels, sorted(classes)))
     if rows is not None and not len(rows):
-        raise UsageError(f"{reader.path} holds no image of the classes asked for")
+        hint = f"`ilsvrc ls {shlex.quote(str(reader.path))} {reader.split}` lists the classes that it holds"
+        raise UsageError(f"{reader.path} holds no image of the classes asked for", hint=hint)
     images = images if rows is None else SubsetReader(images, rows)
     ending = _ending(images, options)
     if ending != "jpg":
@@ -204,9 +210,18 @@ def _warn_of_others(all_found: Sequence[Found], chosen: Sequence[Found], listene
 def _refuse_unfinished(source: Path, splits: Sequence[str]) -> None:
     """Refuse a folder whose archive of one of these splits is still being fetched: its split would be left out."""
     for split in splits:
-        others = " ".join(f"--split {other}" for other in splits if other != split)
+        others = " ".join(f"--split {other}" for other in splits if other != split and _is_whole(source, other))
         otherwise = f"; or add {others} to prepare without it" if others else ""
         refuse_downloading(source, (split,), otherwise=otherwise)
+
+
+def _is_whole(source: Path, split: str) -> bool:
+    """Return whether a split is there, and its archive is not still being fetched."""
+    try:
+        refuse_downloading(source, (split,))
+    except UsageError:
+        return False
+    return bool(find_all(source, (split,)))
 
 
 def _val_labels(options: Options) -> npt.NDArray[np.int16] | None:
@@ -228,3 +243,29 @@ def _refuse_counts(reader: Reader, listener: Listener) -> None:
         if issues:
             hint = f"fetch the archive again; to prepare it as it is, move {facts.DEVKIT} away from it"
             raise DamageError(f"{reader.path} does not hold what it should; nothing was written", issues, hint=hint)
+
+
+def _warn_of_counts(reader: Reader, classes: frozenset[int] | None, listener: Listener) -> None:
+    """Warn of a split in another form that lacks images: it may be a subset on purpose, or half of a download.
+
+    Its counts are compared with the devkit beside it, as `check` does, or with the facts of ILSVRC 2012. The classes
+    that were not asked for don't matter.
+    """
+    if reader.split not in ("train", "val"):
+        return
+    try:
+        wanted = expectation(reader.path, 0, reader.split, reader.labels)
+    except (MissingExtraError, ArchiveError):  # of the devkit: the images beside it may be sound
+        wanted = None
+    wanted = wanted or Expectation(official_counts(reader.split), "the facts of ILSVRC 2012")
+    chosen = np.isin(np.arange(len(wanted.counts)), range(len(wanted.counts)) if classes is None else sorted(classes))
+    found = np.where(chosen, counts_of(reader.labels), 0)
+    issues = count_issues(found, Expectation(np.where(chosen, wanted.counts, 0), wanted.origin))
+    if not issues:
+        return
+    there = f"{int(found.sum()):,} of {int(wanted.counts[chosen].sum()):,} images are there"
+    classes_with = "1 class has" if len(issues) == 1 else f"{len(issues):,} classes have"
+    first = f"{issues[0].key}: {issues[0].detail}"
+    command = f"ilsvrc check {shlex.quote(printable(str(reader.path)))}"
+    text = f"{reader.split}: {there}; {classes_with} another number of images than expected ({first})"
+    listener(Note(f"{text}; `{command}` lists them", warning=True))

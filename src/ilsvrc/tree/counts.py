@@ -144,7 +144,7 @@ def count_issues(found: Counts, expected: Expectation) -> list[Issue]:
 
 def _issue(label: int, found: int, expected: Expectation) -> Issue:
     synset, wanted = facts.classes()[label], int(expected.counts[label])
-    detail = f"{found:,} images of {wanted:,}, by {expected.origin}"
+    detail = f"{found:,} {'image' if found == 1 else 'images'} of {wanted:,}, by {expected.origin}"
     if found > wanted:
         return Issue(synset.wnid, Code.SURPLUS_IMAGE, detail)
     return Issue(synset.wnid, Code.MISSING_IMAGE if found else Code.MISSING_CLASS, detail)

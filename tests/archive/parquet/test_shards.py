@@ -115,7 +115,7 @@ def test_missing_files_are_named(folder: Path) -> None:
     assert train.form == "Parquet, 2 of 3 files"
     with pytest.raises(DamageError, match="2 of 3 files of train are there; missing: train-00001-of-00003") as caught:
         train.open()
-    assert "1 downloads are unfinished" in caught.value.message
+    assert "1 download is unfinished" in caught.value.message
     assert "ilsvrc fetch --hf" in caught.value.hint
     assert len(caught.value.issues) == 1
 
@@ -125,7 +125,7 @@ def test_link_to_a_blob_that_is_not_there_is_a_missing_file(cache: Path) -> None
     blob = link.resolve()
     blob.rename(blob.with_name(f"{blob.name}.incomplete"))
     train = next(split for split in recognise(cache) if split.split == "train")
-    with pytest.raises(DamageError, match=r"missing: train-00000-of-00003.parquet; 1 downloads are unfinished"):
+    with pytest.raises(DamageError, match=r"missing: train-00000-of-00003.parquet; 1 download is unfinished"):
         train.open()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,13 +67,17 @@ class Shards:
         if not self.missing:
             return
         named = ", ".join(self.missing[:_NAMED]) + (" and others" if len(self.missing) > _NAMED else "")
-        begun = f"; {len(self.unfinished):,} downloads are unfinished" if self.unfinished else ""
+        unfinished = len(self.unfinished)
+        downloads = "1 download is" if unfinished == 1 else f"{unfinished:,} downloads are"
+        begun = f"; {downloads} unfinished" if unfinished else ""
         message = f"{self.folder}: {len(self.files):,} of {self.total:,} files of {self.split} are there"
         issues = [
             Issue(str(self.folder / name), Code.MISSING_FILE, "it is not there, or not whole")
             for name in self.missing
         ]
-        hint = "ilsvrc fetch --hf fetches what is missing; or give one file, to read it alone"
+        folder = self.folder.parent if self.folder.name == "data" else self.folder
+        command = f"ilsvrc fetch --hf --split {self.split} --to {shlex.quote(str(folder))}"
+        hint = f"`{command}` fetches what is missing; or give one file, to read it alone"
         raise DamageError(f"{message}; missing: {named}{begun} [{Code.MISSING_FILE}]", issues, hint=hint)
 
 
