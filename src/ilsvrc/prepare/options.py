@@ -13,7 +13,13 @@ from ilsvrc.images.encode import PNG, WEBP
 from ilsvrc.readers.units import Transform
 from ilsvrc.run.engine import refuse_jobs
 from ilsvrc.run.plan import Damaged
-from ilsvrc.sinks.formats.registry import FOLDERS, FORMATS, format_of, refuse_missing_extra
+from ilsvrc.sinks.formats.registry import (
+    FOLDERS,
+    FORMATS,
+    format_of,
+    refuse_missing_extra,
+    refuse_missing_program,
+)
 from ilsvrc.sinks.links import Link
 
 if TYPE_CHECKING:
@@ -88,8 +94,11 @@ class Options:
         ------
         MissingExtraError
             If a package that writes it is not installed.
+        UsageError
+            If a program is not.
         """
         refuse_missing_extra(self.format)
+        refuse_missing_program(self.format)
         return format_of(self.format)
 
     def _refuse_shards(self) -> None:
