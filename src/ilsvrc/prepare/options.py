@@ -30,6 +30,7 @@ SOURCE = ("keep", "delete")
 LINK = tuple(map(str, Link))
 FORMAT = (FOLDERS, *FORMATS)
 ORDER = ("shuffled", "catalog")
+ORDER_BY = ("auto", "random", "buckets")
 DAMAGED = tuple(map(str, Damaged))
 
 _CHOICES = {
@@ -38,6 +39,7 @@ _CHOICES = {
     "link": LINK,
     "format": FORMAT,
     "order": ORDER,
+    "order_by": ORDER_BY,
     "damaged": DAMAGED,
 }
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30}
@@ -61,6 +63,7 @@ class Options:
     trust_val_labels: bool = False
     format: str = FOLDERS
     order: str = "shuffled"
+    order_by: str = "auto"
     seed: int = 0
     shard_size: int | None = None
     shard_images: int | None = None
@@ -104,11 +107,12 @@ class Options:
     def _refuse_shards(self) -> None:
         """Refuse options that don't go with the format, or with each other."""
         if not self.sharded:
-            chosen = {"shard_size": self.shard_size, "shard_images": self.shard_images, "seed": self.seed or None}
+            chosen: dict[str, object] = {"shard_size": self.shard_size, "shard_images": self.shard_images}
+            chosen |= {"seed": self.seed or None, "order_by": None if self.order_by == "auto" else self.order_by}
             given = [name for name, value in chosen.items() if value is not None]
             if given:
                 hint = f"add a format: one of {', '.join(FORMATS)}; or leave {given[0]} out"
-                raise UsageError(f"{given[0]} says how shards are cut, and folders have none", hint=hint)
+                raise UsageError(f"{given[0]} says how shards are made, and folders are none", hint=hint)
             return
         if self.source == "delete":
             hint = "leave it out; delete the source yourself once `ilsvrc check DST --deep --against SRC` is content"
