@@ -112,7 +112,7 @@ class Options:
             given = [name for name, value in chosen.items() if value is not None]
             if given:
                 hint = f"add a format: one of {', '.join(FORMATS)}; or leave {given[0]} out"
-                raise UsageError(f"{given[0]} says how shards are made, and folders are none", hint=hint)
+                raise UsageError(f"{given[0]} says how shards are made, and folders have none", hint=hint)
             return
         if self.source == "delete":
             hint = "leave it out; delete the source yourself once `ilsvrc check DST --deep --against SRC` is content"
