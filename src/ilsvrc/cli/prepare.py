@@ -14,7 +14,7 @@ from ilsvrc.cli.app import app
 from ilsvrc.cli.output import print_issues, progress, show
 from ilsvrc.images.transform import FILTERS
 from ilsvrc.paths import given_path
-from ilsvrc.prepare.options import DAMAGED, FORMAT, LINK, ORDER, SOURCE, VERIFY
+from ilsvrc.prepare.options import DAMAGED, FORMAT, LINK, ORDER, ORDER_BY, SOURCE, VERIFY
 from ilsvrc.prepare.prepare import prepare as prepare_tree
 from ilsvrc.prepare.report import PrepareReport, SplitReport
 from ilsvrc.readers.subset import read_selection
@@ -66,6 +66,9 @@ def prepare(
         str, typer.Option("--format", metavar="FORMAT", help=f"What to write: {', '.join(FORMAT)}.")
     ] = "folders",
     order: Annotated[str, typer.Option(help=f"Of shards: {', '.join(ORDER)}.")] = "shuffled",
+    order_by: Annotated[
+        str, typer.Option(help=f"How shards get it: {', '.join(ORDER_BY)}; auto measures if random reads are slow.")
+    ] = "auto",
     seed: Annotated[int, typer.Option(help="Of the shuffled order; the same on every machine.")] = 0,
     shard_size: Annotated[
         str | None, typer.Option(metavar="SIZE", help="Most bytes of images in a shard, such as 500MB.")
@@ -127,6 +130,7 @@ def prepare(
             trust_val_labels=trust,
             format=format_,
             order=order,
+            order_by=order_by,
             seed=seed,
             shard_size=shard_size,
             shard_images=shard_images,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from ilsvrc.errors import ArchiveError, DamageError, IlsvrcError
 from ilsvrc.events import Listener, Note
@@ -10,12 +11,14 @@ from ilsvrc.files import make_own_folder, sync_filesystem
 from ilsvrc.issues import Code
 from ilsvrc.prepare.decision import MOST_LISTED, Action, Decision
 from ilsvrc.prepare.report import SplitReport, published_report, split_report
+from ilsvrc.prepare.seeking import through_buckets
 from ilsvrc.run.engine import Engine
 from ilsvrc.run.journal import Journal
 from ilsvrc.run.loop import Machinery, confirm, run, work
 from ilsvrc.run.proof import HashingProof, NoProof
 from ilsvrc.sinks.comparing import DIFFERENT, AdoptingSink, ComparingSink
 from ilsvrc.sinks.folder import FolderSink
+from ilsvrc.sinks.shards import ShardSink
 from ilsvrc.tree.manifest import read_manifest
 
 
@@ -50,7 +53,11 @@ def carry_out(decision: Decision, journal: Journal, engine: Engine, listener: Li
         _start_over(decision, journal)
     begun = time.monotonic()
     try:
-        result = run(decision.plan, sink, _machinery(decision, journal, engine, listener))
+        plan, machinery = decision.plan, _machinery(decision, journal, engine, listener)
+        if decision.buckets and isinstance(sink, ShardSink):
+            plan, proof = through_buckets(plan, sink, machinery)
+            machinery = replace(machinery, proof=proof)
+        result = run(plan, sink, machinery)
     except ArchiveError as error:
         if error.code in (Code.WRONG_DIGEST, Code.WRONG_FILE):
             _start_over(decision, journal)  # the images came from bytes that are not to be trusted

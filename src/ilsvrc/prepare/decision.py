@@ -16,6 +16,7 @@ from ilsvrc.files import printable
 from ilsvrc.issues import Code
 from ilsvrc.prepare.options import Options
 from ilsvrc.prepare.room import Need, Room, existing, need_of, need_of_shards
+from ilsvrc.prepare.seeking import WORTH, is_slow_to_seek
 from ilsvrc.readers.archive import ArchiveReader
 from ilsvrc.readers.units import Unit
 from ilsvrc.run.journal import Journal
@@ -58,6 +59,7 @@ class Decision:
     claims : files that will be hashed while they are read, and the digests that they should have
     proved : what earlier runs proved of the source's files
     to_delete : files of the source that will be deleted at the end, once they are proved and compared
+    buckets : whether the source is swept into bucket files first, of which the shards are made
     """
 
     plan: Plan
@@ -69,6 +71,7 @@ class Decision:
     claims: tuple[Claim, ...] = ()
     proved: tuple[Verified, ...] = ()
     to_delete: tuple[Claim, ...] = ()
+    buckets: bool = False
 
     @property
     def images(self) -> int:
@@ -90,7 +93,8 @@ class Decision:
         """How images come into the target, in words."""
         if isinstance(self.sink, ShardSink):
             made = "made anew" if self.plan.transform else "byte for byte"
-            return f"{self.sink.count:,} shards of {self.sink.format.name}, images {made}"
+            swept = ", swept into buckets first" if self.buckets else ""
+            return f"{self.sink.count:,} shards of {self.sink.format.name}, images {made}{swept}"
         if self.plan.transform:
             return "made anew"
         return f"{_HOW[self.sink.link]}{'; --link hard would take no room' if self.could_be_linked else ''}"
@@ -181,8 +185,27 @@ def decide(plan: Plan, to: Destination, options: Options) -> Decision:
     proved = _proved_before(plan, options.verify) if believed else ()
     to_prove = _claims(plan, options.verify) if needs_proof and not proved else ()
     to_delete = _claims(plan, options.verify) if options.source == "delete" else ()
-    need = _need(plan, units, to, sink)
-    return Decision(plan, sink, state, action, units, need, to_prove, proved, to_delete)
+    need, buckets = _need(plan, units, to, sink), _through_buckets(plan, units, action, sink, options)
+    if buckets:  # they are there until the last shard is
+        need += Need(max(0, int(plan.reader.sizes[plan.rows].sum()) - _bytes_in(sink.staged.buckets)))
+    return Decision(plan, sink, state, action, units, need, to_prove, proved, to_delete, buckets)
+
+
+def _bytes_in(folder: Path) -> int:
+    """Return the bytes of the files in a folder, which need not be there."""
+    return sum(path.stat().st_size for path in folder.glob("*"))
+
+
+def _through_buckets(
+    plan: Plan, units: tuple[Unit, ...], action: Action, sink: FolderSink | ShardSink, options: Options
+) -> bool:
+    """Whether shards are made of bucket files: as the user says, as an interrupted run began, or as is measured."""
+    writes = action in (Action.WRITE, Action.RESUME, Action.START_OVER)
+    if not isinstance(sink, ShardSink) or not writes or not units or options.order_by == "random":
+        return False
+    if options.order_by == "buckets" or (action is Action.RESUME and sink.staged.buckets.exists()):
+        return True
+    return sum(unit.bytes for unit in units) >= WORTH and is_slow_to_seek(plan.reader)
 
 
 def _sink(plan: Plan, to: Destination, options: Options) -> FolderSink | ShardSink:

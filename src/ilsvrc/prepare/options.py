@@ -13,7 +13,13 @@ from ilsvrc.images.encode import PNG, WEBP
 from ilsvrc.readers.units import Transform
 from ilsvrc.run.engine import refuse_jobs
 from ilsvrc.run.plan import Damaged
-from ilsvrc.sinks.formats.registry import FOLDERS, FORMATS, format_of, refuse_missing_extra
+from ilsvrc.sinks.formats.registry import (
+    FOLDERS,
+    FORMATS,
+    format_of,
+    refuse_missing_extra,
+    refuse_missing_program,
+)
 from ilsvrc.sinks.links import Link
 
 if TYPE_CHECKING:
@@ -24,6 +30,7 @@ SOURCE = ("keep", "delete")
 LINK = tuple(map(str, Link))
 FORMAT = (FOLDERS, *FORMATS)
 ORDER = ("shuffled", "catalog")
+ORDER_BY = ("auto", "random", "buckets")
 DAMAGED = tuple(map(str, Damaged))
 
 _CHOICES = {
@@ -32,6 +39,7 @@ _CHOICES = {
     "link": LINK,
     "format": FORMAT,
     "order": ORDER,
+    "order_by": ORDER_BY,
     "damaged": DAMAGED,
 }
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30}
@@ -55,6 +63,7 @@ class Options:
     trust_val_labels: bool = False
     format: str = FOLDERS
     order: str = "shuffled"
+    order_by: str = "auto"
     seed: int = 0
     shard_size: int | None = None
     shard_images: int | None = None
@@ -88,18 +97,22 @@ class Options:
         ------
         MissingExtraError
             If a package that writes it is not installed.
+        UsageError
+            If a program is not.
         """
         refuse_missing_extra(self.format)
+        refuse_missing_program(self.format)
         return format_of(self.format)
 
     def _refuse_shards(self) -> None:
         """Refuse options that don't go with the format, or with each other."""
         if not self.sharded:
-            chosen = {"shard_size": self.shard_size, "shard_images": self.shard_images, "seed": self.seed or None}
+            chosen: dict[str, object] = {"shard_size": self.shard_size, "shard_images": self.shard_images}
+            chosen |= {"seed": self.seed or None, "order_by": None if self.order_by == "auto" else self.order_by}
             given = [name for name, value in chosen.items() if value is not None]
             if given:
                 hint = f"add a format: one of {', '.join(FORMATS)}; or leave {given[0]} out"
-                raise UsageError(f"{given[0]} says how shards are cut, and folders have none", hint=hint)
+                raise UsageError(f"{given[0]} says how shards are made, and folders have none", hint=hint)
             return
         if self.source == "delete":
             hint = "leave it out; delete the source yourself once `ilsvrc check DST --deep --against SRC` is content"

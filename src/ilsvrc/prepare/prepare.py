@@ -47,6 +47,7 @@ def prepare(  # noqa: PLR0913  -- a public verb: each is named where it is used
     trust_val_labels: bool = False,
     format: str = "folders",  # noqa: A002  -- as the command line calls it
     order: str = "shuffled",
+    order_by: str = "auto",
     seed: int = 0,
     shard_size: int | str | None = None,
     shard_images: int | None = None,
@@ -103,6 +104,9 @@ def prepare(  # noqa: PLR0913  -- a public verb: each is named where it is used
         What is written: folders, or one of the shard formats of docs/how-to/which-format.md.
     order
         Of shards: `shuffled` over the whole split, or `catalog`, by label and name.
+    order_by
+        How shards get their images in that order: `random` reads of the source; a sweep of the source into `buckets`,
+        which take the room of the images once more; `auto` for buckets where random reads are measured to be slow.
     seed
         Of the shuffled order, which is the same on every machine.
     shard_size
@@ -159,6 +163,7 @@ def prepare(  # noqa: PLR0913  -- a public verb: each is named where it is used
         trust_val_labels=trust_val_labels,
         format=format,
         order=order,
+        order_by=order_by,
         seed=seed,
         shard_size=None if shard_size is None else bytes_in(shard_size),
         shard_images=shard_images,

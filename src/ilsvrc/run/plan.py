@@ -103,10 +103,12 @@ class Plan:
 
 
 def shards_of(reader: Reader, order: Order) -> list[Unit]:
-    """Return a unit for each shard. Its images lie anywhere in the containers, which are proved before it."""
-    end = sum(container.size for container in reader.containers())
+    """Return a unit for each shard. The containers are proved up to its last image before it."""
+    total = sum(container.size for container in reader.containers())
     units = []
     for number, (start, stop) in enumerate(itertools.pairwise(order.bounds.tolist())):
+        spans = reader.spans(order.rows[start:stop])
+        end = total if spans is None else int(spans[:, 1].max())
         size = int(reader.sizes[order.rows[start:stop]].sum())
         units.append(Unit(f"{reader.split}-{number:06}", start, stop, end, stop - start, size))
     return units

@@ -184,6 +184,7 @@ class ShardSink:
         pieces = [self.staging / Path(*Path(receipt.outputs[0].path).parts[2:]) for receipt in receipts]
         with OwnFolder(self.staging) as folder:
             key = f"{self.staged.work}/{_WHOLE}"
+            folder.remove(key)  # a program that a killed run left behind may still write to the file of this name
             file = ShardFile(created(folder, key, os.O_RDWR), self.staging / key)
             try:
                 offsets = cast("Whole", self.format).assemble(file, pieces, table, self.split)

@@ -70,6 +70,11 @@ class Staging:
     def _parts(self) -> Path:
         return self.folder / f"{self.split}.parts"
 
+    @property
+    def buckets(self) -> Path:
+        """The folder in it that gets bucket files, where shards are written through them."""
+        return self.folder / f"{self.split}.buckets"
+
     def begun_stage(self, plan: Planned, begun: Sequence[Mapping[str, object]]) -> Stage:
         """Return how far the latest plan of the split is that was begun and not published.
 
@@ -89,7 +94,7 @@ class Staging:
 
     def refuse_foreign(self) -> None:
         """Refuse links and files that have the place of a folder of ours."""
-        for folder in (self.folder, self.images, self._parts):
+        for folder in (self.folder, self.images, self._parts, self.buckets):
             refuse_foreign_folder(folder)
 
     def ours(self, path: Path) -> pa.Table | None:
@@ -167,7 +172,7 @@ class Staging:
     def clear(self) -> None:
         """Remove what staging holds of this split."""
         refuse_foreign_folder(self.folder)
-        for leftover in (self.images, self._parts):
+        for leftover in (self.images, self._parts, self.buckets):
             if leftover.is_symlink():
                 leftover.unlink()
             elif leftover.exists():

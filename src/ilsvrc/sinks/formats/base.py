@@ -177,6 +177,7 @@ class ShardFile:
         self._at = 0
         self._hash = xxhash.xxh3_128()
         self._in_order = True
+        self._elsewhere: tuple[int, str] | None = None
 
     def tell(self) -> int:
         """Return the number of bytes that were appended."""
@@ -212,9 +213,9 @@ class ShardFile:
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(self.path)) from None
 
-    def written_elsewhere(self) -> None:
-        """Say that a library wrote the file by its path."""
-        self._in_order = False
+    def written_elsewhere(self, digest: tuple[int, str] | None = None) -> None:
+        """Say that a library or a program wrote the file by its path; give its digest if it is known from a read."""
+        self._in_order, self._elsewhere = False, digest
         os.close(self._fd)
         self._fd = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
 
@@ -222,7 +223,7 @@ class ShardFile:
         """Return the bytes of the file, and their xxh3_128 in hex."""
         if self._in_order:
             return self._at, self._hash.hexdigest()
-        return digest_of(self._fd)
+        return self._elsewhere or digest_of(self._fd)
 
     def sync(self) -> None:
         """Make the file survive a power cut."""

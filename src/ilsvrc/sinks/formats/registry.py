@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from importlib import import_module
 from importlib.util import find_spec
 
@@ -21,6 +22,7 @@ FORMATS = {
     "litdata": "litdata:LitData",
     "lmdb": "lmdb:Lmdb",
     "ffcv": "ffcv:Ffcv",
+    "squashfs": "squashfs:SquashFs",
 }
 """Module and class of every shard format."""
 
@@ -29,6 +31,11 @@ _NEEDED = {
     "array_record": ("array_record", "array_record"),
 }
 """Module and package that writing a format needs; the extra that installs it has the format's name."""
+
+_PROGRAMS = {
+    "squashfs": ("sqfstar", "squashfs-tools", "4.5"),
+}
+"""Program that writing a format needs, the package that has it, and its first version that does."""
 
 
 def format_of(name: str) -> Format:
@@ -57,3 +64,19 @@ def refuse_missing_extra(name: str) -> None:
     module, package = _NEEDED.get(name, ("", ""))
     if module and find_spec(module) is None:
         raise MissingExtraError(package, name)
+
+
+def refuse_missing_program(name: str) -> None:
+    """Refuse to write a format whose program is not installed; reading and checking need none.
+
+    Raises
+    ------
+    UsageError
+        If it is not.
+    """
+    if name not in _PROGRAMS:
+        return
+    program, package, version = _PROGRAMS[name]
+    if shutil.which(program) is None:
+        detail = f"--format {name} needs the program {program}, which is not installed"
+        raise UsageError(detail, hint=f"install {package} {version} or later: apt-get install {package}")
