@@ -7,7 +7,7 @@ RUNS ?= 5
 ROUNDS ?= 200
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 
-.PHONY: help setup demo test bench bench-full bench-fetch bench-inplace bench-labels bench-zips bench-parquet bench-tars bench-forms campaign-detect campaign-fetch campaign-interrupt campaign-shards readers lint types layers facts clean
+.PHONY: help setup demo test bench bench-full bench-fetch bench-inplace bench-labels bench-readers bench-shards bench-zips bench-parquet bench-tars bench-forms campaign-detect campaign-fetch campaign-interrupt campaign-shards readers lint types layers facts clean
 
 help:  ## say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /: /'
@@ -69,6 +69,13 @@ bench-inplace: setup  ## compare reading in place with torchvision; installs tor
 	$(BIN)/python -m pip install --quiet torch==2.13.0
 	$(BIN)/python -m pip install --quiet --no-deps torchvision==0.28.0
 	$(BIN)/python -m bench.inplace --runs $(RUNS)
+
+bench-shards: setup readers  ## write shards in each format; against cp of the archive, and the format's own writer
+	$(BIN)/python -m bench.shards --runs 3
+
+bench-readers: setup readers  ## read an epoch in each format by its own library: images a second; installs torch
+	$(BIN)/python -m pip install --quiet torch==2.13.0
+	$(BIN)/python -m bench.readers --runs 3
 
 bench-zips: setup  ## index a zip of Kaggle's size, read it at random and at once; against zipfile, unzip, cp
 	$(BIN)/python -m bench.zips --runs $(RUNS)

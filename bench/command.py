@@ -17,13 +17,31 @@ FRACTION = ("--fraction", 0.1, "part of the full 1,281,167 members")
 Rows = Callable[[float, int], list[Row]]
 
 
+def parser(about: str | None, scale: tuple[str, float, str], runs: int = 5) -> argparse.ArgumentParser:
+    """Return the parser of the two options; the first is called `scale`."""
+    name, default, text = scale
+    made = argparse.ArgumentParser(description=about)
+    made.add_argument(name, dest="scale", type=type(default), default=default, help=f"{text} (%(default)g)")
+    made.add_argument("--runs", type=int, default=runs, help="counted runs of each command (%(default)s)")
+    return made
+
+
+def add_choice(made: argparse.ArgumentParser, names: Sequence[str]) -> None:
+    """Add the option `--formats`: some of these names, with commas between them; all by default."""
+
+    def chosen(text: str) -> list[str]:
+        found = text.split(",")
+        for name in found:
+            if name not in names:
+                raise argparse.ArgumentTypeError(f"there is no {name!r}: {', '.join(names)}")
+        return found
+
+    made.add_argument("--formats", type=chosen, default=list(names), help=f"some of {','.join(names)}")
+
+
 def run(about: str | None, scale: tuple[str, float, str], rows: Rows, runs: int = 5) -> None:
     """Measure as the command line says and print the table."""
-    name, default, text = scale
-    parser = argparse.ArgumentParser(description=about)
-    parser.add_argument(name, dest="scale", type=float, default=default, help=f"{text} (%(default)g)")
-    parser.add_argument("--runs", type=int, default=runs, help="counted runs of each command (%(default)s)")
-    options = parser.parse_args()
+    options = parser(about, scale, runs).parse_args()
     show(rows(options.scale, options.runs))
 
 

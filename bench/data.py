@@ -20,6 +20,7 @@ DATA = Path(os.environ.get("BENCH_DATA") or HERE / "data")
 
 PEERS = HERE / "peers"
 PER_CLASS = 900
+FFCV = "apt-get install python3-ffcv python3-numba python3-opencv python3-torch"
 ILSVRC = (sys.executable, "-m", "ilsvrc", "-q")
 
 
@@ -87,3 +88,25 @@ def peer_python() -> Path:
         packages = project["dependency-groups"]["bench"]
         subprocess.run([python, "-m", "pip", "install", "--quiet", *packages], check=True)
     return python
+
+
+def training(program: str, *arguments: str | Path) -> tuple[str | Path, ...]:
+    """Return the command of a program of `peers` in the environment that has its training library.
+
+    FFCV is Debian's package, for the system's Python; all others are where `make readers` puts them.
+
+    Raises
+    ------
+    SystemExit
+        If the environment is not there.
+    """
+    here = HERE.parent
+    python, hint = Path(os.environ.get("ILSVRC_READERS") or here / ".venv-readers/bin/python"), "make readers"
+    if program.endswith("_ffcv"):
+        python, hint = Path(os.environ.get("ILSVRC_FFCV") or "/usr/bin/python3"), FFCV
+    if not python.exists() or (
+        hint == FFCV and subprocess.run([python, "-c", "import ffcv"], check=False).returncode
+    ):
+        raise SystemExit(f"{program} needs training libraries that are not installed: {hint}; or choose --formats")
+    settings = (f"PYTHONPATH={here}", "TF_CPP_MIN_LOG_LEVEL=3", "CUDA_VISIBLE_DEVICES=", "HF_HUB_OFFLINE=1")
+    return ("env", *settings, "OMP_NUM_THREADS=1", python, "-m", f"bench.peers.{program}", *arguments)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from functools import partial
 from itertools import count
 from pathlib import Path
 
 from bench.command import SIZE, run
 from bench.data import DATA, ILSVRC
-from bench.harness import Work, measure, ratio, wall
+from bench.harness import Command, Work, measure, ratio, wall
 from bench.table import Row
 from ilsvrc.testing import Form, MiniSpec, write_mini
 
@@ -27,8 +28,8 @@ def rows(size: float, runs: int) -> list[Row]:
     """Return the lines of the table about sources of so many bytes of images."""
     sources = {name: _source(form, size) for name, form in FORMS.items()}
     numbers = count()
-    works = [Work("cp -r", _Fresh(numbers, _copy, sources["a tree"]))]
-    works += [Work(name, _Fresh(numbers, _prepare, source)) for name, source in sources.items()]
+    works = [Work("cp -r", partial(_copy, sources["a tree"], numbers))]
+    works += [Work(name, partial(_prepare, source, numbers)) for name, source in sources.items()]
     shutil.rmtree(TREES, ignore_errors=True)
     TREES.mkdir(parents=True)
     subprocess.run(["sync"], check=True)
@@ -55,33 +56,13 @@ def _source(form: Form, size: float) -> Path:
     return folder
 
 
-class _Fresh(Sequence[str | Path]):
-    """A command that writes to another folder each time it is asked for."""
-
-    def __init__(self, numbers: Iterator[int], command: object, source: Path) -> None:
-        self._numbers, self._make, self._source = numbers, command, source
-
-    def _command(self) -> tuple[str | Path, ...]:
-        assert callable(self._make)
-        found: tuple[str | Path, ...] = self._make(self._source, TREES / str(next(self._numbers)))
-        return found
-
-    def __iter__(self) -> Iterator[str | Path]:
-        return iter(self._command())
-
-    def __len__(self) -> int:
-        return len(self._command())
-
-    def __getitem__(self, at: int | slice) -> str | Path:  # type: ignore[override]
-        return self._command()[at]  # type: ignore[return-value]
-
-
-def _copy(source: Path, target: Path) -> tuple[str | Path, ...]:
+def _copy(source: Path, numbers: Iterator[int]) -> Command:
+    target = TREES / str(next(numbers))
     return ("sh", "-c", f"cp -r {source}/train {target} && sync -f {target}")
 
 
-def _prepare(source: Path, target: Path) -> tuple[str | Path, ...]:
-    return (*ILSVRC, "prepare", source, target, "--split", "train", "--link", "copy")
+def _prepare(source: Path, numbers: Iterator[int]) -> Command:
+    return (*ILSVRC, "prepare", source, TREES / str(next(numbers)), "--split", "train", "--link", "copy")
 
 
 if __name__ == "__main__":

@@ -31,17 +31,21 @@ class Run:
     stated: float
 
 
+Command = Sequence[str | Path]
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
     """A command to be measured.
 
     name : for messages
-    command : program and arguments; a last line `seconds: 1.25` of its output gives `Run.stated`
+    command : program and arguments, or a function that returns them anew for every run; a last line `seconds: 1.25`
+        of its output gives `Run.stated`
     before, after : what is done around every run, not timed: the same state for each, and nothing left behind
     """
 
     name: str
-    command: Sequence[str | Path]
+    command: Command | Callable[[], Command]
     before: Callable[[], None] = lambda: None
     after: Callable[[], None] = lambda: None
 
@@ -100,7 +104,7 @@ def cpu(run: Run) -> float:
     return run.cpu
 
 
-def run_once(command: Sequence[str | Path]) -> Run:
+def run_once(command: Command) -> Run:
     """Run a command to its end, the processes that it leaves behind included.
 
     Raises
@@ -119,7 +123,7 @@ def run_once(command: Sequence[str | Path]) -> Run:
 def _around(work: Work) -> Run:
     work.before()
     try:
-        return run_once(work.command)
+        return run_once(work.command() if callable(work.command) else work.command)
     finally:
         work.after()
 

@@ -62,7 +62,11 @@ class Row:
 
 def markdown(rows: Sequence[Row]) -> str:
     """Return the table in Markdown, its columns aligned."""
-    lines = [_HEAD, *(row.cells() for row in rows)]
+    return aligned([_HEAD, *(row.cells() for row in rows)])
+
+
+def aligned(lines: Sequence[Sequence[str]]) -> str:
+    """Return lines of cells as a table in Markdown, the first as its head, the columns aligned."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     text = ["| " + " | ".join(map(str.ljust, line, widths)) + " |" for line in lines]
     return "\n".join([text[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *text[1:]])

@@ -46,7 +46,7 @@ def pyarrow(folder: Path) -> tuple[int, Read]:
 
 def datasets(folder: Path) -> tuple[int, Read]:
     """Read the cache that datasets makes of the files at first, a second copy of all images."""
-    from datasets import Image, load_dataset  # type: ignore[import-untyped]
+    from datasets import Image, load_dataset
 
     files = str(folder / "*.parquet")
     loaded: Any = load_dataset("parquet", data_files=files, split="train", cache_dir=str(cache(folder)))
