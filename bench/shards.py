@@ -1,9 +1,9 @@
 """Write shards in each format, against `cp` of the archive and against the format's own writer; durable at the end.
 
 The warm-up round proves the archive, so that nothing is hashed in the others; it is in the page cache, for all alike,
-and so are the class folders that feed the other writers. Every run writes to a fresh folder, and none is removed before the last has
-ended: ext4 is several times slower just after deletions. The other writers say their own seconds, without the loading
-of their libraries; of `prepare` and `cp` the whole run counts.
+and so are the class folders that feed the other writers. Every run writes to a fresh folder, and none is removed
+before the last has ended: ext4 is several times slower just after deletions. The other writers say their own seconds,
+without the loading of their libraries; of `prepare` and `cp` the whole run counts.
 """
 
 from __future__ import annotations
@@ -59,9 +59,6 @@ def works_of(archive: Path, formats: Sequence[str]) -> list[Work]:
     for name in peers:
         training(_peer(name))  # what is missing is said before anything is written
     folders = unpacked(archive)
-    subprocess.run(
-        [*ILSVRC, "prepare", archive, folders.parent, "--split", "train"], check=True
-    )  # proves the archive
     numbers = count()
     in_memory = partial(warm, archive)
     works = [Work(COPY, partial(_copy, archive, numbers), in_memory)]
