@@ -160,11 +160,11 @@ def _contents(tree: Tree, manifest: Reference | None) -> Contents:
 
 
 def _as_published(issues: list[Issue], manifest: Reference) -> list[Issue]:
-    """Mark the faults of images whose bytes are those that the manifest lists: they were so in the archive."""
+    """Mark the faults of images whose bytes are those that the manifest lists: they were so in the source."""
     listed = set(manifest.table.column("path").to_pylist()) if issues else set()
     other = {issue.key for issue in issues if issue.code in (Code.CHANGED_IMAGE, Code.UNREADABLE)}
     return [
-        replace(issue, detail=f"{issue.detail}; it was so in the archive", known=manifest.official)
+        replace(issue, detail=f"{issue.detail}; it was so in the source", known=manifest.official)
         if issue.is_damage and issue.key in listed and issue.key not in other
         else issue
         for issue in issues
