@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import json
 import shlex
 import warnings
@@ -23,7 +24,7 @@ from ilsvrc.errors import DamageError, UsageError
 from ilsvrc.events import Listener, silent
 from ilsvrc.files import OWN_FOLDER, printable
 from ilsvrc.issues import Code, Issue
-from ilsvrc.readers.reader import Container, Found, Int, Place, Rows
+from ilsvrc.readers.reader import Container, Found, Int, Place, Rows, read_file
 from ilsvrc.tree.manifest import read_manifest
 from ilsvrc.tree.scan import Tree, folders_in, split_folders, survey
 
@@ -156,15 +157,7 @@ class TreeReader:
 
     def read(self, row: int) -> bytes:
         """Return an image's file, byte for byte."""
-        try:
-            with open(self._path(row), "rb", buffering=0) as file:
-                data = file.read()
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            detail = "it was there when the tree was opened, and is gone"
-            raise self.where(row).fault(Code.MISSING_IMAGE, detail) from None
-        if len(data) != self.sizes.item(row):
-            detail = f"it has {len(data):,} bytes, and had {self.sizes.item(row):,} when it was recorded"
-            raise self.where(row).fault(Code.CHANGED_IMAGE, detail)
+        data = read_file(self.where(row), self.sizes.item(row))
         if self._verify and xxhash.xxh3_128_digest(data) != self.digest(row):
             detail = "its bytes do not have the digest that was recorded of them"
             raise self.where(row).fault(Code.CHANGED_IMAGE, detail)
@@ -307,7 +300,7 @@ def _refuse_different(tree: Tree, table: pa.Table, twice: Int) -> None:
 
 def _equal(one: Path, other: Path) -> bool:
     """Whether two files have the same bytes."""
-    return one.stat().st_size == other.stat().st_size and one.read_bytes() == other.read_bytes()
+    return filecmp.cmp(one, other, shallow=False)
 
 
 def _counted_once(tree: Tree, table: pa.Table, twice: Int) -> str:
