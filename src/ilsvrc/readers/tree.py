@@ -26,6 +26,7 @@ from ilsvrc.files import OWN_FOLDER, printable
 from ilsvrc.issues import Code, Issue
 from ilsvrc.readers.reader import Container, Found, Int, Place, Rows, read_file
 from ilsvrc.tree.manifest import read_manifest
+from ilsvrc.tree.recognise import contradicted
 from ilsvrc.tree.scan import Tree, folders_in, split_folders, survey
 
 _FOLDERS = r"^.*/"
@@ -34,6 +35,8 @@ _FOLDERS_AND_ENDING = r"^.*/|\.[^./]*$"
 _DIGEST = "xxh3_128"
 _MOST_LISTED = 20
 """Images that an error lists; it tells how many there are in all."""
+_MOST_NAMED = 3
+"""Images that a warning names."""
 _CHUNK = 1 << 16
 """Rows that are made Python values at a time."""
 
@@ -263,6 +266,9 @@ def _from_scan(folder: Path, split: str) -> Contents:
     tree = survey(folder, split)
     if tree.left_out and tree.table.num_rows:
         warnings.warn(_left_out(tree), stacklevel=6)  # the line that makes an ImageNet
+    contrary = contradicted(tree)
+    if len(contrary):
+        warnings.warn(_in_other_folders(tree, contrary), stacklevel=6)
     found = scanned(tree, states)
     twice = _twice(found.table)
     if not len(twice):
@@ -335,6 +341,15 @@ def _left_out(tree: Tree) -> str:
     entries = "1 entry is" if len(tree.left_out) == 1 else f"{len(tree.left_out):,} entries are"
     found = f"{entries} left out, with all that lies there: {counts}"
     return f"{tree.folder}: {found}; such as {first.key} ({first.detail}). `{command}` lists them"
+
+
+def _in_other_folders(tree: Tree, rows: Int) -> str:
+    named = ", ".join(printable(tree.path(row)) for row in rows[:_MOST_NAMED].tolist())
+    more = f" and {len(rows) - _MOST_NAMED:,} more" if len(rows) > _MOST_NAMED else ""
+    images = "1 image lies" if len(rows) == 1 else f"{len(rows):,} images lie"
+    command = f"ilsvrc check {shlex.quote(str(tree.folder))}"
+    labels = "labels are those that the names state, not those of the folders"
+    return f"{tree.folder}: {images} in the folder of another class: {named}{more}; {labels}. See `{command}`"
 
 
 def _folders(folder: Path) -> list[str]:
