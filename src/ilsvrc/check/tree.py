@@ -78,7 +78,7 @@ def check_tree(
         unproved=manifest is None,
         order=order,
         warnings=warnings,
-        hint="" if manifest else _next_step(tree),
+        hint=_next_step(tree) if manifest is None else "" if against is not None else _repair(tree, manifest, issues),
     )
 
 
@@ -147,6 +147,16 @@ def _next_step(tree: Tree) -> str:
     source, target = (shlex.quote(printable(str(path))) for path in (root, root.with_name(f"{root.name}-prepared")))
     command = f"`ilsvrc prepare {source} {target} --split {tree.split}`"
     return f"{heaped:,} images are in no class folder: {command} writes them into class folders"
+
+
+def _repair(tree: Tree, manifest: Reference, issues: list[Issue]) -> str:
+    """Name the command that writes images again which the manifest lists; nothing if none is missing or changed."""
+    if not any(issue.code in (Code.MISSING_IMAGE, Code.CHANGED_IMAGE) for issue in issues):
+        return ""
+    root = shlex.quote(printable(str(tree.folder.parent)))
+    layout = f" --layout {shlex.quote(manifest.layout)}" if manifest.layout not in (None, "wnid") else ""
+    command = f"`ilsvrc prepare SRC {root} --split {tree.split}{layout} --repair`"
+    return f"{command}, with the source and the options of the first run, writes missing and changed images again"
 
 
 def _contents(tree: Tree, manifest: Reference | None) -> Contents:

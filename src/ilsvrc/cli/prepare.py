@@ -100,7 +100,7 @@ def prepare(
     ] = False,
     repair: Annotated[
         bool,
-        typer.Option("--repair", help="Write again the images that a finished tree lacks or has at a wrong size."),
+        typer.Option("--repair", help="Read a finished tree; write again images that are missing or changed."),
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what is there, what would be written, room and time; do nothing.")
