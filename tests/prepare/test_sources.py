@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import tarfile
 import warnings
 import zipfile
 from pathlib import Path
@@ -200,3 +201,16 @@ def test_a_link_to_train_in_place_of_val_is_told(tree: Path, tmp_path: Path) -> 
     (told,) = warnings_of(tmp_path / "tree", tmp_path / "out")
     assert "24 of 24 images have names of train images, and are prepared as val" in told
     assert f"leads to {tmp_path / 'tree/train'}" in told
+
+
+def test_two_tars_of_a_split_are_told_with_what_to_do(tree: Path, tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+    folders = sorted((tree / "train").iterdir())
+    for name, part in (("a.tar", folders[:3]), ("b.tar", folders[3:])):
+        with tarfile.open(tmp_path / "src" / name, "w") as archive:
+            for folder in part:
+                archive.add(folder, folder.name)
+    first, second = warnings_of(tmp_path / "src", tmp_path / "out")
+    assert f"it is also in {tmp_path / 'src/b.tar'}. If they are parts of it, unpack all into one folder" in first
+    assert "only train is prepared" in second
+    assert "there is" not in second, "a tar of train is no candidate for val"

@@ -212,7 +212,7 @@ def _sources(src: Path, options: Options, listener: Listener) -> list[Found]:
     if not absent:
         return found
     names = " and ".join(expected_names(split)[0] for split in absent)
-    others = look_alikes(src, [one.path for one in found])
+    others = look_alikes(src, [one.path for one in all_found])
     if options.splits:
         hint = f"there is {', '.join(others)}: give it by its path, or its official name" if others else ""
         hint = hint or f"fetch it (ilsvrc fetch {absent[0]} --to {src}), or leave out --split {absent[0]}"
@@ -230,6 +230,7 @@ def _warn_of_others(all_found: Sequence[Found], chosen: Sequence[Found], listene
         if others and one.split:
             names = ", ".join(printable(str(other.path)) for other in others)
             text = f"{one.split} is prepared from {printable(str(one.path))} alone; it is also in {names}"
+            text += ". If they are parts of it, unpack all into one folder and prepare that folder"
             listener(Note(text, warning=True))
 
 
