@@ -94,7 +94,7 @@ def test_odd_image_with_its_digest_was_so_in_the_archive(train: Path, official: 
     write_manifest_of(train, official=official)
     (found,) = found_in(train)
     assert found.known is official
-    assert found.detail.endswith("it was so in the archive")
+    assert found.detail.endswith("it was so in the source")
 
 
 def test_other_bytes_are_named(train: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,3 +81,14 @@ def test_reference_shows_what_the_user_sees(outcome: Outcome) -> None:
 def test_every_code_is_in_the_reference() -> None:
     listed = set(re.findall(r"^\| `([a-z-]+)` \|", REFERENCE.read_text(), re.MULTILINE))
     assert listed == {str(code) for code in Code}
+
+
+def test_a_tree_of_a_damaged_source_is_not_called_ready(tmp_path: Path) -> None:
+    spec = MiniSpec(classes=3, mean_bytes=4000, faults=frozenset({Fault.PNG_AS_JPEG}))
+    source = write_mini(tmp_path / "my source", spec).folder
+    done = ilsvrc("prepare", source, tmp_path / "tree", "--jobs", 1, status=1)
+    assert "1 damaged in the source itself" in done.stdout
+    assert "is ready" not in done.stdout
+    (command,) = re.findall(r"next: `ilsvrc (.*)`", done.stdout)
+    told = ilsvrc(*shlex.split(command), status=1).stdout
+    assert "png: " in told

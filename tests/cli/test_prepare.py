@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -199,3 +201,16 @@ def test_a_full_disk_ends_with_3_and_the_next_run_goes_on(mini: Path, tmp_path: 
         ilsvrc("check", "--deep", room / "tree")
     finally:
         subprocess.run(["umount", room], check=True)
+
+
+def test_the_command_that_a_deep_check_names_mends_the_tree(mini: Path, tmp_path: Path) -> None:
+    tree = tmp_path / "my tree"
+    ilsvrc("prepare", mini, tree, "--layout", "padded")
+    image = next((tree / "train").glob("*/*"))
+    data = image.read_bytes()
+    image.write_bytes(data[:-3] + bytes([data[-3] ^ 1]) + data[-2:])
+    told = ilsvrc("check", "--deep", tree, status=1).stdout
+    (command,) = re.findall(r"next: `ilsvrc (.*?)`", told)
+    ilsvrc(*(mini if word == "SRC" else word for word in shlex.split(command)))
+    assert image.read_bytes() == data
+    ilsvrc("check", "--deep", tree)

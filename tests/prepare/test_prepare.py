@@ -582,6 +582,44 @@ def test_gutted_tree_is_not_complete_and_repair_mends_it(mini: Path, tmp_path: P
     prepare(mini, tree, **options())
 
 
+def test_repair_mends_images_that_changed_at_equal_size(mini: Path, tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    prepare(mini, tree, **options())
+    changed = [*sorted((tree / "train").glob("*/*"))[:2], next((tree / "val").glob("*/*"))]
+    for image in changed:
+        flip(image, image.stat().st_size // 2)
+    lost = sorted((tree / "train").glob("*/*"))[-1]
+    lost.unlink()
+    kept = {path: path.stat().st_mtime_ns for path in tree.rglob("*.JPEG") if path not in changed}
+    planned = prepare(mini, tree, **options(repair=True, dry_run=True))
+    assert all("compare every image with its digest" in decided["action"] for decided in planned.decisions)
+    report = prepare(mini, tree, **options(repair=True))
+    assert [(decided["missing"], decided["images"] > 0) for decided in report.decisions] == [(3, True), (1, True)]
+    assert images(tree) == unpacked(mini)
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+
+
+def test_repair_of_a_sound_tree_writes_nothing(mini: Path, tmp_path: Path) -> None:
+    tree, heard = tmp_path / "tree", list[Event]()
+    prepare(mini, tree, **options())
+    before = {path: path.stat().st_mtime_ns for path in tree.rglob("*.JPEG")}
+    report = prepare(mini, tree, **options(repair=True), listener=heard.append)
+    assert [decided["action"] for decided in report.decisions] == ["nothing: it is complete"] * 2
+    assert {path: path.stat().st_mtime_ns for path in tree.rglob("*.JPEG")} == before
+    told = [event.text for event in heard if isinstance(event, Note)]
+    assert "train: 24 images compared with their digests in the manifest; 0 of them have other bytes" in told
+
+
+def test_repair_from_a_source_of_other_bytes_changes_nothing(tree: Path, tmp_path: Path) -> None:
+    source = Path(shutil.copytree(tree, tmp_path / "source"))
+    prepare(source, tmp_path / "out", **options())
+    name = sorted((source / "train").glob("*/*"))[0].relative_to(source)
+    for folder in (source, tmp_path / "out"):
+        flip(folder / name, 100)
+    with pytest.raises(MachineError, match="not those that the manifest records"):
+        prepare(source, tmp_path / "out", **options(repair=True))
+
+
 def test_lists_that_are_gone_are_written_again(mini: Path, tmp_path: Path) -> None:
     tree = tmp_path / "tree"
     prepare(mini, tree, **options())

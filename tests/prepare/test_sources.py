@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import tarfile
 import warnings
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -147,3 +149,68 @@ def test_class_tars_are_counted_by_the_devkit_beside_them(state: State, warnings
 def test_images_that_a_manifest_lists_are_not_counted_again(mini: Path, tmp_path: Path) -> None:
     prepare(mini, tmp_path / "tree", **options())
     assert warned(tmp_path / "tree", tmp_path / "out") == ""
+
+
+def warnings_of(source: Path, target: Path, **changes: Any) -> list[str]:
+    """Prepare a split and return the warnings, but for those of a miniature's few images."""
+    heard: list[Event] = []
+    prepare(source, target, listener=heard.append, **options(**changes))
+    told = [event.text for event in heard if isinstance(event, Note) and event.warning]
+    return [text for text in told if " images are there; " not in text]
+
+
+@pytest.mark.parametrize("layout", ["wnid", "padded", "{split}/{word}/{name}"])
+def test_an_image_in_the_folder_of_another_class_is_told(mini: Path, tmp_path: Path, layout: str) -> None:
+    prepare(mini, tmp_path / "tree", **options(layout=layout, splits=("train",)))
+    shutil.rmtree(tmp_path / "tree/.ilsvrc")
+    assert not warnings_of(tmp_path / "tree", tmp_path / "right", splits=("train",))
+    folders = sorted((tmp_path / "tree/train").iterdir())
+    image = sorted(folders[0].iterdir())[0]
+    image.rename(folders[1] / image.name)
+    (told,) = warnings_of(tmp_path / "tree", tmp_path / "out", splits=("train",))
+    assert "1 image lies in the folder of another class" in told
+    assert f"{folders[1].name}/{image.name}" in told
+    assert images(tmp_path / "out") == images(tmp_path / "right")
+
+
+def test_folders_that_have_changed_names_are_told_with_three_images(tree: Path, tmp_path: Path) -> None:
+    shutil.copytree(tree / "train", tmp_path / "tree/train")
+    folders = sorted((tmp_path / "tree/train").iterdir())
+    folders[0].rename(tmp_path / "aside")
+    folders[1].rename(folders[0])
+    (tmp_path / "aside").rename(folders[1])
+    (told,) = warnings_of(tmp_path / "tree", tmp_path / "out", splits=("train",))
+    assert "8 images lie in the folder of another class" in told
+    assert told.count(".JPEG") == 3
+    assert "and 5 more" in told
+
+
+def test_a_train_image_in_a_heap_of_validation_images_is_told(tmp_path: Path) -> None:
+    kaggle = write_mini(tmp_path / "kaggle", classes=3, mean_bytes=2_500, form=Form.KAGGLE).folder
+    folder = kaggle / "ILSVRC/Data/CLS-LOC"
+    image = next((folder / "train").glob("*/*"))
+    shutil.copy(image, folder / "val")
+    (told,) = warnings_of(kaggle, tmp_path / "out", splits=("val",))
+    assert f"1 of {len(list((folder / 'val').iterdir()))} images have names of train images" in told
+    assert image.name in told
+
+
+def test_a_link_to_train_in_place_of_val_is_told(tree: Path, tmp_path: Path) -> None:
+    shutil.copytree(tree / "train", tmp_path / "tree/train")
+    (tmp_path / "tree/val").symlink_to("train")
+    (told,) = warnings_of(tmp_path / "tree", tmp_path / "out")
+    assert "24 of 24 images have names of train images, and are prepared as val" in told
+    assert f"leads to {tmp_path / 'tree/train'}" in told
+
+
+def test_two_tars_of_a_split_are_told_with_what_to_do(tree: Path, tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+    folders = sorted((tree / "train").iterdir())
+    for name, part in (("a.tar", folders[:3]), ("b.tar", folders[3:])):
+        with tarfile.open(tmp_path / "src" / name, "w") as archive:
+            for folder in part:
+                archive.add(folder, folder.name)
+    first, second = warnings_of(tmp_path / "src", tmp_path / "out")
+    assert f"it is also in {tmp_path / 'src/b.tar'}. If they are parts of it, unpack all into one folder" in first
+    assert "only train is prepared" in second
+    assert "there is" not in second, "a tar of train is no candidate for val"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -134,3 +135,27 @@ def test_images_beside_the_folder_of_their_split_are_not_looked_at(own_tree: Pat
     image = next((own_tree / "val").glob("*/*"))
     shutil.copy(image, own_tree)
     assert open_reader(own_tree, "val").path == own_tree / "val"
+
+
+@pytest.mark.parametrize("name", ["train.tar", "pictures.tar"])
+def test_a_tar_of_zeros_is_called_so(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(bytes(10_240))
+    told = ilsvrc("prepare", tmp_path, tmp_path / "out", status=2).stderr
+    assert f"{name} (10,240 bytes, zeros at its beginning: an empty tar" in told
+    told = ilsvrc("prepare", tmp_path / name, tmp_path / "out", status=1).stderr
+    assert "hint: it is an empty tar" in told
+
+
+@pytest.mark.parametrize("name", ["train.zip", "pictures.zip"])
+def test_a_zip_behind_a_program_is_called_so(tmp_path: Path, name: str) -> None:
+    with zipfile.ZipFile(tmp_path / "plain", "w") as file:
+        file.writestr("train/n01440764/n01440764_1.JPEG", b"x")
+    (tmp_path / "my zips").mkdir()
+    path = tmp_path / "my zips" / name
+    path.write_bytes(b"#!/bin/sh\nexit 0\n" + (tmp_path / "plain").read_bytes())
+    assert zipfile.is_zipfile(path)
+    for given in (path, path.parent):
+        told = ilsvrc("prepare", given, tmp_path / "out", status=None)
+        assert told.returncode in (1, 2)
+        assert "other bytes lie before the zip" in told.stderr
+        assert f"`unzip '{path}' -d FOLDER`" in told.stderr

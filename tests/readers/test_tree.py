@@ -17,7 +17,7 @@ from ilsvrc.errors import DamageError, UsageError
 from ilsvrc.events import Event, Note
 from ilsvrc.issues import Code
 from ilsvrc.readers.locate import open_reader
-from ilsvrc.readers.reader import Reader
+from ilsvrc.readers.reader import LARGEST_IMAGE, Reader
 from ilsvrc.readers.tree import TreeReader
 from ilsvrc.testing.contracts import ReaderContract
 from ilsvrc.testing.mini import MiniSpec, write_mini
@@ -76,6 +76,18 @@ def test_only_verifying_finds_changed_bytes(own_tree: Path) -> None:
     assert len(open_reader(own_tree, "val").read(3)) == len(data)
     with pytest.raises(DamageError, match="digest"):
         open_reader(own_tree, "val", verify=True).read(3)
+
+
+@pytest.mark.parametrize("name", ["n01440764/n01440764_99.JPEG", "n01440764_99.JPEG"])
+def test_file_too_large_for_an_image_is_not_read(foreign: Path, name: str) -> None:
+    path = foreign / "train" / name
+    with path.open("wb") as file:
+        file.truncate(LARGEST_IMAGE + 1)  # a hole: it takes no room
+    reader = open_reader(foreign, "train")
+    (row,) = [row for row in range(len(reader)) if reader.name(row) == path.name]
+    with pytest.raises(DamageError, match="268,435,457 bytes: too many for an image") as caught:
+        reader.read(row)
+    assert caught.value.issues[0].code is Code.NOT_AN_IMAGE
 
 
 def test_removed_file_says_so(own_tree: Path) -> None:

@@ -96,7 +96,9 @@ def _split(outer: Members, source: ByteSource) -> str:
     split = split_of(outer.names[0]) if outer.names else None
     if split is None:
         first = f"its first member is {outer.names[0]}" if outer.names else "it has no members"
-        raise ArchiveError(Code.WRONG_FILE, f"not an image archive of ILSVRC 2012: {first}", source.path)
+        again = "it is an empty tar, or a download that only reserved its room: fetch the archive again"
+        hint = "give the archive of a split" if outer.names else again
+        raise ArchiveError(Code.WRONG_FILE, f"not an image archive of ILSVRC 2012: {first}", source.path, hint=hint)
     official = facts.official(source.path.name)
     if official and official.split != split:
         named = official.split or official.contents

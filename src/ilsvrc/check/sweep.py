@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +10,11 @@ import numpy.typing as npt
 from ilsvrc.events import Listener, silent
 from ilsvrc.issues import Issue
 from ilsvrc.readers.reader import Reader
+from ilsvrc.run.digests import image_digests
 from ilsvrc.run.engine import Engine
 from ilsvrc.run.loop import Machinery, work
 from ilsvrc.run.plan import Plan
 from ilsvrc.run.proof import NoProof, Proof
-from ilsvrc.sinks.hashing import HashingSink
 from ilsvrc.sinks.null import NullSink
 
 
@@ -67,7 +65,8 @@ def sweep(reader: Reader, sweeper: Sweeper, *, proof: Proof | None = None, stage
     if not hashed:
         receipts = work(plan, plan.units, NullSink(), machinery)
         return Swept([issue for receipt in receipts for issue in receipt.issues])
-    return _hashed(plan, machinery)
+    found = image_digests(plan, machinery)
+    return Swept([issue for receipt in found.receipts for issue in receipt.issues], found.digests, found.read)
 
 
 def digests_of(reader: Reader, sweeper: Sweeper, stage: str) -> npt.NDArray[np.uint8]:
@@ -79,18 +78,4 @@ def digests_of(reader: Reader, sweeper: Sweeper, stage: str) -> npt.NDArray[np.u
         If an image can't be read.
     """
     machinery = Machinery(sweeper.engine, None, NoProof(), sweeper.listener, stage=stage)
-    found = _hashed(Plan(reader), machinery).digests
-    assert found is not None
-    return found
-
-
-def _hashed(plan: Plan, machinery: Machinery) -> Swept:
-    """Do the work of a plan and return the digests of its images, by row; they pass through a temporary file."""
-    with tempfile.TemporaryDirectory(prefix="ilsvrc-") as folder:
-        sink = HashingSink(Path(folder) / "digests")
-        receipts = work(plan, plan.units, sink, machinery)
-        names = plan.reader.names.take(plan.rows).to_pylist()
-        in_order, read_in_order = sink.digests(plan.units, receipts, names)
-    digests, read = np.empty_like(in_order), np.empty_like(read_in_order)
-    digests[plan.rows], read[plan.rows] = in_order, read_in_order
-    return Swept([issue for receipt in receipts for issue in receipt.issues], digests, read)
+    return image_digests(Plan(reader), machinery).digests

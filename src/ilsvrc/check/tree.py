@@ -78,7 +78,7 @@ def check_tree(
         unproved=manifest is None,
         order=order,
         warnings=warnings,
-        hint="" if manifest else _next_step(tree),
+        hint=_next_step(tree) if manifest is None else "" if against is not None else _repair(tree, manifest, issues),
     )
 
 
@@ -149,6 +149,16 @@ def _next_step(tree: Tree) -> str:
     return f"{heaped:,} images are in no class folder: {command} writes them into class folders"
 
 
+def _repair(tree: Tree, manifest: Reference, issues: list[Issue]) -> str:
+    """Name the command that writes images again which the manifest lists; nothing if none is missing or changed."""
+    if not any(issue.code in (Code.MISSING_IMAGE, Code.CHANGED_IMAGE) for issue in issues):
+        return ""
+    root = shlex.quote(printable(str(tree.folder.parent)))
+    layout = f" --layout {shlex.quote(manifest.layout)}" if manifest.layout not in (None, "wnid") else ""
+    command = f"`ilsvrc prepare SRC {root} --split {tree.split}{layout} --repair`"
+    return f"{command}, with the source and the options of the first run, writes missing and changed images again"
+
+
 def _contents(tree: Tree, manifest: Reference | None) -> Contents:
     """Return what lies in a tree for its reader, with the digests that the manifest lists."""
     contents = scanned(tree)
@@ -160,11 +170,11 @@ def _contents(tree: Tree, manifest: Reference | None) -> Contents:
 
 
 def _as_published(issues: list[Issue], manifest: Reference) -> list[Issue]:
-    """Mark the faults of images whose bytes are those that the manifest lists: they were so in the archive."""
+    """Mark the faults of images whose bytes are those that the manifest lists: they were so in the source."""
     listed = set(manifest.table.column("path").to_pylist()) if issues else set()
     other = {issue.key for issue in issues if issue.code in (Code.CHANGED_IMAGE, Code.UNREADABLE)}
     return [
-        replace(issue, detail=f"{issue.detail}; it was so in the archive", known=manifest.official)
+        replace(issue, detail=f"{issue.detail}; it was so in the source", known=manifest.official)
         if issue.is_damage and issue.key in listed and issue.key not in other
         else issue
         for issue in issues

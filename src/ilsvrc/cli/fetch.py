@@ -102,7 +102,7 @@ def fetch(
         )
         prepared = ilsvrc.prepare(to, then[1], listener=listener) if then else None
     document = report.to_json() | ({"prepared": prepared.to_dict()} if prepared else {})
-    show(document, lambda console: _print(console, report, prepared), ok=prepared is None or prepared.ok)
+    show(document, lambda console: _print(console, report, to, prepared), ok=prepared is None or prepared.ok)
 
 
 def rate(text: str) -> int:
@@ -122,7 +122,7 @@ def _print_split(console: Console, split: str, files: list[Fetched]) -> None:
     console.print(line, markup=False)
 
 
-def _print(console: Console, report: FetchReport, prepared: PrepareReport | None) -> None:
+def _print(console: Console, report: FetchReport, to: Path, prepared: PrepareReport | None) -> None:
     parquet = [one for one in report.archives if one.path.suffix == ".parquet"]
     for split in dict.fromkeys(one.name.partition("-")[0] for one in parquet):
         _print_split(console, split, [one for one in parquet if one.name.startswith(f"{split}-")])
@@ -133,4 +133,4 @@ def _print(console: Console, report: FetchReport, prepared: PrepareReport | None
     if prepared:
         from ilsvrc.cli.prepare import print_prepared
 
-        print_prepared(console, prepared)
+        print_prepared(console, prepared, to)

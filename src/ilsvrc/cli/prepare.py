@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +13,7 @@ from rich.filesize import decimal
 
 from ilsvrc.cli.app import app
 from ilsvrc.cli.output import print_issues, progress, show
+from ilsvrc.files import printable
 from ilsvrc.images.transform import FILTERS
 from ilsvrc.paths import given_path
 from ilsvrc.prepare.options import DAMAGED, FORMAT, LINK, ORDER, ORDER_BY, SOURCE, VERIFY
@@ -98,7 +100,7 @@ def prepare(
     ] = False,
     repair: Annotated[
         bool,
-        typer.Option("--repair", help="Write again the images that a finished tree lacks or has at a wrong size."),
+        typer.Option("--repair", help="Read a finished tree; write again images that are missing or changed."),
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what is there, what would be written, room and time; do nothing.")
@@ -148,7 +150,7 @@ def prepare(
     if report.dry_run:
         show(report.to_dict(), lambda console: print_decided(console, report))
         return
-    show(report.to_dict(), lambda console: print_prepared(console, report), ok=report.ok)
+    show(report.to_dict(), lambda console: print_prepared(console, report, source), ok=report.ok)
 
 
 def print_decided(console: Console, report: PrepareReport) -> None:
@@ -190,15 +192,22 @@ def _duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
 
 
-def print_prepared(console: Console, report: PrepareReport) -> None:
-    """Print the report of a tree."""
+def print_prepared(console: Console, report: PrepareReport, source: Path) -> None:
+    """Print the report of a tree; one with damaged images is not called ready."""
     for split in report.splits:
         console.print(_line(split), markup=False)
     known = [issue for split in report.splits for issue in split.issues if not issue.is_damage]
     print_issues(console, "odd in the official archives too, as expected", known)
-    print_issues(console, "damaged in the archive itself", report.damage)
+    print_issues(console, "damaged in the source itself", report.damage)
     what = f"layout {report.layout}" if report.format == "folders" else f"format {report.format}"
-    console.print(f"{report.tree} is ready, {what}", markup=False)
+    if report.ok:
+        console.print(f"{report.tree} is ready, {what}", markup=False)
+        return
+    count = len(report.damage)
+    damaged = f"{count:,} damaged image{'' if count == 1 else 's'}"
+    command = f"ilsvrc check --deep {shlex.quote(printable(str(source)))}"
+    console.print(f"{report.tree} is written, {what}, with {damaged}", markup=False)
+    console.print(f"  next: `{command}` decodes every image of the source and lists the faults", markup=False)
 
 
 def _line(split: SplitReport) -> str:

@@ -5,21 +5,53 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from ilsvrc.errors import ArchiveError, DamageError, IlsvrcError
 from ilsvrc.events import Listener, Note
 from ilsvrc.files import make_own_folder, sync_filesystem
-from ilsvrc.issues import Code
+from ilsvrc.issues import Code, Issue
 from ilsvrc.prepare.decision import MOST_LISTED, Action, Decision
 from ilsvrc.prepare.report import SplitReport, published_report, split_report
 from ilsvrc.prepare.seeking import through_buckets
+from ilsvrc.readers.tree import TreeReader
+from ilsvrc.run.digests import image_digests
 from ilsvrc.run.engine import Engine
 from ilsvrc.run.journal import Journal
 from ilsvrc.run.loop import Machinery, confirm, run, work
+from ilsvrc.run.plan import Plan
 from ilsvrc.run.proof import HashingProof, NoProof
 from ilsvrc.sinks.comparing import DIFFERENT, AdoptingSink, ComparingSink
 from ilsvrc.sinks.folder import FolderSink
 from ilsvrc.sinks.shards import ShardSink
 from ilsvrc.tree.manifest import read_manifest
+
+
+def changed_images(decision: Decision, engine: Engine, listener: Listener) -> tuple[Issue, ...]:
+    """Return an issue for every image of a published split whose bytes are not those that its manifest records.
+
+    Images that are known to be missing are left out. The source is not read.
+    """
+    plan, missing = decision.plan, [issue.key for issue in decision.state.missing]
+    folder = decision.sink.root / plan.split
+    manifest = read_manifest(decision.sink.manifest, decision.sink.staged.schema)
+    gone = pc.is_in(manifest.column("path"), pa.array(missing, pa.string()))
+    rows = np.flatnonzero(~gone.to_numpy())
+    recorded = manifest.take(pa.array(rows))
+    reader = TreeReader.open(folder, plan.split).part(rows)
+    machinery = Machinery(engine, None, NoProof(), listener, stage=f"compare {plan.split}")
+    found = image_digests(Plan(reader), machinery).digests
+    digests = np.frombuffer(b"".join(recorded.column("xxh3_128").to_pylist()), np.uint8).reshape(found.shape)
+    paths = recorded.column("path").take(pa.array(np.flatnonzero((found != digests).any(axis=1)))).to_pylist()
+    text = (
+        f"{len(rows):,} images compared with their digests in the manifest; {len(paths):,} of them have other bytes"
+    )
+    listener(Note(f"{plan.split}: {text}"))
+    return tuple(
+        Issue(path, Code.CHANGED_IMAGE, "its bytes are not those that the manifest records") for path in paths
+    )
 
 
 def make_way(decision: Decision, journal: Journal, listener: Listener) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from ilsvrc.archive.expected import SUMS_FILES
 from ilsvrc.archive.sidecar import Verified, recorded
 from ilsvrc.errors import ArchiveError, DamageError, MachineError, UsageError
 from ilsvrc.files import printable
-from ilsvrc.issues import Code
+from ilsvrc.issues import Code, Issue
 from ilsvrc.prepare.options import Options
 from ilsvrc.prepare.room import Need, Room, existing, need_of, need_of_shards
 from ilsvrc.prepare.seeking import WORTH, is_slow_to_seek
@@ -43,6 +43,7 @@ class Action(StrEnum):
     START_OVER = "remove the work of an interrupted run, and write"
     PUBLISH = "publish it: all of it is written"
     ADOPT = "compare every image with the source, and write the manifest anew"
+    COMPARE = "compare every image with its digest in the manifest, and write missing and changed images again"
     REPAIR = "write missing and changed images again"
 
 
@@ -154,7 +155,7 @@ class Destination:
         return cls(root, Journal(paths.journal(root)), Room.of(root).block, durable)
 
 
-def decide(plan: Plan, to: Destination, options: Options) -> Decision:
+def decide(plan: Plan, to: Destination, options: Options, *, changed: tuple[Issue, ...] | None = None) -> Decision:
     """Return what will be done about one split; nothing is written.
 
     Parameters
@@ -165,6 +166,8 @@ def decide(plan: Plan, to: Destination, options: Options) -> Decision:
         Where it is written.
     options
         The user's choices.
+    changed
+        Images of a published split whose bytes are not those in its manifest; None if they were not compared.
 
     Raises
     ------
@@ -173,14 +176,15 @@ def decide(plan: Plan, to: Destination, options: Options) -> Decision:
     """
     sink = _sink(plan, to, options)
     state = sink.state(plan, to.journal.plans(plan.split))
+    state = replace(state, missing=(*state.missing, *(changed or ())))
     _refuse_state(state, plan, sink, options)
     if options.source == "delete":
         _refuse_to_delete(plan, state, sink)
     if state.missing and not options.repair:
         raise _gutted(plan, state, sink, options)
-    action = _action(state, options)
+    action = _action(state, options, compared=changed is not None)
     units = _units(plan, state, action, to.journal, sink)
-    needs_proof = action not in (Action.KEEP, Action.PUBLISH)
+    needs_proof = action not in (Action.KEEP, Action.PUBLISH) and (action is not Action.COMPARE or len(units) > 0)
     believed = needs_proof and options.source != "delete"  # what will be deleted is hashed before it is published
     proved = _proved_before(plan, options.verify) if believed else ()
     to_prove = _claims(plan, options.verify) if needs_proof and not proved else ()
@@ -256,8 +260,10 @@ def image_file(plan: Plan) -> str | None:
     return None if place is None or place.member else place.file
 
 
-def _action(state: State, options: Options) -> Action:
+def _action(state: State, options: Options, *, compared: bool) -> Action:
     if state.stage is Stage.PUBLISHED:
+        if options.repair and not options.sharded and not compared:  # shards are compared when their state is
+            return Action.COMPARE
         return Action.REPAIR if state.missing else Action.KEEP
     if state.stage is Stage.UNFINISHED:
         return Action.START_OVER if options.restart else Action.RESUME
@@ -273,7 +279,7 @@ def _units(
         return ()
     if action is Action.REPAIR and isinstance(sink, ShardSink):
         return tuple(plan.units[number] for number in sink.lost(plan, state.missing))
-    if action is Action.REPAIR:
+    if action in (Action.REPAIR, Action.COMPARE):
         missing = {issue.key for issue in state.missing}
         gone = [path in missing for path, _ in plan.images()]
         return tuple(unit for unit in plan.units if any(gone[unit.start : unit.stop]))

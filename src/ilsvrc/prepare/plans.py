@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow.compute as pc
 
 from ilsvrc import facts
 from ilsvrc.archive.find import expected_names, look_alikes
 from ilsvrc.archive.names import NO_LABEL
 from ilsvrc.errors import ArchiveError, DamageError, MissingExtraError, UsageError
 from ilsvrc.events import Listener, Note
-from ilsvrc.facts.names import val_number
+from ilsvrc.facts.names import image_split, val_number
 from ilsvrc.files import printable
 from ilsvrc.images.inspect import ending_of
 from ilsvrc.labels.verify import read_val_labels
@@ -27,11 +28,18 @@ from ilsvrc.readers.archive import ArchiveReader
 from ilsvrc.readers.locate import find_all, nothing_found, refuse_downloading
 from ilsvrc.readers.reader import Found, Reader
 from ilsvrc.readers.subset import SubsetReader, relabelled, select_classes
+from ilsvrc.readers.tree import TreeReader
 from ilsvrc.run.order import Order, cut, shuffled
 from ilsvrc.run.plan import Damaged, Plan
 from ilsvrc.sinks.formats.base import Format, Limited
 from ilsvrc.tree.counts import NEEDS_SCIPY, Expectation, count_issues, counts_of, expectation, official_counts
 from ilsvrc.tree.layout import TEMPLATES, Layout, refuse_collisions
+
+_NAMES_BEGIN = {"train": "n", "val": "ILSVRC2012_val_", "test": "ILSVRC2012_test_"}
+"""How the names of a split's images begin."""
+
+_MOST_NAMED = 3
+"""Images that a warning names."""
 
 
 def plans_of(src: Path, options: Options, listener: Listener) -> list[Plan]:
@@ -46,6 +54,7 @@ def plans_of(src: Path, options: Options, listener: Listener) -> list[Plan]:
             raise UsageError(detail, hint=f"add --split {reader.split}")
         reader.containers()  # a list that contradicts the name or size of a file is refused before any work
         _refuse_counts(reader, listener)
+        _warn_of_names(reader, listener)
         listed = not reader.containers() and reader.digest(0) is not None  # a manifest lists its images
         if reader.form != ArchiveReader.form and not listed:
             _warn_of_counts(reader, classes, listener)
@@ -62,6 +71,23 @@ def _opened(found: Found, options: Options, listener: Listener) -> Reader:
         listener(Note(printable(str(warning.message)), warning=True))
     recorded = not reader.containers() and reader.digest(0) is not None
     return found.open(verify=True, listener=listener) if recorded and options.verify != "none" else reader
+
+
+def _warn_of_names(reader: Reader, listener: Listener) -> None:
+    """Warn of images in a split's folder that have the names of another split's images, as imagenette's val has."""
+    if reader.form != TreeReader.form:
+        return
+    own = pc.starts_with(reader.names, _NAMES_BEGIN[reader.split])
+    foreign = pc.indices_nonzero(pc.invert(own)).to_pylist()
+    if not foreign:
+        return
+    first = ", ".join(reader.where(row).key for row in foreign[:_MOST_NAMED])
+    more = f" and {len(foreign) - _MOST_NAMED:,} more" if len(foreign) > _MOST_NAMED else ""
+    split, count = image_split(reader.name(foreign[0])), f"{len(foreign):,} of {len(reader):,} images"
+    leads = f"; {reader.path} leads to {reader.path.resolve()}" if reader.path.is_symlink() else ""
+    told = f"{count} have names of {split} images, and are prepared as {reader.split}: {first}{more}{leads}"
+    command = f"ilsvrc check {shlex.quote(str(reader.path))}"
+    listener(Note(printable(f"{reader.path}: {told}. See `{command}`"), warning=True))
 
 
 def _plan(
@@ -186,7 +212,7 @@ def _sources(src: Path, options: Options, listener: Listener) -> list[Found]:
     if not absent:
         return found
     names = " and ".join(expected_names(split)[0] for split in absent)
-    others = look_alikes(src, [one.path for one in found])
+    others = look_alikes(src, [one.path for one in all_found])
     if options.splits:
         hint = f"there is {', '.join(others)}: give it by its path, or its official name" if others else ""
         hint = hint or f"fetch it (ilsvrc fetch {absent[0]} --to {src}), or leave out --split {absent[0]}"
@@ -204,6 +230,7 @@ def _warn_of_others(all_found: Sequence[Found], chosen: Sequence[Found], listene
         if others and one.split:
             names = ", ".join(printable(str(other.path)) for other in others)
             text = f"{one.split} is prepared from {printable(str(one.path))} alone; it is also in {names}"
+            text += ". If they are parts of it, unpack all into one folder and prepare that folder"
             listener(Note(text, warning=True))
 
 

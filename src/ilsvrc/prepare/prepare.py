@@ -15,8 +15,8 @@ from ilsvrc.errors import IlsvrcError, UsageError, system_errors
 from ilsvrc.events import Listener, Note, silent
 from ilsvrc.files import locked, printable, read_own, remove_leftovers, write_text
 from ilsvrc.paths import given_path
-from ilsvrc.prepare.carryout import carry_out, delete_source, make_way
-from ilsvrc.prepare.decision import Decision, Destination, decide
+from ilsvrc.prepare.carryout import carry_out, changed_images, delete_source, make_way
+from ilsvrc.prepare.decision import Action, Decision, Destination, decide
 from ilsvrc.prepare.estimate import estimate, need_of_all
 from ilsvrc.prepare.options import Options, bytes_in
 from ilsvrc.prepare.plans import plans_of
@@ -25,6 +25,7 @@ from ilsvrc.prepare.room import Room, refuse_full
 from ilsvrc.prepare.transforms import transform_of
 from ilsvrc.readers.units import Transform
 from ilsvrc.run.engine import Engine, PoolEngine, default_jobs, process_engine, refuse_rerun_script
+from ilsvrc.run.plan import Plan
 from ilsvrc.tree import paths
 from ilsvrc.tree.layout import TEMPLATES, Layout
 
@@ -94,8 +95,9 @@ def prepare(  # noqa: PLR0913  -- a public verb: each is named where it is used
     restart
         Throw away an unfinished run that was made with other settings.
     repair
-        Write images of a published split again that are missing or have another size. Where its manifest is lost or
-        damaged, compare every image with the source, then write the manifest anew.
+        Compare every image of a published split with its digest in the manifest, and write those again that are
+        missing or changed. Where the manifest is lost or damaged, compare every image with the source, then write the
+        manifest anew.
     val_labels
         File with the labels of validation images, in any form; None for the packaged truth.
     trust_val_labels
@@ -189,7 +191,7 @@ def prepare(  # noqa: PLR0913  -- a public verb: each is named where it is used
         needed = estimate(decisions, target, options)
         return _report(target, options, decisions, dry_run=True, needed=needed)
     with _claimed(target):
-        decisions = [decide(plan, to, options) for plan in plans]
+        decisions = [_decided(plan, to, options, workers, listener) for plan in plans]
         for decision in decisions:
             make_way(decision, to.journal, listener)
         linkable = any(decision.could_be_linked for decision in decisions)
@@ -202,6 +204,14 @@ def prepare(  # noqa: PLR0913  -- a public verb: each is named where it is used
         if source == "delete":
             _delete_sources(decisions, report, workers, listener)
     return report
+
+
+def _decided(plan: Plan, to: Destination, options: Options, engine: Engine, listener: Listener) -> Decision:
+    """Decide about a split; one that is to be repaired is compared with its manifest first."""
+    decision = decide(plan, to, options)
+    if decision.action is not Action.COMPARE:
+        return decision
+    return decide(plan, to, options, changed=changed_images(decision, engine, listener))
 
 
 def _engine(given: Engine | Executor | None, jobs: int | None) -> Engine:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ilsvrc import facts
 from ilsvrc.archive.find import SPLITS, expected_names, unfinished
+from ilsvrc.archive.header import BLOCK
 from ilsvrc.errors import DataError, UsageError
 from ilsvrc.files import printable
 from ilsvrc.paths import given_path
@@ -257,7 +258,8 @@ def nothing_found(root: Path, splits: Sequence[str] = SPLITS) -> UsageError:
     damaged = _damaged(root)
     if damaged:
         way = shlex.quote(str(root))
-        hint = f"`ilsvrc fetch --kaggle --to {way}` resumes it, if it is Kaggle's"
+        resumed = f"`ilsvrc fetch --kaggle --to {way}` resumes it, if it is Kaggle's"
+        hint = damaged.hint if "`" in damaged.hint else resumed
         return UsageError(f"{printable(str(root))} holds {what} that can be read: {damaged.message}", hint=hint)
     names = _names_in(root)
     count = {shape.form: sum(shape.near.fullmatch(name) is not None for name in names) for shape in _SHAPES}
@@ -325,9 +327,19 @@ def _seen(root: Path) -> str:
 
 def _size(path: Path) -> str:
     try:
-        return f"{path.stat().st_size:,} bytes"
+        size = f"{path.stat().st_size:,} bytes"
+        return f"{size}, zeros at its beginning: an empty tar, or a download without data" if _zeros(path) else size
     except OSError:
         return "it leads nowhere"
+
+
+def _zeros(path: Path) -> bool:
+    """Whether a file begins with zeros, as the end of a tar does and a file whose room was only reserved."""
+    if not path.is_file() or not os.access(path, os.R_OK):
+        return False
+    with path.open("rb") as file:
+        head = file.read(BLOCK)
+    return len(head) == BLOCK and not any(head)
 
 
 def _lacking(root: Path, shape: _Shape, splits: Sequence[str]) -> str:

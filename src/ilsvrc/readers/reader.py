@@ -24,6 +24,9 @@ Int = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.integer[Any]]
 """Rows of a reader, shape (N,), any integer type."""
 
+LARGEST_IMAGE = 1 << 28
+"""Bytes beyond which the size of an image is taken for damage: the largest real one has 15 MB."""
+
 
 SHARDS = " shards"
 """How the form of shards that `prepare` wrote ends; it begins with the name of their format."""
@@ -57,6 +60,37 @@ class Place:
         if self.member:
             return ArchiveError(code, detail, self.file, member=self.member, offset=self.offset, hint=hint)
         return DamageError(f"{self.file}: {detail} [{code}]", [Issue(self.file, code, detail)], hint=hint)
+
+
+def read_file(place: Place, size: int) -> bytes:
+    """Return an image that is a file of its own, byte for byte.
+
+    Parameters
+    ----------
+    place
+        Where it lies.
+    size
+        Bytes that were recorded of it.
+
+    Raises
+    ------
+    DamageError
+        If it is gone, has another size, or is too large for an image: no byte of it is read then.
+    """
+    try:
+        with open(place.file, "rb", buffering=0) as file:
+            found = os.fstat(file.fileno()).st_size
+            if found == size > LARGEST_IMAGE:
+                detail = f"it has {size:,} bytes: too many for an image, so it was not read"
+                raise place.fault(Code.NOT_AN_IMAGE, detail)
+            data = file.read() if found == size else b""
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        detail = "it was there when its folder was opened, and is gone"
+        raise place.fault(Code.MISSING_IMAGE, detail) from None
+    if found != size or len(data) != size:
+        now = found if found != size else len(data)
+        raise place.fault(Code.CHANGED_IMAGE, f"it has {now:,} bytes, and had {size:,} when it was recorded")
+    return data
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import json
 import shlex
 import warnings
@@ -23,8 +24,9 @@ from ilsvrc.errors import DamageError, UsageError
 from ilsvrc.events import Listener, silent
 from ilsvrc.files import OWN_FOLDER, printable
 from ilsvrc.issues import Code, Issue
-from ilsvrc.readers.reader import Container, Found, Int, Place, Rows
+from ilsvrc.readers.reader import Container, Found, Int, Place, Rows, read_file
 from ilsvrc.tree.manifest import read_manifest
+from ilsvrc.tree.recognise import contradicted
 from ilsvrc.tree.scan import Tree, folders_in, split_folders, survey
 
 _FOLDERS = r"^.*/"
@@ -33,6 +35,8 @@ _FOLDERS_AND_ENDING = r"^.*/|\.[^./]*$"
 _DIGEST = "xxh3_128"
 _MOST_LISTED = 20
 """Images that an error lists; it tells how many there are in all."""
+_MOST_NAMED = 3
+"""Images that a warning names."""
 _CHUNK = 1 << 16
 """Rows that are made Python values at a time."""
 
@@ -156,15 +160,7 @@ class TreeReader:
 
     def read(self, row: int) -> bytes:
         """Return an image's file, byte for byte."""
-        try:
-            with open(self._path(row), "rb", buffering=0) as file:
-                data = file.read()
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            detail = "it was there when the tree was opened, and is gone"
-            raise self.where(row).fault(Code.MISSING_IMAGE, detail) from None
-        if len(data) != self.sizes.item(row):
-            detail = f"it has {len(data):,} bytes, and had {self.sizes.item(row):,} when it was recorded"
-            raise self.where(row).fault(Code.CHANGED_IMAGE, detail)
+        data = read_file(self.where(row), self.sizes.item(row))
         if self._verify and xxhash.xxh3_128_digest(data) != self.digest(row):
             detail = "its bytes do not have the digest that was recorded of them"
             raise self.where(row).fault(Code.CHANGED_IMAGE, detail)
@@ -270,6 +266,9 @@ def _from_scan(folder: Path, split: str) -> Contents:
     tree = survey(folder, split)
     if tree.left_out and tree.table.num_rows:
         warnings.warn(_left_out(tree), stacklevel=6)  # the line that makes an ImageNet
+    contrary = contradicted(tree)
+    if len(contrary):
+        warnings.warn(_in_other_folders(tree, contrary), stacklevel=6)
     found = scanned(tree, states)
     twice = _twice(found.table)
     if not len(twice):
@@ -307,7 +306,7 @@ def _refuse_different(tree: Tree, table: pa.Table, twice: Int) -> None:
 
 def _equal(one: Path, other: Path) -> bool:
     """Whether two files have the same bytes."""
-    return one.stat().st_size == other.stat().st_size and one.read_bytes() == other.read_bytes()
+    return filecmp.cmp(one, other, shallow=False)
 
 
 def _counted_once(tree: Tree, table: pa.Table, twice: Int) -> str:
@@ -342,6 +341,15 @@ def _left_out(tree: Tree) -> str:
     entries = "1 entry is" if len(tree.left_out) == 1 else f"{len(tree.left_out):,} entries are"
     found = f"{entries} left out, with all that lies there: {counts}"
     return f"{tree.folder}: {found}; such as {first.key} ({first.detail}). `{command}` lists them"
+
+
+def _in_other_folders(tree: Tree, rows: Int) -> str:
+    named = ", ".join(printable(tree.path(row)) for row in rows[:_MOST_NAMED].tolist())
+    more = f" and {len(rows) - _MOST_NAMED:,} more" if len(rows) > _MOST_NAMED else ""
+    images = "1 image lies" if len(rows) == 1 else f"{len(rows):,} images lie"
+    command = f"ilsvrc check {shlex.quote(str(tree.folder))}"
+    labels = "labels are those that the names state, not those of the folders"
+    return f"{tree.folder}: {images} in the folder of another class: {named}{more}; {labels}. See `{command}`"
 
 
 def _folders(folder: Path) -> list[str]:

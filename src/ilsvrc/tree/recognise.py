@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import xxhash
 
 from ilsvrc import facts
@@ -101,6 +102,21 @@ def _folder_issues(tree: Tree, layout: str, named: LabelScheme | None) -> list[I
         elif claimed is not None and actual not in (claimed, NO_LABEL):
             issues.append(Issue(folder, Code.WRONG_LABEL, f"its images are of {_named(actual)}"))
     return issues
+
+
+def contradicted(tree: Tree) -> npt.NDArray[np.int64]:
+    """Return the rows of images that lie in the folder of another class than their names state, shape (K,), int64.
+
+    A folder is of the class that its name states under the tree's layout; where it states none, of the class of most
+    of its images.
+    """
+    layout = layout_of(tree)
+    named = folder_scheme(tree, layout) if tree.split != "test" else None
+    stated = [_label_of(folder, named) if named else None for folder in tree.folders]
+    usual = tree.folder_labels.tolist()
+    folders = [own if claimed is None else claimed for claimed, own in zip(stated, usual, strict=True)]
+    claimed = np.array([*folders, NO_LABEL], np.int64)[tree.parents]  # -1 takes the last
+    return np.flatnonzero((claimed != NO_LABEL) & (claimed != tree.labels))
 
 
 def _label_of(folder: str, named: LabelScheme) -> int | None:

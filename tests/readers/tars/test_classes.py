@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import shutil
 import sys
@@ -15,6 +16,7 @@ from ilsvrc.errors import ArchiveError, DamageError
 from ilsvrc.readers.reader import Reader
 from ilsvrc.readers.tars.classes import open_classes
 from ilsvrc.readers.tars.recognise import recognise
+from tests.cli.helpers import ilsvrc
 from tests.readers.conftest import truth_of
 from tests.readers.tars.writers import gzipped, run
 
@@ -184,3 +186,40 @@ def test_tar_among_many_that_changes_is_told(script: Path, monkeypatch: pytest.M
         reader.read(0)
     with pytest.raises(ArchiveError, match="wrong-file"):
         reader.require_unchanged()
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("fifo", "no regular file"),
+        ("link", "a link that leads nowhere"),
+        ("loop", "a link that"),
+        ("folder", "a folder"),
+    ],
+)
+def test_what_has_the_name_of_a_tar_and_is_no_file_is_refused(script: Path, kind: str, words: str) -> None:
+    path = script / "train/n01443537.tar"
+    path.unlink()
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to("gone.tar" if kind == "link" else path.name)
+    [found] = recognise(script)
+    with pytest.raises(DamageError, match=rf"train: n01443537\.tar is {words}") as caught:
+        found.open()
+    assert [issue.key for issue in caught.value.issues] == [str(path)]
+    assert "move it away" in caught.value.hint
+    done = ilsvrc("prepare", script, script.parent / "out", status=1)
+    assert "n01443537.tar" in done.stderr
+    assert not (script.parent / "out/train").exists()
+
+
+def test_only_such_entries_are_still_taken_for_class_tars(script: Path) -> None:
+    for path in sorted((script / "train").iterdir()):
+        path.unlink()
+        path.symlink_to("../archives/" + path.name)
+    done = ilsvrc("check", script, status=None)
+    assert done.returncode in (1, 2)
+    assert "n01440764.tar" in done.stdout + done.stderr

@@ -19,6 +19,7 @@ from ilsvrc.readers.tars import packed
 from ilsvrc.readers.tars.reader import TarReader
 from ilsvrc.readers.tars.recognise import recognise
 from ilsvrc.testing.contracts import ReaderContract
+from tests.cli.helpers import ilsvrc
 from tests.readers.tars.writers import FORMS, class_tars, gnu, gzipped, hugging_face, kaggle, run, zstd
 
 
@@ -241,13 +242,22 @@ def test_images_of_another_release_are_refused(tree: Path, tmp_path: Path, name:
     assert caught.value.member == name
 
 
-def test_missing_parts_of_hugging_face_are_named(tree: Path, tmp_path: Path) -> None:
+def test_train_of_hugging_face_that_lacks_parts_is_refused(tree: Path, tmp_path: Path) -> None:
     folder = hugging_face(tree, tmp_path / "hf")
     (folder / "data/train_images_3.tar.gz").unlink()
-    with pytest.warns(UserWarning, match=r"missing-file: train_images_3.tar.gz"):
-        reader = opened(folder, "train")
-    assert [issue.key for issue in reader.issues] == ["train_images_3.tar.gz"]
-    assert pickle.loads(pickle.dumps(reader)).names.equals(reader.names)
+    (folder / "data/train_images_4.tar.gz").unlink()
+    with pytest.raises(DamageError, match=r"3 of 5 files of train .* missing: train_images_3\.tar\.gz, ") as caught:
+        opened(folder, "train")
+    assert [Path(issue.key).name for issue in caught.value.issues] == [
+        "train_images_3.tar.gz",
+        "train_images_4.tar.gz",
+    ]
+    assert f"ilsvrc fetch --hf --split train --to {folder}`" in caught.value.hint
+    done = ilsvrc("prepare", folder, tmp_path / "out", status=1)
+    assert "ilsvrc fetch --hf" in done.stderr
+    assert not (tmp_path / "out/train").exists()
+    part = folder / "data/train_images_0.tar.gz"
+    assert len(opened(part, "train"))
 
 
 def test_spans_count_through_all_tars(written: dict[str, Path]) -> None:

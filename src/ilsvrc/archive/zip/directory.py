@@ -5,6 +5,7 @@ After PKWARE's APPNOTE 6.3.10, sections 4.3.14 to 4.3.16: https://support.pkware
 
 from __future__ import annotations
 
+import shlex
 import struct
 from dataclasses import dataclass
 from typing import Any
@@ -46,12 +47,11 @@ class Directory:
 
 
 def is_zip(source: ByteSource) -> bool:
-    """Whether a file begins as a zip does, or ends as the last part of a zip that was split."""
+    """Whether a file begins as a zip does, or ends as one: the last of several parts, or a zip behind a program."""
     if source.read(0, min(source.state.size, len(MAGIC))) in (MAGIC, _SPANNED):
         return True
     tail = source.read(max(0, source.state.size - _LONGEST_END), min(source.state.size, _LONGEST_END))
-    at = _last_end(tail)
-    return at is not None and _END_FIELDS.unpack_from(tail, at)[1] not in (0, 0xFFFF)
+    return _last_end(tail) is not None
 
 
 def find_directory(source: ByteSource) -> Directory:
@@ -77,7 +77,9 @@ def find_directory(source: ByteSource) -> Directory:
     if disk or first_disk or here != entries:
         raise _in_parts(source)
     if not head.startswith((MAGIC, _END)):
-        raise _no_zip(source, head)
+        detail = "other bytes lie before the zip, as in an archive that unpacks itself"
+        hint = f"unpack it: `unzip {shlex.quote(str(source.path))} -d FOLDER`; then give FOLDER"
+        raise ArchiveError(Code.WRONG_FILE, detail, source.path, hint=hint)
     start = stop - length
     surplus = start - offset
     if surplus < 0 or start < 0:

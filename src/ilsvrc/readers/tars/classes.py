@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from ilsvrc import facts
 from ilsvrc.archive.source import FileSource, FileState
-from ilsvrc.errors import ArchiveError, UsageError
+from ilsvrc.errors import ArchiveError, DamageError, UsageError
 from ilsvrc.events import Listener, silent
 from ilsvrc.issues import Code, Issue
 from ilsvrc.readers.tars.gather import COLUMNS, DIGEST, Tar
@@ -25,6 +25,8 @@ from ilsvrc.readers.tars.packed import form_of
 from ilsvrc.readers.tars.reader import LOOSE, Contents, TarReader, warn
 
 FORM = "class tars"
+
+_MOST_NAMED = 3
 
 _TAR = re.compile(r"(n[0-9]{8})\.(?:tar|tar\.gz|tgz|tar\.zst)")
 
@@ -45,11 +47,34 @@ class Class:
 
 def class_tars(folder: Path) -> list[Path]:
     """Return the tars of classes in a folder, by wnid."""
+    return [path for path in _named_tars(folder) if path.is_file()]
+
+
+def _named_tars(folder: Path) -> list[Path]:
+    """Return the entries of a folder that have the name of a class's tar, by wnid, whatever they are."""
     try:
-        names = sorted(entry.name for entry in os.scandir(folder) if _TAR.fullmatch(entry.name) and entry.is_file())
+        return [folder / name for name in sorted(entry.name for entry in os.scandir(folder)) if _TAR.fullmatch(name)]
     except OSError:
         return []
-    return [folder / name for name in names]
+
+
+def _refuse_no_files(folder: Path) -> None:
+    """Refuse entries that have the name of a class's tar and are no files: their classes would be left out."""
+    wrong = [path for path in _named_tars(folder) if not path.is_file()]
+    if not wrong:
+        return
+    listed = ", ".join(f"{path.name} is {_kind(path)}" for path in wrong[:_MOST_NAMED])
+    more = f", and {len(wrong) - _MOST_NAMED:,} more" if len(wrong) > _MOST_NAMED else ""
+    issues = [Issue(str(path), Code.UNREADABLE, f"{_kind(path)}, not the tar of a class") for path in wrong]
+    hint = "put the tar of the class in its place, or move it away; its class would be left out"
+    raise DamageError(f"{folder}: {listed}{more} [{Code.UNREADABLE}]", issues, hint=hint)
+
+
+def _kind(path: Path) -> str:
+    """Say what a path is that is no file."""
+    if path.is_dir():
+        return "a folder"
+    return "a link that leads nowhere" if path.is_symlink() and not path.exists() else "no regular file"
 
 
 def open_classes(
@@ -63,10 +88,11 @@ def open_classes(
     Raises
     ------
     DataError
-        If a tar can't be trusted, and no folder has its class.
+        If a tar can't be trusted, and no folder has its class; or if something else has the name of a class's tar.
     UsageError
         If no image is there, or `verify` is asked for and there are no digests.
     """
+    _refuse_no_files(folder)
     tars = [_tar(path) for path in class_tars(folder)]
     _refuse_pairs(tars)
     loose = {found.name: found for found in _class_folders(folder)}

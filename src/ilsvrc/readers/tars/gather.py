@@ -21,12 +21,10 @@ from ilsvrc.archive.walk import walk
 from ilsvrc.errors import ArchiveError, DamageError
 from ilsvrc.events import Advanced, Finished, Listener, Started
 from ilsvrc.issues import Code, Issue
+from ilsvrc.readers.reader import LARGEST_IMAGE
 from ilsvrc.readers.tars.names import IMAGE, INNER, UnknownImage, contradicted, images_among, named
 from ilsvrc.readers.tars.packed import Sweep, sweep
 from ilsvrc.readers.tars.walk import PIECE, Piece, is_other, pieces
-
-LARGEST_IMAGE = 1 << 28
-"""Bytes beyond which the size of an image is taken for damage: the largest real one has 15 MB."""
 
 COLUMNS = pa.schema(
     [

@@ -22,7 +22,7 @@ from ilsvrc.archive.source import FileSource, FileState
 from ilsvrc.errors import ArchiveError, DamageError, UsageError
 from ilsvrc.issues import Code, Issue
 from ilsvrc.readers.ahead import HEADERS, pieces, take_ahead
-from ilsvrc.readers.reader import Container, Int, Place, Rows
+from ilsvrc.readers.reader import Container, Int, Place, Rows, read_file
 from ilsvrc.readers.tars.gather import DIGEST, Tar
 from ilsvrc.readers.tars.index import TarIndex
 from ilsvrc.readers.tars.packed import Sweep, Unpacked
@@ -182,7 +182,7 @@ class TarReader:
         """Return an image's file, byte for byte."""
         number, offset, size = self._tars.item(row), self._offsets.item(row), self.sizes.item(row)
         if number == LOOSE:
-            return self._loose(row)
+            return read_file(self.where(row), self.sizes.item(row))
         unpacked = self._unpacked[number]
         source = self._source(number)
         data = (unpacked or source).read(offset, size)
@@ -285,19 +285,6 @@ class TarReader:
         """Return the bytes of an image if they have the digest that was taken of it."""
         if xxhash.xxh3_128_digest(data) != self.digest(row):
             raise self.where(row).fault(Code.CHANGED_IMAGE, _CHANGED)
-        return data
-
-    def _loose(self, row: int) -> bytes:
-        place = self.where(row)
-        try:
-            with open(place.file, "rb", buffering=0) as file:
-                data = file.read()
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            detail = "it was there when the folder was opened, and is gone"
-            raise place.fault(Code.MISSING_IMAGE, detail) from None
-        if len(data) != self.sizes.item(row):
-            detail = f"it has {len(data):,} bytes, and had {self.sizes.item(row):,} when the folder was opened"
-            raise place.fault(Code.CHANGED_IMAGE, detail)
         return data
 
     def _ranges(self, rows: Rows, *near: int) -> Iterator[tuple[FileSource, int, int]]:

@@ -6,7 +6,6 @@ import contextlib
 import lzma
 import re
 import shlex
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,8 +21,9 @@ from ilsvrc.archive.names import split_of
 from ilsvrc.archive.sidecar import folders
 from ilsvrc.archive.source import FileSource, FileState
 from ilsvrc.archive.tar import Extent, Walk
-from ilsvrc.errors import ArchiveError, UsageError
+from ilsvrc.errors import ArchiveError, DamageError, UsageError
 from ilsvrc.events import Listener, silent
+from ilsvrc.files import printable
 from ilsvrc.issues import Code, Issue
 from ilsvrc.readers.reader import Found
 from ilsvrc.readers.tars.classes import FORM as CLASS_TARS
@@ -32,7 +32,7 @@ from ilsvrc.readers.tars.gather import Tar
 from ilsvrc.readers.tars.index import SUFFIX, merged, open_index, stored_index
 from ilsvrc.readers.tars.names import INNER, SPLITS, UnknownImage, images_among
 from ilsvrc.readers.tars.packed import form_of, sweep
-from ilsvrc.readers.tars.reader import Contents, TarReader, warn
+from ilsvrc.readers.tars.reader import Contents, TarReader
 from ilsvrc.readers.tars.walk import is_other
 
 TRAIN_PARTS = 5
@@ -113,23 +113,20 @@ def open_tar(path: Path, split: str, *, verify: bool = False, listener: Listener
 
 
 def open_parts(folder: Path, split: str, *, verify: bool = False, listener: Listener = silent) -> TarReader:
-    """Return the reader of a split in the tars of Hugging Face's first layout, train in five; warn of missing ones.
+    """Return the reader of a split in the tars of Hugging Face's first layout, train in five.
 
     Raises
     ------
     DataError, UsageError
-        As `open_tar` does.
+        As `open_tar` does; DamageError if a part of train is missing.
     """
     paths = _parts(folder).get(split, [])
     if not paths:
         raise UsageError(f"{folder} has no {split}_images.tar.gz of Hugging Face's", hint="fetch it")
+    _refuse_missing_parts(folder, split, paths)
     index = merged([open_index(path, [_tar(path)], listener) for path in paths])
-    issues = _missing_parts(folder, split, paths)
-    contents = replace(Contents.of(folder, HUGGING_FACE, index, split), issues=tuple(issues))
-    again = partial(_parts_again, folder, split, verify)
-    reader = TarReader(split, contents, verify=verify, reopen=again)
-    warn(issues, folder)
-    return reader
+    contents = Contents.of(folder, HUGGING_FACE, index, split)
+    return TarReader(split, contents, verify=verify, reopen=partial(open_parts, folder, split, verify=verify))
 
 
 def form_in_words(compressed: str) -> str:
@@ -219,24 +216,28 @@ def _parts(folder: Path) -> dict[str, list[Path]]:
     return {split: found[split] for split in SPLITS if split in found}
 
 
-def _parts_again(folder: Path, split: str, verify: bool) -> TarReader:
-    """Open what was opened in another process; it was warned of there."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return open_parts(folder, split, verify=verify)
+def _refuse_missing_parts(folder: Path, split: str, paths: Sequence[Path]) -> None:
+    """Refuse train of which parts are not there, as a split in Parquet files is refused.
 
-
-def _missing_parts(folder: Path, split: str, paths: Sequence[Path]) -> list[Issue]:
-    """Return an issue for each part of train that is not there."""
+    Raises
+    ------
+    DamageError
+        Naming the parts, with an issue for each.
+    """
     matches = (_PART.fullmatch(path.name) for path in paths)
     there = {int(match["part"]) for match in matches if match and match["part"]}
     if split != "train" or not there:
-        return []
-    command = f"hf download ILSVRC/imagenet-1k --repo-type dataset --local-dir {shlex.quote(str(folder))}"
-    return [
-        Issue(f"train_images_{part}.tar.gz", Code.MISSING_FILE, f"a part of train is missing; fetch it: {command}")
-        for part in sorted(set(range(max(TRAIN_PARTS, max(there) + 1))) - there)
-    ]
+        return
+    total = max(TRAIN_PARTS, max(there) + 1)
+    missing = [f"train_images_{part}.tar.gz" for part in sorted(set(range(total)) - there)]
+    if not missing:
+        return
+    issues = [Issue(str(folder / name), Code.MISSING_FILE, "it is not there") for name in missing]
+    message = f"{folder}: {len(there):,} of {total:,} files of train are there; missing: {', '.join(missing)}"
+    target = shlex.quote(printable(str(folder.parent if folder.name == "data" else folder)))
+    fetch = f"`ilsvrc fetch --hf --split train --to {target}` fetches train anew, in Parquet files"
+    hint = f"{fetch}; or give one file, to read it alone"
+    raise DamageError(f"{message} [{Code.MISSING_FILE}]", issues, hint=hint)
 
 
 def _tars_in(folder: Path) -> list[Path]:
