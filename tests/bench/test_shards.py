@@ -77,6 +77,7 @@ def total(name: str, folder: Path, what: str, workers: int) -> int:
 
 
 @needs_sync
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WRITERS)
 def test_what_a_writer_wrote_its_reader_reads_whole(name: str, tree: Path, tmp_path: Path) -> None:
     done = run_once(training(f"write_{name}", tree / "train", tmp_path / "out", str(SHARDS), "2"))
@@ -84,6 +85,7 @@ def test_what_a_writer_wrote_its_reader_reads_whole(name: str, tree: Path, tmp_p
     assert total(name, tmp_path / "out", "raw", 0) == bytes_of(tree)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WRITERS)
 def test_readers_have_every_image_of_our_shards(name: str, archive: Path, pixels: int, tmp_path: Path) -> None:
     ilsvrc.prepare(archive, tmp_path / "out", splits=("train",), format=name, shard_images=IMAGES // SHARDS, jobs=1)
@@ -91,6 +93,7 @@ def test_readers_have_every_image_of_our_shards(name: str, archive: Path, pixels
 
 
 @needs_sync
+@pytest.mark.slow
 def test_ffcv_writes_and_reads_every_image(
     archive: Path, tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
