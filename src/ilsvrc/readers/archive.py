@@ -15,6 +15,7 @@ import xxhash
 from ilsvrc import facts
 from ilsvrc.archive.find import SPLITS, expected_names, find_archives
 from ilsvrc.archive.index import Index
+from ilsvrc.archive.shared import Shared, shared
 from ilsvrc.archive.sidecar import Digests, open_index, stored_digests
 from ilsvrc.archive.source import FileSource
 from ilsvrc.errors import ArchiveError, UsageError
@@ -160,8 +161,17 @@ class ArchiveReader:
 
     def __reduce__(self) -> tuple[object, ...]:
         if self._complete:
-            return _reopened, (self.source, self._digests is not None)
+            index = shared(self.index) if self._digests is None else None
+            return (
+                (_received, (self.source, index)) if index else (_reopened, (self.source, self._digests is not None))
+            )
         return ArchiveReader, (self.source, self.index, self._digests)
+
+
+def _received(source: FileSource, index: Shared) -> ArchiveReader:
+    """Return the reader in a process that this one started, if the archive is still in the same state."""
+    source.refuse_replaced()
+    return ArchiveReader(source, index.index(), complete=True)
 
 
 def _reopened(source: FileSource, verify: bool) -> ArchiveReader:
