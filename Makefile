@@ -31,7 +31,7 @@ demo: setup  ## write a miniature ILSVRC 2012, prepare it, check it
 	@echo "The program is $(BIN)/ilsvrc: try $(BIN)/ilsvrc --help"
 
 test: setup  ## run the whole test suite: WORKERS= processes, two for each processor, since tests wait for disks
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 bench: setup  ## measure the performance contract, an hour: SIZE= bytes of the archive, RUNS= of each command
 	$(BIN)/python -m bench --size $(SIZE) --runs $(RUNS)

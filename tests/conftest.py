@@ -52,6 +52,19 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     return report
 
 
+APART = {"test_contract.py": "name", "test_forms.py": "form"}
+"""Files whose tests are shared out by this parameter; those of any other file go to one worker together."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep tests that share what a fixture made on one worker: `--dist loadgroup` goes by these marks."""
+    for item in items:
+        parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+        apart = parameters.get(APART.get(item.path.name, ""), "")
+        item.add_marker(pytest.mark.xdist_group(f"{item.path.relative_to(item.config.rootpath)} {apart}".strip()))
+
+
 SMALL = MiniSpec(classes=6, per_class=4, val_per_class=2, mean_bytes=4_000)
 THOUSAND = MiniSpec(mean_bytes=2_500)
 
