@@ -83,6 +83,26 @@ def again(mini: Path, out: Path, **more: Any) -> None:
     prepare(mini, out, format="webdataset", shard_images=9, jobs=1, **more)
 
 
+@pytest.mark.parametrize("kind", ["file", "link to a folder", "link to nothing"])
+@pytest.mark.parametrize(
+    ("name", "folder"), [("parquet", "data"), ("mds", "val"), ("tfrecord", "imagenet2012/5.1.0")]
+)
+def test_what_has_the_place_of_a_folder_of_shards_is_named_before_any_work(
+    mini: Path, tmp_path: Path, name: str, folder: str, kind: str
+) -> None:
+    out, aside, taken = tmp_path / "out", tmp_path / "aside", tmp_path / "out" / folder
+    taken.parent.mkdir(parents=True)
+    aside.mkdir()
+    if kind == "file":
+        taken.write_text("mine")
+    else:
+        taken.symlink_to(aside if kind == "link to a folder" else "nowhere")
+    with pytest.raises(UsageError, match=f"{folder} is a link or a file"):
+        prepare(mini, out, format=name, shard_images=9, jobs=1, splits=["val"])
+    assert not list(aside.iterdir())
+    assert [path.name for path in out.iterdir()] == [Path(folder).parts[0]]
+
+
 @pytest.mark.parametrize("stop", range(6))
 def test_publishing_is_resumed_wherever_it_stopped(
     mini: Path, written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int

@@ -107,10 +107,21 @@ class ShardSink:
         taken = next((path for path in self.paths if os.path.lexists(path)), None)
         if taken is not None:
             return State(Stage.OCCUPIED, f"{taken} already exists, and no manifest says that ilsvrc wrote it")
+        if (taken := self._no_folder()) is not None:
+            return State(Stage.OCCUPIED, f"{taken} is a link or a file, and shards need a folder of this name")
         stage = self.staged.begun_stage(plan, begun)
         if stage is Stage.FRESH and (foreign := self._foreign_closing()):
             return State(Stage.OCCUPIED, f"{foreign} is there, and ilsvrc did not write it")
         return State(stage)
+
+    def _no_folder(self) -> Path | None:
+        """Return what has the place of a folder of shards: a link may lead to files of the user's, or to another disk.
+
+        A name is given by `rename`, which can't cross file systems.
+        """
+        folders = sorted({folder for path in self.paths for folder in path.relative_to(self.root).parents})
+        below = (self.root / folder for folder in folders if folder.name)
+        return next((folder for folder in below if folder.is_symlink() or folder.is_file()), None)
 
     def begun(self) -> AbstractContextManager[None]:
         """Make staging, and hold the file systems that get the shards and the names."""
