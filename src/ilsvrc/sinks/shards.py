@@ -115,7 +115,7 @@ class ShardSink:
         return State(stage)
 
     def _no_folder(self) -> Path | None:
-        """Return what has the place of a folder of shards: a link may lead to files of the user's, or to another disk.
+        """Return what has the place of a folder of shards: a link may lead to anything, or to another disk.
 
         A name is given by `rename`, which can't cross file systems.
         """
