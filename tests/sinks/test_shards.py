@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
-from ilsvrc import files, prepare
-from ilsvrc.errors import DamageError, MachineError, UsageError
+from ilsvrc import check, files, prepare
+from ilsvrc.errors import DamageError, DataError, MachineError, UsageError
+from ilsvrc.readers.shards import ShardReader
 from ilsvrc.sinks import shards
 from ilsvrc.sinks.formats.webdataset import WebDataset
 from ilsvrc.sinks.shards import ShardSink
 from ilsvrc.testing.contracts import UNITS, SinkContract, images_of, samples
+from ilsvrc.tree.manifest import SHARDED, metadata_of, read_manifest, write_manifest
 from tests.cli.helpers import ilsvrc as ilsvrc_command
 
 
@@ -212,3 +214,46 @@ def test_shards_read_in_another_process_refuse_a_change(written: Path) -> None:
         pickle.loads(data)
     with pytest.raises(Exception, match=r"changed while|replaced"):
         reader.require_unchanged()
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "folder"])
+def test_shards_with_a_damaged_manifest_are_not_left_out(
+    mini: Path, written: Path, tmp_path: Path, damage: str
+) -> None:
+    """Else val alone is taken, and called ready."""
+    del mini
+    manifest = written / ".ilsvrc/train.arrow"
+    whole = manifest.read_bytes()
+    manifest.unlink()
+    if damage == "folder":
+        manifest.mkdir()
+    else:
+        manifest.write_bytes(whole[: len(whole) // 2] if damage == "cut" else b"")
+    with pytest.raises(DataError, match="shards of train can't be read"):
+        prepare(written, tmp_path / "back", jobs=1)
+    assert not (tmp_path / "back").exists()
+    report = check(written)
+    assert {part.split: [issue.key for issue in part.issues] for part in report.parts} == {
+        "train": [".ilsvrc/train.arrow"],
+        "val": [],
+    }
+    assert not report.ok
+
+
+def test_shards_of_a_format_that_is_not_known_are_named(written: Path) -> None:
+    """A later edition may write others."""
+    manifest = written / ".ilsvrc/train.arrow"
+    table = read_manifest(manifest, SHARDED)
+    manifest.unlink()  # the table is mapped from it
+    write_manifest(table, manifest, metadata_of(table) | {"format": "zzz"})
+    issues = [issue for part in check(written).parts for issue in part.issues]
+    assert [(issue.key, "there is no format 'zzz'" in issue.detail) for issue in issues] == [
+        (".ilsvrc/train.arrow", True)
+    ]
+
+
+def test_lost_shard_is_a_fault_of_the_data_and_the_hint_mends_it(written: Path) -> None:
+    (written / "train-000000.tar").unlink()
+    with pytest.raises(DataError, match="a shard is missing") as caught:
+        ShardReader.open(written, "train")
+    assert "--repair" in caught.value.hint
