@@ -257,3 +257,9 @@ def test_lost_shard_is_a_fault_of_the_data_and_the_hint_mends_it(written: Path) 
     with pytest.raises(DataError, match="a shard is missing") as caught:
         ShardReader.open(written, "train")
     assert "--repair" in caught.value.hint
+
+
+def test_unfinished_shards_beside_finished_ones_are_a_fault(written: Path) -> None:
+    (written / ".ilsvrc/staging/test.shards").mkdir(parents=True)
+    faults = {part.split: [issue.detail for issue in part.issues] for part in check(written).parts}
+    assert faults == {"train": [], "val": [], "test": ["it is unfinished: run `prepare` again"]}
