@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from ilsvrc import check, files, prepare
@@ -263,3 +264,14 @@ def test_unfinished_shards_beside_finished_ones_are_a_fault(written: Path) -> No
     (written / ".ilsvrc/staging/test.shards").mkdir(parents=True)
     faults = {part.split: [issue.detail for issue in part.issues] for part in check(written).parts}
     assert faults == {"train": [], "val": [], "test": ["it is unfinished: run `prepare` again"]}
+
+
+def test_manifest_with_another_name_is_not_called_compared(mini: Path, written: Path) -> None:
+    manifest = written / ".ilsvrc/train.arrow"
+    table = read_manifest(manifest, SHARDED)
+    names = table.column("path").to_pylist()
+    changed = table.set_column(0, SHARDED.field("path"), pa.array([names[0].replace(".JPEG", ".JPEH"), *names[1:]]))
+    manifest.unlink()  # the table is mapped from it
+    write_manifest(changed, manifest, metadata_of(table))
+    with pytest.raises(UsageError, match=r"train\.arrow is damaged.*JPEH"):
+        again(mini, written)

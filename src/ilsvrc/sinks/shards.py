@@ -24,7 +24,7 @@ from ilsvrc.sinks.base import Output, Planned, Receipt, Stage, State, left_out
 from ilsvrc.sinks.formats.base import Format, Shard, ShardFile, Whole, Written, digest_of
 from ilsvrc.sinks.staging import Staging, created
 from ilsvrc.tree import paths
-from ilsvrc.tree.manifest import SHARDED, ShardedRow, metadata_of, read_manifest, table_of
+from ilsvrc.tree.manifest import SHARDED, ShardedRow, differences, metadata_of, read_manifest, table_of
 
 SPLITS = ("train", "val", "test")
 
@@ -94,6 +94,9 @@ class ShardSink:
         self.staged.refuse_foreign()
         manifest = self.staged.ours(self.manifest)
         if manifest is not None:
+            if unplanned := _unplanned(manifest, plan):
+                detail = f"{self.manifest} is damaged: it has other images than the source: {unplanned}"
+                return State(Stage.OCCUPIED, detail)
             return State(
                 Stage.PUBLISHED,
                 missing=tuple(lacking(self.root, shards_of(manifest), thorough=self.thorough)),
@@ -401,6 +404,14 @@ def _images_of(table: pa.Table, count: int) -> list[int]:
     found = pc.value_counts(table.column("shard")).to_pylist()
     held = {entry["values"]: entry["counts"] for entry in found}
     return [held.get(number, 0) for number in range(count)]
+
+
+def _unplanned(manifest: pa.Table, plan: Planned) -> str:
+    """Return the first images that a manifest has in place of those planned; images made anew may be left out."""
+    if plan.sized:
+        return ", ".join(differences(manifest, plan.images())[:3])
+    planned = {path for path, _ in plan.images()}
+    return ", ".join([path for path in manifest.column("path").to_pylist() if path not in planned][:3])
 
 
 def _refuse_unplanned(table: pa.Table, names: Sequence[str], root: Path) -> None:
