@@ -275,3 +275,12 @@ def test_manifest_with_another_name_is_not_called_compared(mini: Path, written: 
     write_manifest(changed, manifest, metadata_of(table))
     with pytest.raises(UsageError, match=r"train\.arrow is damaged.*JPEH"):
         again(mini, written)
+
+
+def test_damaged_manifest_is_not_called_one_of_other_settings(mini: Path, written: Path) -> None:
+    (written / ".ilsvrc/train.arrow").write_bytes(b"")
+    with pytest.raises(UsageError, match="whose manifest can't be read"):
+        again(mini, written)
+    (written / ".ilsvrc/train.arrow").unlink()
+    with pytest.raises(UsageError, match="no manifest says that ilsvrc wrote it"):
+        again(mini, written)

@@ -24,7 +24,7 @@ from ilsvrc.sinks.base import Output, Planned, Receipt, Stage, State, left_out
 from ilsvrc.sinks.formats.base import Format, Shard, ShardFile, Whole, Written, digest_of
 from ilsvrc.sinks.staging import Staging, created
 from ilsvrc.tree import paths
-from ilsvrc.tree.manifest import SHARDED, ShardedRow, differences, metadata_of, read_manifest, table_of
+from ilsvrc.tree.manifest import SCHEMA, SHARDED, ShardedRow, differences, metadata_of, read_manifest, table_of
 
 SPLITS = ("train", "val", "test")
 
@@ -103,7 +103,7 @@ class ShardSink:
                 manifest=manifest,
             )
         if os.path.lexists(self.manifest):
-            return State(Stage.OCCUPIED, f"{self.root} holds a {self.split} of another source or other settings")
+            return State(Stage.OCCUPIED, self._foreign_manifest())
         table = self.staged.ours(self.staged.manifest)
         if table is not None and self._is_half_published(table):
             return State(Stage.HALF_PUBLISHED, manifest=table)
@@ -116,6 +116,17 @@ class ShardSink:
         if stage is Stage.FRESH and (foreign := self._foreign_closing()):
             return State(Stage.OCCUPIED, f"{foreign} is there, and ilsvrc did not write it")
         return State(stage)
+
+    def _foreign_manifest(self) -> str:
+        """Say in which way the manifest that is there is not the one of this source and these settings."""
+        other = f"{self.root} holds a {self.split} of another source or other settings"
+        for schema in (SHARDED, SCHEMA):
+            try:
+                read_manifest(self.manifest, schema)
+            except (OSError, ValueError, MachineError):
+                continue
+            return other
+        return f"{self.root} holds a {self.split} whose manifest can't be read: {self.manifest}"
 
     def _no_folder(self) -> Path | None:
         """Return what has the place of a folder of shards: a link may lead to anything, or to another disk.
