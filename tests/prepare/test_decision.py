@@ -14,6 +14,7 @@ import pytest
 
 from ilsvrc import facts
 from ilsvrc.errors import ArchiveError, DamageError, MachineError, UsageError
+from ilsvrc.prepare import estimate
 from ilsvrc.prepare.prepare import prepare
 from ilsvrc.run.engine import PoolEngine
 from tests.cli.helpers import ilsvrc
@@ -102,6 +103,14 @@ def test_room_and_time_are_told(source: Path, tmp_path: Path) -> None:
     assert room.seconds is not None
     assert room.seconds > 0
     assert sorted(p.name for p in tmp_path.iterdir()) == ["source"]
+
+
+def test_rate_of_writing_is_measured_with_few_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tiny images make many thousands in a second, which took minutes to remove on a busy disk."""
+    monkeypatch.setattr(estimate, "SECOND", 3600)
+    monkeypatch.setattr(estimate, "_MOST_FILES", 25)
+    assert estimate._written([b"a", b"bc"], tmp_path) > 0
+    assert len(list(tmp_path.iterdir())) == 25
 
 
 def test_time_is_unknown_where_nothing_can_be_written(

@@ -7,14 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
-from ilsvrc import files, prepare
-from ilsvrc.errors import DamageError, MachineError, UsageError
+from ilsvrc import check, files, prepare
+from ilsvrc.errors import DamageError, DataError, MachineError, UsageError
+from ilsvrc.readers.shards import ShardReader
 from ilsvrc.sinks import shards
 from ilsvrc.sinks.formats.webdataset import WebDataset
 from ilsvrc.sinks.shards import ShardSink
 from ilsvrc.testing.contracts import UNITS, SinkContract, images_of, samples
+from ilsvrc.tree.manifest import SHARDED, metadata_of, read_manifest, write_manifest
 from tests.cli.helpers import ilsvrc as ilsvrc_command
 
 
@@ -81,6 +84,26 @@ def written(mini: Path, tmp_path: Path) -> Path:
 
 def again(mini: Path, out: Path, **more: Any) -> None:
     prepare(mini, out, format="webdataset", shard_images=9, jobs=1, **more)
+
+
+@pytest.mark.parametrize("kind", ["file", "link to a folder", "link to nothing"])
+@pytest.mark.parametrize(
+    ("name", "folder"), [("parquet", "data"), ("mds", "val"), ("tfrecord", "imagenet2012/5.1.0")]
+)
+def test_what_has_the_place_of_a_folder_of_shards_is_named_before_any_work(
+    mini: Path, tmp_path: Path, name: str, folder: str, kind: str
+) -> None:
+    out, aside, taken = tmp_path / "out", tmp_path / "aside", tmp_path / "out" / folder
+    taken.parent.mkdir(parents=True)
+    aside.mkdir()
+    if kind == "file":
+        taken.write_text("mine")
+    else:
+        taken.symlink_to(aside if kind == "link to a folder" else "nowhere")
+    with pytest.raises(UsageError, match=f"{folder} is a link or a file"):
+        prepare(mini, out, format=name, shard_images=9, jobs=1, splits=["val"])
+    assert not list(aside.iterdir())
+    assert [path.name for path in out.iterdir()] == [Path(folder).parts[0]]
 
 
 @pytest.mark.parametrize("stop", range(6))
@@ -192,3 +215,72 @@ def test_shards_read_in_another_process_refuse_a_change(written: Path) -> None:
         pickle.loads(data)
     with pytest.raises(Exception, match=r"changed while|replaced"):
         reader.require_unchanged()
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "folder"])
+def test_shards_with_a_damaged_manifest_are_not_left_out(
+    mini: Path, written: Path, tmp_path: Path, damage: str
+) -> None:
+    """Else val alone is taken, and called ready."""
+    del mini
+    manifest = written / ".ilsvrc/train.arrow"
+    whole = manifest.read_bytes()
+    manifest.unlink()
+    if damage == "folder":
+        manifest.mkdir()
+    else:
+        manifest.write_bytes(whole[: len(whole) // 2] if damage == "cut" else b"")
+    with pytest.raises(DataError, match="shards of train can't be read"):
+        prepare(written, tmp_path / "back", jobs=1)
+    assert not (tmp_path / "back").exists()
+    report = check(written)
+    assert {part.split: [issue.key for issue in part.issues] for part in report.parts} == {
+        "train": [".ilsvrc/train.arrow"],
+        "val": [],
+    }
+    assert not report.ok
+
+
+def test_shards_of_a_format_that_is_not_known_are_named(written: Path) -> None:
+    """A later edition may write others."""
+    manifest = written / ".ilsvrc/train.arrow"
+    table = read_manifest(manifest, SHARDED)
+    manifest.unlink()  # the table is mapped from it
+    write_manifest(table, manifest, metadata_of(table) | {"format": "zzz"})
+    issues = [issue for part in check(written).parts for issue in part.issues]
+    assert [(issue.key, "there is no format 'zzz'" in issue.detail) for issue in issues] == [
+        (".ilsvrc/train.arrow", True)
+    ]
+
+
+def test_lost_shard_is_a_fault_of_the_data_and_the_hint_mends_it(written: Path) -> None:
+    (written / "train-000000.tar").unlink()
+    with pytest.raises(DataError, match="a shard is missing") as caught:
+        ShardReader.open(written, "train")
+    assert "--repair" in caught.value.hint
+
+
+def test_unfinished_shards_beside_finished_ones_are_a_fault(written: Path) -> None:
+    (written / ".ilsvrc/staging/test.shards").mkdir(parents=True)
+    faults = {part.split: [issue.detail for issue in part.issues] for part in check(written).parts}
+    assert faults == {"train": [], "val": [], "test": ["it is unfinished: run `prepare` again"]}
+
+
+def test_manifest_with_another_name_is_not_called_compared(mini: Path, written: Path) -> None:
+    manifest = written / ".ilsvrc/train.arrow"
+    table = read_manifest(manifest, SHARDED)
+    names = table.column("path").to_pylist()
+    changed = table.set_column(0, SHARDED.field("path"), pa.array([names[0].replace(".JPEG", ".JPEH"), *names[1:]]))
+    manifest.unlink()  # the table is mapped from it
+    write_manifest(changed, manifest, metadata_of(table))
+    with pytest.raises(UsageError, match=r"train\.arrow is damaged.*JPEH"):
+        again(mini, written)
+
+
+def test_damaged_manifest_is_not_called_one_of_other_settings(mini: Path, written: Path) -> None:
+    (written / ".ilsvrc/train.arrow").write_bytes(b"")
+    with pytest.raises(UsageError, match="whose manifest can't be read"):
+        again(mini, written)
+    (written / ".ilsvrc/train.arrow").unlink()
+    with pytest.raises(UsageError, match="no manifest says that ilsvrc wrote it"):
+        again(mini, written)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ilsvrc.errors import MachineError
-from ilsvrc.tree.manifest import SCHEMA, Row, layout_in, metadata_of, read_manifest, table_of, write_manifest
+from ilsvrc.tree.manifest import (
+    SCHEMA,
+    SHARDED,
+    Row,
+    ShardedRow,
+    layout_in,
+    metadata_of,
+    read_manifest,
+    table_of,
+    write_manifest,
+)
 
 ROWS = (
     Row("train/n01440764/n01440764_5.JPEG", 0, 2_399, bytes(16)),
@@ -152,3 +163,92 @@ def test_settings_of_any_shape_tell_no_layout(settings_text: str) -> None:
 
 def test_metadata_that_is_no_text_is_no_error() -> None:
     assert metadata_of(table_of(ROWS).replace_schema_metadata({b"\xff": b"\xfe"})) == {"\ufffd": "\ufffd"}
+
+
+SHARDED_ROWS = (
+    ShardedRow("train/n01440764_5.JPEG", 0, 100, bytes(16), 1, 512, bytes(16)),
+    ShardedRow("train/n01443537_2.JPEG", 1, 300, bytes(16), 0, 0, bytes(16)),
+)
+TOLD = [{"path": f"data/{number}.tar", "size": 2_000, "digest": "0" * 32, "images": 1} for number in range(2)]
+
+
+def write_sharded(path: Path, told: object = TOLD, row: ShardedRow = SHARDED_ROWS[0], **more: str) -> None:
+    metadata = {"format": "webdataset", "shards": told if isinstance(told, str) else json.dumps(told)}
+    write_manifest(table_of([row, SHARDED_ROWS[1]], SHARDED), path, metadata | more)
+
+
+def test_manifest_of_shards_is_read(path: Path) -> None:
+    write_sharded(path)
+    assert [ShardedRow(**row) for row in read_manifest(path, SHARDED).to_pylist()] == list(SHARDED_ROWS)
+
+
+@pytest.mark.parametrize("told", ["", "null", "3", "{}", '{"a": 1}', "\xff", "[" * 100_000, '"abc"'])
+def test_manifest_whose_shards_are_no_list_is_refused(path: Path, told: str) -> None:
+    write_sharded(path, told)
+    with pytest.raises(ValueError, match="it names no shards"):
+        read_manifest(path, SHARDED)
+
+
+def test_manifest_of_images_is_none_of_shards(path: Path) -> None:
+    write_manifest(table_of(SHARDED_ROWS, SHARDED), path, {"shards": json.dumps(TOLD)})
+    with pytest.raises(ValueError, match="it names no shards"):
+        read_manifest(path, SHARDED)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *(("path", bad) for bad in ("../secret", "/etc/passwd", "", ".", "a/../b", "a\0b", "\ud800", 5, None, ["a"])),
+        *(("size", bad) for bad in (-1, 1 << 63, 10**30, 1.5, float("inf"), "1", None, True)),
+        *(("images", bad) for bad in (-1, "1", None, 1.0)),
+        *(("digest", bad) for bad in (7, None)),
+        ("surplus", 1),
+    ],
+)
+def test_shard_that_is_no_file_below_the_folder_is_refused(path: Path, key: str, value: object) -> None:
+    write_sharded(path, [TOLD[0], TOLD[1] | {key: value}])
+    with pytest.raises(ValueError, match="shard 1 has no path"):
+        read_manifest(path, SHARDED)
+
+
+@pytest.mark.parametrize("key", ["path", "size", "images", "digest"])
+def test_shard_that_lacks_a_field_is_refused(path: Path, key: str) -> None:
+    write_sharded(path, [TOLD[0], {name: value for name, value in TOLD[1].items() if name != key}])
+    with pytest.raises(ValueError, match="shard 1 has no path"):
+        read_manifest(path, SHARDED)
+
+
+@pytest.mark.parametrize(
+    ("told", "fault"),
+    [
+        ([TOLD[0], TOLD[0]], "two shards have one path"),
+        (TOLD[:1], "it names 1"),
+        ([], "it names 0"),
+        ([*TOLD, TOLD[0] | {"path": "data/2.tar"}], "other numbers of images"),
+        ([TOLD[0], TOLD[1] | {"images": 10**40}], "other numbers of images"),
+        ([TOLD[0], TOLD[1] | {"size": 611}], "lies outside its shard"),
+    ],
+)
+def test_shards_that_are_not_those_of_the_images_are_refused(path: Path, told: object, fault: str) -> None:
+    write_sharded(path, told)
+    with pytest.raises(ValueError, match=fault):
+        read_manifest(path, SHARDED)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        {"offset": -1},
+        {"offset": 1_901},
+        {"offset": (1 << 63) - 1},
+        {"size": (1 << 63) - 1},
+        {"size": 2_001, "offset": 0},
+        {"shard": -1},
+        {"shard": 2},
+        {"shard": (1 << 31) - 1},
+    ],
+)
+def test_places_outside_of_the_shards_are_refused(path: Path, place: dict[str, int]) -> None:
+    write_sharded(path, row=SHARDED_ROWS[0]._replace(**place))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"lies outside its shard|shards from"):
+        read_manifest(path, SHARDED)

@@ -144,7 +144,7 @@ def _source_of(root: Path, split: str) -> str:
 
 
 def _is_unfinished(root: Path, split: str) -> bool:
-    return os.path.lexists(paths.staging(root) / split)
+    return any(os.path.lexists(paths.staging(root) / name) for name in (split, f"{split}.shards"))
 
 
 def _lost(root: Path, split: str) -> PartReport:

@@ -11,12 +11,13 @@ from ilsvrc.check.against import Other, compare
 from ilsvrc.check.counts import issues_of
 from ilsvrc.check.report import Compared, Findings, NotCompared, PartReport
 from ilsvrc.check.sweep import Sweeper, sweep
-from ilsvrc.errors import DataError
+from ilsvrc.errors import DataError, IlsvrcError
 from ilsvrc.events import Advanced, Finished, Listener, Started, silent
 from ilsvrc.files import printable
 from ilsvrc.issues import Code, Issue
 from ilsvrc.readers.reader import Found
-from ilsvrc.sinks.formats.base import Shard
+from ilsvrc.readers.shards import DAMAGED_MANIFEST
+from ilsvrc.sinks.formats.base import Format, Shard
 from ilsvrc.sinks.formats.registry import format_of
 from ilsvrc.sinks.shards import is_whole, lacking, shards_of, written_at
 from ilsvrc.tree import paths
@@ -45,9 +46,13 @@ def check_shards(
     listener
         Gets progress.
     """
-    manifest = read_manifest(paths.manifest(found.path, found.split), SHARDED)
+    try:
+        manifest = read_manifest(paths.manifest(found.path, found.split), SHARDED)
+        form = format_of(metadata_of(manifest)["format"])
+    except (OSError, ValueError, IlsvrcError) as error:
+        return _unreadable(found, error)
     shards, labels = shards_of(manifest), manifest.column("label").to_numpy()
-    issues = [*lacking(found.path, shards), *_closing(found.path, metadata_of(manifest)["format"])]
+    issues = [*lacking(found.path, shards), *_closing(found.path, form)]
     findings, whole = [_compared(deep=sweeper is not None)], not issues
     if sweeper and whole:
         issues += _changed(found.path, shards, found.split, listener)
@@ -86,9 +91,16 @@ def _compared(*, deep: bool) -> Findings:
     return Findings(compared=tuple(made), not_compared=lack)
 
 
-def _closing(root: Path, format_name: str) -> Iterator[Issue]:
+def _unreadable(found: Found, error: Exception) -> PartReport:
+    """Return the report of shards whose manifest can't be read: nothing can be said of them without it."""
+    name = paths.manifest(found.path, found.split).relative_to(found.path)
+    issue = Issue(str(name), Code.UNREADABLE, printable(str(error)))
+    where = printable(str(found.path))
+    return PartReport(where, found.split, found.form, issues=(issue,), hint=DAMAGED_MANIFEST)
+
+
+def _closing(root: Path, form: Format) -> Iterator[Issue]:
     """Yield an issue for every file beside the shards that is not there, or says something else than it should."""
-    form = format_of(format_name)
     for name, data in form.closing(written_at(root, form)).items():
         path = root / name
         if not path.is_file():

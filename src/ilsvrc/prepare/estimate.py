@@ -30,6 +30,9 @@ _CHUNK = 8 << 20
 _SAMPLE = 200
 """Images that are written again and again to measure a rate of writing."""
 
+_MOST_FILES = 2_000
+"""Files that are written for it: of small images a second makes many thousands, which take minutes to remove."""
+
 
 def need_of_all(decisions: Sequence[Decision]) -> Need:
     """Return the space that all of them take."""
@@ -120,8 +123,8 @@ def _writing_rate(plan: Plan, target: Path) -> float | None:
 
 def _written(images: Sequence[bytes], folder: Path) -> float:
     written, number, begun = 0, 0, time.monotonic()
-    while images and time.monotonic() - begun < SECOND:
-        for data in images:
+    while images and number < _MOST_FILES and time.monotonic() - begun < SECOND:
+        for data in images[: _MOST_FILES - number]:
             (folder / str(number)).write_bytes(data)
             written, number = written + len(data), number + 1
     sync_filesystem(folder)

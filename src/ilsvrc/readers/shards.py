@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
@@ -24,6 +26,9 @@ from ilsvrc.readers.blocks import BLOCKS
 from ilsvrc.readers.reader import SHARDS, Container, Found, Int, Place, Rows
 from ilsvrc.tree import paths
 from ilsvrc.tree.manifest import SHARDED, metadata_of, read_manifest
+
+DAMAGED_MANIFEST = "restore it from a copy, or run `ilsvrc prepare SRC DST` again with an empty folder as DST"
+"""What to do about a manifest that can't be read: `prepare` takes no shards for its own without one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,16 +222,15 @@ def _manifest(path: Path, split: str) -> pa.Table:
 
     Raises
     ------
-    UsageError
-        If there is none that can be read.
+    ArchiveError
+        If there is none that can be read: the message says why.
     """
+    manifest = paths.manifest(path, split)
     try:
-        table = read_manifest(paths.manifest(path, split), SHARDED)
+        return read_manifest(manifest, SHARDED)
     except (OSError, ValueError, MachineError) as error:
-        raise UsageError(f"{path}: no manifest of shards of {split} can be read: {error}") from None
-    if not {"shards", "format"} <= set(metadata_of(table)):
-        raise UsageError(f"{path}: the manifest of {split} names no shards")
-    return table
+        detail = f"the shards of {split} can't be read without it: {error}"
+        raise ArchiveError(Code.UNREADABLE, detail, manifest, hint=DAMAGED_MANIFEST) from None
 
 
 def _ending(metadata: Mapping[str, str]) -> str:
@@ -241,9 +245,10 @@ def _source(root: Path, shard: dict[str, object]) -> FileSource:
     path, size = root / str(shard["path"]), shard["size"]
     try:
         source = FileSource(path)
-    except FileNotFoundError:
+    except UsageError:
         hint = "`ilsvrc prepare SRC DST --repair` writes it again, with the source and the options it came from"
-        raise ArchiveError(Code.MISSING_FILE, "a shard is missing", path, hint=hint) from None
+        detail = "it is no file" if path.exists() else "a shard is missing"
+        raise ArchiveError(Code.MISSING_FILE, detail, path, hint=hint) from None
     if source.size != size:
         detail = f"the shard has {source.size:,} bytes, and {size:,} were written"
         hint = "`ilsvrc prepare SRC DST --repair` writes it again, with the source and the options it came from"
@@ -261,10 +266,25 @@ def recognise(root: Path) -> list[Found]:
     """Return the splits in shards that `prepare` wrote to a folder, by their manifests."""
     found = []
     for split in SPLITS if root.is_dir() else ():
-        try:
-            table = _manifest(root, split)
-        except UsageError:
-            continue
-        form = metadata_of(table)["format"] + SHARDS
-        found.append(Found(split, form, root, partial(_open, root, split)))
-    return found
+        with contextlib.suppress(ArchiveError):
+            form = metadata_of(_manifest(root, split))["format"] + SHARDS
+            found.append(Found(split, form, root, partial(_open, root, split)))
+    there = [one.split for one in found]
+    lost = [split for split in SPLITS if found and split not in there and _is_damaged(root, split)]
+    return [*found, *(Found(split, _UNKNOWN, root, partial(_open, root, split), damaged=True) for split in lost)]
+
+
+_UNKNOWN = f"unknown{SHARDS}"
+"""The form of shards whose manifest is damaged."""
+
+
+def _is_damaged(root: Path, split: str) -> bool:
+    """Whether a manifest of no use lies where other splits have those of shards, and no folders have its images."""
+    path = paths.manifest(root, split)
+    if not os.path.lexists(path):
+        return False
+    try:
+        read_manifest(path)
+    except (OSError, ValueError, MachineError):
+        return not any(entry.is_dir() for entry in os.scandir(root / split)) if (root / split).is_dir() else True
+    return False

@@ -24,7 +24,7 @@ from ilsvrc.sinks.base import Output, Planned, Receipt, Stage, State, left_out
 from ilsvrc.sinks.formats.base import Format, Shard, ShardFile, Whole, Written, digest_of
 from ilsvrc.sinks.staging import Staging, created
 from ilsvrc.tree import paths
-from ilsvrc.tree.manifest import SHARDED, ShardedRow, metadata_of, read_manifest, table_of
+from ilsvrc.tree.manifest import SCHEMA, SHARDED, ShardedRow, differences, metadata_of, read_manifest, table_of
 
 SPLITS = ("train", "val", "test")
 
@@ -94,23 +94,48 @@ class ShardSink:
         self.staged.refuse_foreign()
         manifest = self.staged.ours(self.manifest)
         if manifest is not None:
+            if unplanned := _unplanned(manifest, plan):
+                detail = f"{self.manifest} is damaged: it has other images than the source: {unplanned}"
+                return State(Stage.OCCUPIED, detail)
             return State(
                 Stage.PUBLISHED,
                 missing=tuple(lacking(self.root, shards_of(manifest), thorough=self.thorough)),
                 manifest=manifest,
             )
         if os.path.lexists(self.manifest):
-            return State(Stage.OCCUPIED, f"{self.root} holds a {self.split} of another source or other settings")
+            return State(Stage.OCCUPIED, self._foreign_manifest())
         table = self.staged.ours(self.staged.manifest)
         if table is not None and self._is_half_published(table):
             return State(Stage.HALF_PUBLISHED, manifest=table)
         taken = next((path for path in self.paths if os.path.lexists(path)), None)
         if taken is not None:
             return State(Stage.OCCUPIED, f"{taken} already exists, and no manifest says that ilsvrc wrote it")
+        if (taken := self._no_folder()) is not None:
+            return State(Stage.OCCUPIED, f"{taken} is a link or a file, and shards need a folder of this name")
         stage = self.staged.begun_stage(plan, begun)
         if stage is Stage.FRESH and (foreign := self._foreign_closing()):
             return State(Stage.OCCUPIED, f"{foreign} is there, and ilsvrc did not write it")
         return State(stage)
+
+    def _foreign_manifest(self) -> str:
+        """Say in which way the manifest that is there is not the one of this source and these settings."""
+        other = f"{self.root} holds a {self.split} of another source or other settings"
+        for schema in (SHARDED, SCHEMA):
+            try:
+                read_manifest(self.manifest, schema)
+            except (OSError, ValueError, MachineError):
+                continue
+            return other
+        return f"{self.root} holds a {self.split} whose manifest can't be read: {self.manifest}"
+
+    def _no_folder(self) -> Path | None:
+        """Return what has the place of a folder of shards: a link may lead to anything, or to another disk.
+
+        A name is given by `rename`, which can't cross file systems.
+        """
+        folders = sorted({folder for path in self.paths for folder in path.relative_to(self.root).parents})
+        below = (self.root / folder for folder in folders if folder.name)
+        return next((folder for folder in below if folder.is_symlink() or folder.is_file()), None)
 
     def begun(self) -> AbstractContextManager[None]:
         """Make staging, and hold the file systems that get the shards and the names."""
@@ -390,6 +415,14 @@ def _images_of(table: pa.Table, count: int) -> list[int]:
     found = pc.value_counts(table.column("shard")).to_pylist()
     held = {entry["values"]: entry["counts"] for entry in found}
     return [held.get(number, 0) for number in range(count)]
+
+
+def _unplanned(manifest: pa.Table, plan: Planned) -> str:
+    """Return the first images that a manifest has in place of those planned; images made anew may be left out."""
+    if plan.sized:
+        return ", ".join(differences(manifest, plan.images())[:3])
+    planned = {path for path, _ in plan.images()}
+    return ", ".join([path for path in manifest.column("path").to_pylist() if path not in planned][:3])
 
 
 def _refuse_unplanned(table: pa.Table, names: Sequence[str], root: Path) -> None:

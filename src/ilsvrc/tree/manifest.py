@@ -6,10 +6,12 @@ import itertools
 import json
 import mmap
 import os
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -83,7 +85,8 @@ def write_manifest(table: pa.Table, path: Path, metadata: dict[str, str] | None 
 def read_manifest(path: Path, schema: pa.Schema = SCHEMA) -> pa.Table:
     """Return the memory-mapped table of a manifest file, after a check of every value.
 
-    Readers of the table open files by its paths, so a path that leads out of the tree is refused.
+    Readers of the table open files by its paths, so a path that leads out of the tree is refused. So is one of a
+    shard, and a place outside its shard.
 
     Raises
     ------
@@ -101,7 +104,7 @@ def read_manifest(path: Path, schema: pa.Schema = SCHEMA) -> pa.Table:
         raise ValueError(f"{path} is no manifest: {error}") from None
     if not table.schema.equals(schema, check_metadata=False):
         raise ValueError(f"{path} is no manifest: its columns are {', '.join(map(str, table.schema))}")
-    fault = _fault(table)
+    fault = _fault(table) or (_fault_of_shards(table) if schema is SHARDED else "")
     if fault:
         raise ValueError(f"{path} is no manifest: {fault}")
     return table
@@ -131,6 +134,40 @@ def _fault(table: pa.Table) -> str:
         worst = table.column("path").filter(leads_out)[0].as_py()
         return f"the path {worst!r} is not one below the tree"
     return ""
+
+
+def _fault_of_shards(table: pa.Table) -> str:
+    """Return the first fault in what a manifest says of shards, and of the images' places in them; empty if none."""
+    try:
+        shards = json.loads(metadata_of(table)["shards"])
+    except (KeyError, ValueError, RecursionError):
+        return "it names no shards"
+    if "format" not in metadata_of(table) or not isinstance(shards, list):
+        return "it names no shards"
+    for number, shard in enumerate(shards):
+        if not _is_shard(shard):
+            return f"shard {number:,} has no path below the folder, no size, no digest or no count of images"
+    if len({shard["path"] for shard in shards}) < len(shards):
+        return "two shards have one path"
+    numbers, offsets, sizes = (table.column(name).to_numpy() for name in ("shard", "offset", "size"))
+    if table.num_rows and not (numbers.min() >= 0 and numbers.max() < len(shards)):
+        return f"shards from {numbers.min():,} to {numbers.max():,}, and it names {len(shards):,}"
+    if [shard["images"] for shard in shards] != np.bincount(numbers, minlength=len(shards)).tolist():
+        return "shards hold other numbers of images than it names"
+    ends = np.array([shard["size"] for shard in shards], np.int64)
+    outside = np.flatnonzero((offsets < 0) | (sizes > ends[numbers] - offsets))
+    return f"{table.column('path')[int(outside[0])].as_py()!r} lies outside its shard" if len(outside) else ""
+
+
+_OF_SHARD = {"path": str, "size": int, "digest": str, "images": int}
+
+
+def _is_shard(told: object) -> bool:
+    """Whether JSON speaks of a shard: a file below the folder, its bytes, their digest, and how many images."""
+    if not isinstance(told, dict) or {key: type(value) for key, value in told.items()} != _OF_SHARD:
+        return False
+    below = told["path"].isprintable() and not re.search(_LEADS_OUT, told["path"])
+    return below and min(told["size"], told["images"]) >= 0 and told["size"] < 1 << 63
 
 
 def metadata_of(table: pa.Table) -> dict[str, str]:
