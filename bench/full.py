@@ -38,4 +38,4 @@ def memory(archive: Path) -> list[Row]:
 
 
 if __name__ == "__main__":
-    run(__doc__, ("--fraction", 1, "part of the full 1,281,167 members"), rows, runs=1)
+    run(__doc__, ("--fraction", 1.0, "part of the full 1,281,167 members"), rows, runs=1)

@@ -113,4 +113,4 @@ def _cold() -> None:
 
 
 if __name__ == "__main__":
-    run(__doc__, ("--fraction", 1, "part of the full 1,281,167 images"), rows)
+    run(__doc__, ("--fraction", 1.0, "part of the full 1,281,167 images"), rows)

@@ -138,4 +138,4 @@ def _slug(name: str) -> str:
 
 
 if __name__ == "__main__":
-    run(__doc__, ("--fraction", 1, "part of the full 1,281,167 images"), rows)
+    run(__doc__, ("--fraction", 1.0, "part of the full 1,281,167 images"), rows)

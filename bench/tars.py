@@ -119,4 +119,4 @@ def _write_gz(path: Path, size: float) -> None:
 
 
 if __name__ == "__main__":
-    run(__doc__, ("--fraction", 1, "part of the full 1,281,167 members"), rows, runs=3)
+    run(__doc__, ("--fraction", 1.0, "part of the full 1,281,167 members"), rows, runs=3)

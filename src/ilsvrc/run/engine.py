@@ -20,6 +20,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from ilsvrc.errors import IlsvrcError, MachineError, UsageError
 from ilsvrc.imports import hide_pandas
+from ilsvrc.run.threads import Thread
 from ilsvrc.sinks.base import Receipt
 
 
@@ -146,8 +147,8 @@ class _Run(Generic[P]):
         self._running: dict[Future[Receipt], P] = {}
         self._alone: P | None = None
         self._all_taken = self._stopped = False
-        self._feeder = threading.Thread(target=self._feed, name="ilsvrc-units", daemon=True)
-        self._dispatcher = threading.Thread(target=self._dispatch, name="ilsvrc-dispatch", daemon=True)
+        self._feeder = Thread(self._feed)
+        self._dispatcher = Thread(self._dispatch)
 
     def receipts(self) -> Iterator[Receipt]:
         """Start, and yield the receipts."""
@@ -163,10 +164,8 @@ class _Run(Generic[P]):
         self._stopped = True
         self._slots.release()
         self._events.put(_nothing)
-        if self._dispatcher.ident is not None:
-            self._dispatcher.join(3 * GRACE)
-        if self._feeder.ident is not None:
-            self._feeder.join(GRACE)  # a generator that is being advanced can't be closed
+        self._dispatcher.join(3 * GRACE)
+        self._feeder.join(GRACE)  # a generator that is being advanced can't be closed
 
     def _feed(self) -> None:
         """Take units as slots become free, in the feeder's thread."""

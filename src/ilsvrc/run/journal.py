@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import queue
-import threading
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any, Self
 
 from ilsvrc.files import make_own_folder, named, open_own, read_own, write_text
 from ilsvrc.issues import Code, Issue
+from ilsvrc.run.threads import Thread
 from ilsvrc.sinks.base import Output, Receipt, Sink
 
 
@@ -141,7 +141,7 @@ class Committer:
         self._journal = journal
         self._waiting: queue.SimpleQueue[Receipt | None] = queue.SimpleQueue()
         self._failed: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread = Thread(self._run)
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -7,6 +7,7 @@ import queue
 import threading
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from ilsvrc import facts
@@ -19,6 +20,7 @@ from ilsvrc.facts import Digest
 from ilsvrc.issues import Code
 from ilsvrc.readers.reader import Reader
 from ilsvrc.readers.units import Unit
+from ilsvrc.run.threads import Thread
 
 CHUNK = 8 << 20
 """Bytes hashed at a time."""
@@ -129,7 +131,7 @@ class HashingProof:
     def release(self, units: Iterable[Unit]) -> Generator[Unit, None, None]:
         """Yield each unit once it has been hashed; after the last, hash to the end of the last file."""
         ready: queue.Queue[Unit | BaseException | None] = queue.Queue(AHEAD)
-        thread = threading.Thread(target=self._fill, args=(ready, list(units)), daemon=True)
+        thread = Thread(partial(self._fill, ready, list(units)))
         thread.start()
         try:
             while (item := ready.get()) is not None:
