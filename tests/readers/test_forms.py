@@ -35,8 +35,6 @@ FORMS: dict[str, tuple[MiniSpec, str]] = {
     "tree-tar-gz": (replace(SPEC, form=Form.TREE_TAR, compressed=True), "tar.gz"),
 }
 
-TWINS = {"kaggle", "kaggle-zip-deflated", "tree-tar-gz"}
-"""Forms that the reader of another form reads too: their contents are compared, but they are not prepared."""
 
 Content = list[tuple[str, int, int, bytes]]
 Written = Callable[[str], Path]
@@ -106,7 +104,7 @@ def prepared(official: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tree
 
 
-@pytest.mark.parametrize("form", sorted(FORMS.keys() - TWINS))
+@pytest.mark.parametrize("form", FORMS)
 def test_prepare_makes_the_same_tree_of_every_form(
     form: str, written: Written, prepared: Path, tmp_path: Path
 ) -> None:
