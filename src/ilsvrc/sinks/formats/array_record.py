@@ -19,7 +19,7 @@ from ilsvrc.archive.source import FileSource
 from ilsvrc.errors import MachineError, MissingExtraError
 from ilsvrc.readers.blocks import BLOCKS
 from ilsvrc.readers.units import Sample
-from ilsvrc.sinks.formats.base import Placed, ShardFile, Written
+from ilsvrc.sinks.formats.base import Placed, Plain, ShardFile, Written
 from ilsvrc.sinks.formats.tfds import SHARD_SIZE, closing_files, example_around, shard_path
 
 _OPTIONS = "group_size:1,uncompressed"
@@ -49,17 +49,12 @@ class _Sent(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class ArrayRecord:
+class ArrayRecord(Plain):
     """For each image one record: a `tf.train.Example` with `image`, `label` and `file_name`; not compressed."""
 
     name: ClassVar[str] = "array_record"
     shard_size: ClassVar[int] = SHARD_SIZE
     whole: ClassVar[bool] = False
-
-    @property
-    def settings(self) -> dict[str, object]:
-        """Nothing can be chosen."""
-        return {}
 
     def path(self, split: str, number: int, count: int) -> str:
         """Return `imagenet2012/5.1.0/imagenet2012-train.array_record-00000-of-01024`."""

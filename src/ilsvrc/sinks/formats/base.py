@@ -122,6 +122,17 @@ class Limited(Protocol):
         """Most bytes of a shard."""
 
 
+class Plain:
+    """A format of which the user chooses nothing."""
+
+    __slots__ = ()
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """Nothing can be chosen."""
+        return {}
+
+
 class Whole(Format, Protocol):
     """A format that has one file for a split. Workers write pieces, the images of each one after the other."""
 

@@ -19,7 +19,7 @@ import pyarrow as pa
 from ilsvrc.errors import UsageError
 from ilsvrc.readers.reader import Int
 from ilsvrc.readers.units import Sample
-from ilsvrc.sinks.formats.base import Placed, ShardFile, Written, images_in, spool
+from ilsvrc.sinks.formats.base import Placed, Plain, ShardFile, Written, images_in, spool
 
 _BEGIN = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 _RGB = b"\x08\x02"
@@ -32,7 +32,7 @@ _ROWS = 1 << 14
 
 
 @dataclass(frozen=True, slots=True)
-class Edm:
+class Edm(Plain):
     """One zip for each split, `{split}.zip`: stored members `00000/img00000000.png` and so on, `dataset.json` last.
 
     Labels are indices of sorted wnids, so that there are 1000 classes even where images of a few are in it; in test,
@@ -42,11 +42,6 @@ class Edm:
     name: ClassVar[str] = "edm"
     shard_size: ClassVar[int] = 500_000_000
     whole: ClassVar[bool] = True
-
-    @property
-    def settings(self) -> dict[str, object]:
-        """Nothing can be chosen."""
-        return {}
 
     def path(self, split: str, number: int, count: int) -> str:  # noqa: ARG002
         """Return `train.zip`."""

@@ -24,7 +24,7 @@ from ilsvrc.images.decode import UndecodableError, pillow
 from ilsvrc.issues import Code, Issue
 from ilsvrc.readers.reader import Int
 from ilsvrc.readers.units import Sample
-from ilsvrc.sinks.formats.base import Placed, ShardFile, Written
+from ilsvrc.sinks.formats.base import Placed, Plain, ShardFile, Written
 
 _VERSION = 2
 _HEADER = np.dtype(
@@ -62,7 +62,7 @@ class _Look(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Ffcv:
+class Ffcv(Plain):
     """Fields `image`, an `RGBImageField` in mode jpg, and `label`, an `IntField`; -1 in the test split.
 
     The JPEG files are copied, not encoded anew. FFCV does not decode CMYK and PNG, and hands out what was in
@@ -72,11 +72,6 @@ class Ffcv:
     name: ClassVar[str] = "ffcv"
     shard_size: ClassVar[int] = 500_000_000
     whole: ClassVar[bool] = True
-
-    @property
-    def settings(self) -> dict[str, object]:
-        """Nothing can be chosen."""
-        return {}
 
     def path(self, split: str, number: int, count: int) -> str:  # noqa: ARG002
         """Return `train.beton`."""

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import xxhash
 
 from ilsvrc.readers.units import Sample
-from ilsvrc.sinks.formats.base import Placed, ShardFile, Written
+from ilsvrc.sinks.formats.base import Placed, Plain, ShardFile, Written
 from ilsvrc.sinks.formats.offset_table import LABEL_BYTES, LARGEST, write_items
 
 _CHUNK = 1 << 26
@@ -23,7 +23,7 @@ _CHUNK = 1 << 26
 
 
 @dataclass(frozen=True, slots=True)
-class LitData:
+class LitData(Plain):
     """`train/chunk-0-0.bin` and `train/index.json`, as `litdata.StreamingDataset("train")` reads them.
 
     An item is two lengths, the image's file, and the label: the index 0..999, in the test split -1. The serializer
@@ -34,11 +34,6 @@ class LitData:
     shard_size: ClassVar[int] = _CHUNK
     shard_limit: ClassVar[int] = LARGEST
     whole: ClassVar[bool] = False
-
-    @property
-    def settings(self) -> dict[str, object]:
-        """Nothing can be chosen."""
-        return {}
 
     def path(self, split: str, number: int, count: int) -> str:  # noqa: ARG002
         """Return `train/chunk-0-12.bin`: the writer's rank, which is 0, and the chunk's number."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ilsvrc.readers.units import Sample
-from ilsvrc.sinks.formats.base import Placed, Shard, ShardFile, Written
+from ilsvrc.sinks.formats.base import Placed, Plain, Shard, ShardFile, Written
 from ilsvrc.sinks.formats.offset_table import LABEL_BYTES, LARGEST, write_items
 
 _VERSION = 2
@@ -40,7 +40,7 @@ WebP too. `bytes` would keep it too, but then `StreamingImageNet` would get no p
 
 
 @dataclass(frozen=True, slots=True)
-class MDS:
+class MDS(Plain):
     """`train/shard.00000.mds` and `train/index.json`, as `StreamingDataset(local=..., split="train")` reads them.
 
     An item is the length of the image's file, the file, and the label: the index 0..999, in the test split -1.
@@ -50,11 +50,6 @@ class MDS:
     shard_size: ClassVar[int] = 1 << 26
     shard_limit: ClassVar[int] = LARGEST
     whole: ClassVar[bool] = False
-
-    @property
-    def settings(self) -> dict[str, object]:
-        """Nothing can be chosen."""
-        return {}
 
     def path(self, split: str, number: int, count: int) -> str:  # noqa: ARG002
         """Return `train/shard.00012.mds`."""

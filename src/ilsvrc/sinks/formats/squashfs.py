@@ -26,7 +26,7 @@ from ilsvrc import facts
 from ilsvrc.errors import MachineError
 from ilsvrc.readers.reader import Int
 from ilsvrc.readers.units import Sample
-from ilsvrc.sinks.formats.base import Placed, ShardFile, Written, images_in, spool
+from ilsvrc.sinks.formats.base import Placed, Plain, ShardFile, Written, images_in, spool
 
 PROGRAM = "sqfstar"
 _SUPERBLOCK = 96
@@ -48,7 +48,7 @@ _TIME = "SOURCE_DATE_EPOCH"
 
 
 @dataclass(frozen=True, slots=True)
-class SquashFs:
+class SquashFs(Plain):
     """One file for each split, `{split}.squashfs`; in it class folders, `n01440764/n01440764_10026.JPEG`, test flat.
 
     Mounted at DATA/train, a split is the tree that ImageFolder reads. The data of the images lies in the shuffled
@@ -58,11 +58,6 @@ class SquashFs:
     name: ClassVar[str] = "squashfs"
     shard_size: ClassVar[int] = 500_000_000
     whole: ClassVar[bool] = True
-
-    @property
-    def settings(self) -> dict[str, object]:
-        """Nothing can be chosen."""
-        return {}
 
     def path(self, split: str, number: int, count: int) -> str:  # noqa: ARG002
         """Return `train.squashfs`."""

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from ilsvrc.errors import MissingExtraError
 from ilsvrc.readers.units import Sample
-from ilsvrc.sinks.formats.base import Placed, ShardFile, Written
+from ilsvrc.sinks.formats.base import Placed, Plain, ShardFile, Written
 from ilsvrc.sinks.formats.tfds import SHARD_SIZE, closing_files, example_around, shard_path
 
 _FRAME = 8 + 4 + 4
@@ -20,17 +20,12 @@ _FRAME = 8 + 4 + 4
 
 
 @dataclass(frozen=True, slots=True)
-class TFRecord:
+class TFRecord(Plain):
     """For each image one record: a `tf.train.Example` with `image`, `label` and `file_name`."""
 
     name: ClassVar[str] = "tfrecord"
     shard_size: ClassVar[int] = SHARD_SIZE
     whole: ClassVar[bool] = False
-
-    @property
-    def settings(self) -> dict[str, object]:
-        """Nothing can be chosen."""
-        return {}
 
     def path(self, split: str, number: int, count: int) -> str:
         """Return `imagenet2012/5.1.0/imagenet2012-train.tfrecord-00000-of-01024`."""

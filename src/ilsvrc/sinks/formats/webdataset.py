@@ -15,7 +15,7 @@ import xxhash
 
 from ilsvrc import facts
 from ilsvrc.readers.units import Sample
-from ilsvrc.sinks.formats.base import Placed, ShardFile, Written
+from ilsvrc.sinks.formats.base import Placed, Plain, ShardFile, Written
 
 _BLOCK = 512
 _END = bytes(20 * _BLOCK)
@@ -23,7 +23,7 @@ _END = bytes(20 * _BLOCK)
 
 
 @dataclass(frozen=True, slots=True)
-class WebDataset:
+class WebDataset(Plain):
     """For each image `KEY.jpg`, `KEY.cls` with the label in digits, `KEY.json`; in the test split no `KEY.cls`.
 
     The key is the official file name without its ending. `KEY.json` has name, wnid, label, words, size and digest.
@@ -32,11 +32,6 @@ class WebDataset:
     name: ClassVar[str] = "webdataset"
     shard_size: ClassVar[int] = 500_000_000
     whole: ClassVar[bool] = False
-
-    @property
-    def settings(self) -> dict[str, object]:
-        """Nothing can be chosen."""
-        return {}
 
     def path(self, split: str, number: int, count: int) -> str:  # noqa: ARG002
         """Return `train-000012.tar`."""
