@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from ilsvrc.archive.source import FileSource
 from ilsvrc.readers.reader import Int, Rows
 
 NEAR = 256 << 10
@@ -47,6 +49,34 @@ def take_ahead(
         for row in batch.tolist():
             yield row, read(row)
         let_go(batch)
+
+
+class InFiles(ABC):
+    """A reader of images that lie in many files: how it announces them, and gives their memory back."""
+
+    sizes: Int
+
+    @abstractmethod
+    def read(self, row: int) -> bytes:
+        """Return an image's file."""
+
+    @abstractmethod
+    def _ranges(self, rows: Rows, near: int) -> Iterator[tuple[FileSource, int, int]]:
+        """Yield file, first byte and length of each piece that holds some rows, neighbours up to `near` in one."""
+
+    def take(self, rows: Rows) -> Iterator[tuple[int, bytes]]:
+        """Yield rows and their bytes; the system fetches the next batch while one is read; its memory is let go."""
+        return take_ahead(rows, self.sizes[rows], self.read, will_need=self.will_need, let_go=self._let_go)
+
+    def will_need(self, rows: Rows) -> None:
+        """Let the system fetch these rows ahead, neighbours in one piece."""
+        for source, start, length in self._ranges(rows, NEAR):
+            source.will_need(start, length)
+
+    def _let_go(self, rows: Rows) -> None:
+        """Give back the memory of rows that were read."""
+        for source, start, length in self._ranges(rows, HEADERS):
+            source.let_go(start, length)
 
 
 def batches(rows: Rows, sizes: Int) -> list[Rows]:

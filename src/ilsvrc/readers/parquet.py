@@ -29,7 +29,7 @@ from ilsvrc.errors import UsageError
 from ilsvrc.events import Listener, silent
 from ilsvrc.facts import Digest
 from ilsvrc.issues import Code
-from ilsvrc.readers.ahead import HEADERS, NEAR, pieces, take_ahead
+from ilsvrc.readers.ahead import NEAR, InFiles, pieces
 from ilsvrc.readers.reader import Container, Found, Int, Place, Reader, Rows
 
 FORM = "Parquet"
@@ -65,7 +65,7 @@ def _opener(shards: Shards) -> Any:
     return open_
 
 
-class ParquetReader:
+class ParquetReader(InFiles):
     """Images of one split in Parquet files: most are one `pread`, or the few blocks of a page that they lie in.
 
     Parameters
@@ -165,20 +165,6 @@ class ParquetReader:
         if said != _U32.pack(size) or len(data) != size:
             raise self.where(row).fault(Code.CHANGED_IMAGE, "it does not lie where the index says")
         return data
-
-    def take(self, rows: Rows) -> Iterator[tuple[int, bytes]]:
-        """Yield rows and their bytes; the system fetches the next batch while one is read; its memory is let go."""
-        return take_ahead(rows, self.sizes[rows], self.read, will_need=self.will_need, let_go=self._let_go)
-
-    def will_need(self, rows: Rows) -> None:
-        """Let the system fetch these rows ahead, neighbours in one piece."""
-        for source, start, length in self._ranges(rows, NEAR):
-            source.will_need(start, length)
-
-    def _let_go(self, rows: Rows) -> None:
-        """Give back the memory of rows that were read."""
-        for source, start, length in self._ranges(rows, HEADERS):
-            source.let_go(start, length)
 
     def storage_order(self) -> Int:
         """Return the rows in the order of files and of places in them, shape (N,), int64."""

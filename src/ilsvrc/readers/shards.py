@@ -21,7 +21,7 @@ from ilsvrc.archive.source import FileSource
 from ilsvrc.errors import ArchiveError, MachineError, UsageError
 from ilsvrc.events import Listener, silent
 from ilsvrc.issues import Code
-from ilsvrc.readers.ahead import HEADERS, NEAR, pieces, take_ahead
+from ilsvrc.readers.ahead import InFiles, pieces
 from ilsvrc.readers.blocks import BLOCKS
 from ilsvrc.readers.reader import SHARDS, Container, Found, Int, Place, Rows
 from ilsvrc.tree import paths
@@ -47,7 +47,7 @@ class Shards:
     ending: str = "jpg"
 
 
-class ShardReader:
+class ShardReader(InFiles):
     """Images of the shards of one split, by the manifest beside them.
 
     Every image that is read is compared with its digest in the manifest: shards have no other index. Where a format
@@ -157,20 +157,6 @@ class ShardReader:
         if xxhash.xxh3_128_digest(data) != self.digest(row):
             raise self.where(row).fault(Code.CHANGED_IMAGE, "its bytes are not those that were written")
         return data
-
-    def take(self, rows: Rows) -> Iterator[tuple[int, bytes]]:
-        """Yield rows and their bytes; the system fetches the next batch while one is read; its memory is let go."""
-        return take_ahead(rows, self.sizes[rows], self.read, will_need=self.will_need, let_go=self._let_go)
-
-    def will_need(self, rows: Rows) -> None:
-        """Let the system fetch these rows ahead, neighbours in one piece."""
-        for source, start, length in self._ranges(rows, NEAR):
-            source.will_need(start, length)
-
-    def _let_go(self, rows: Rows) -> None:
-        """Give back the memory of rows that were read."""
-        for source, start, length in self._ranges(rows, HEADERS):
-            source.let_go(start, length)
 
     def _ranges(self, rows: Rows, near: int) -> Iterator[tuple[FileSource, int, int]]:
         for number in dict.fromkeys(self._shards[rows].tolist()):

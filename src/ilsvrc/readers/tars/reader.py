@@ -21,7 +21,7 @@ from ilsvrc.archive.sidecar import WIDTH
 from ilsvrc.archive.source import FileSource, FileState
 from ilsvrc.errors import ArchiveError, DamageError, UsageError
 from ilsvrc.issues import Code, Issue
-from ilsvrc.readers.ahead import HEADERS, pieces, take_ahead
+from ilsvrc.readers.ahead import InFiles, pieces, take_ahead
 from ilsvrc.readers.reader import Container, Int, Place, Rows, read_file
 from ilsvrc.readers.tars.gather import DIGEST, Tar
 from ilsvrc.readers.tars.index import TarIndex
@@ -68,7 +68,7 @@ class Contents:
         return cls(path, form, index.tars, index.ends, index.points, index.folders, table)
 
 
-class TarReader:
+class TarReader(InFiles):
     """Images of one split in some tars.
 
     Where a tar is compressed, every image that is read is compared with the digest that was taken of it when the
@@ -201,16 +201,6 @@ class TarReader:
             for sweep in sweeps.values():
                 sweep.close()
 
-    def will_need(self, rows: Rows) -> None:
-        """Let the system fetch these rows ahead, neighbours in one piece, from the tars that are not compressed."""
-        for source, start, length in self._ranges(rows):
-            source.will_need(start, length)
-
-    def _let_go(self, rows: Rows) -> None:
-        """Give back the memory of rows that were read."""
-        for source, start, length in self._ranges(rows, HEADERS):
-            source.let_go(start, length)
-
     def storage_order(self) -> Int:
         """Return the rows tar by tar, in the order in which they lie in each, shape (N,), int64."""
         return np.lexsort((self._offsets, self._tars)).astype(np.int64)
@@ -287,14 +277,14 @@ class TarReader:
             raise self.where(row).fault(Code.CHANGED_IMAGE, _CHANGED)
         return data
 
-    def _ranges(self, rows: Rows, *near: int) -> Iterator[tuple[FileSource, int, int]]:
+    def _ranges(self, rows: Rows, near: int) -> Iterator[tuple[FileSource, int, int]]:
         """Yield tar, offset and length of each byte range that holds some images, of tars that are not compressed."""
         tars = self._tars[rows]
         for number in dict.fromkeys(tars.tolist()):
             if number == LOOSE or self._unpacked[number] is not None:
                 continue
             some = rows[tars == number]
-            for start, length in pieces(self._offsets[some], self.sizes[some], *near):
+            for start, length in pieces(self._offsets[some], self.sizes[some], near):
                 yield self._source(number), start, length
 
 
