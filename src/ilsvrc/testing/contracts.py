@@ -426,4 +426,4 @@ class ProofContract:
         released = proof.release(UNITS)
         assert next(released) == UNITS[0]
         released.close()
-        assert _threads() <= threads
+        assert _soon(lambda: _threads() <= threads)  # a thread that was waited for is listed a moment longer
