@@ -7,7 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.stores.ceph import radosgw
 from tests.stores.servers import S3, Bucket, moto
+
+SERVERS = {"moto": moto, "radosgw": radosgw}
 
 
 @pytest.fixture(autouse=True)
@@ -18,10 +21,10 @@ def _no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
-@pytest.fixture(scope="session")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
-    """A server that speaks S3, the same for all tests: make a bucket of your own on it."""
-    with moto(tmp_path_factory.mktemp("moto")) as server:
+@pytest.fixture(scope="session", params=SERVERS)
+def s3(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
+    """A server that speaks S3, each of them in turn, the same for all tests: make a bucket of your own on it."""
+    with SERVERS[request.param](tmp_path_factory.mktemp(request.param)) as server:
         yield server
 
 

@@ -1,6 +1,6 @@
 """Real object stores on loopback, each a process of its own.
 
-`with moto(folder) as server: ...` gives an `S3`: its address, and the environment in which obstore and `ilsvrc` find it.
+`with moto(folder) as server: ...` gives an `S3`: its address, and the variables by which clients find it.
 Tests take the fixtures of conftest.py and make themselves a bucket: `bucket = s3.new_bucket()`.
 """
 
