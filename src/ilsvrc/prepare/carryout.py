@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +12,6 @@ import pyarrow.compute as pc
 
 from ilsvrc.errors import ArchiveError, DamageError, IlsvrcError
 from ilsvrc.events import Listener, Note
-from ilsvrc.files import make_own_folder, sync_filesystem
 from ilsvrc.issues import Code, Issue
 from ilsvrc.prepare.decision import MOST_LISTED, Action, Decision
 from ilsvrc.prepare.report import SplitReport, published_report, split_report
@@ -25,8 +25,6 @@ from ilsvrc.run.plan import Plan
 from ilsvrc.run.proof import HashingProof, NoProof
 from ilsvrc.sinks.comparing import DIFFERENT, AdoptingSink, ComparingSink
 from ilsvrc.sinks.folder import FolderSink
-from ilsvrc.sinks.shards import ShardSink
-from ilsvrc.tree.manifest import read_manifest
 
 
 def changed_images(decision: Decision, engine: Engine, listener: Listener) -> tuple[Issue, ...]:
@@ -36,7 +34,8 @@ def changed_images(decision: Decision, engine: Engine, listener: Listener) -> tu
     """
     plan, missing = decision.plan, [issue.key for issue in decision.state.missing]
     folder = decision.sink.root / plan.split
-    manifest = read_manifest(decision.sink.manifest, decision.sink.staged.schema)
+    assert isinstance(folder, Path)
+    manifest = decision.sink.recorded()
     gone = pc.is_in(manifest.column("path"), pa.array(missing, pa.string()))
     rows = np.flatnonzero(~gone.to_numpy())
     recorded = manifest.take(pa.array(rows))
@@ -86,15 +85,15 @@ def carry_out(decision: Decision, journal: Journal, engine: Engine, listener: Li
     begun = time.monotonic()
     try:
         plan, machinery = decision.plan, _machinery(decision, journal, engine, listener)
-        if decision.buckets and isinstance(sink, ShardSink):
-            plan, proof = through_buckets(plan, sink, machinery)
+        if decision.buckets and sink.sweep:
+            plan, proof = through_buckets(plan, sink.sweep, machinery)
             machinery = replace(machinery, proof=proof)
         result = run(plan, sink, machinery)
     except ArchiveError as error:
         if error.code in (Code.WRONG_DIGEST, Code.WRONG_FILE):
             _start_over(decision, journal)  # the images came from bytes that are not to be trusted
         raise
-    manifest = None if decision.plan.sized else read_manifest(sink.manifest, sink.staged.schema)
+    manifest = None if decision.plan.sized else sink.recorded()
     return split_report(decision.plan, result, time.monotonic() - begun, manifest)
 
 
@@ -119,8 +118,7 @@ def delete_source(decision: Decision, engine: Engine, listener: Listener) -> Non
         detail = f"{plan.reader.path} is kept: {len(wrong):,} images of the tree are not those in it"
         hint = f"see `ilsvrc check --deep {target}`; prepare it again into another folder"
         raise DamageError(detail, wrong[:MOST_LISTED], hint=hint)
-    sync_filesystem(target)
-    sync_filesystem(target / plan.split)
+    decision.sink.settle()
     plan.reader.require_unchanged()
     for claim in claims:
         path, algorithm = claim.source.path, claim.expected.digest.algorithm
@@ -137,7 +135,7 @@ def _machinery(decision: Decision, journal: Journal | None, engine: Engine, list
 def _find(decision: Decision, journal: Journal, listener: Listener) -> SplitReport:
     """Return the report of a split that is there."""
     plan, sink = decision.plan, decision.sink
-    manifest = read_manifest(sink.manifest, sink.staged.schema)
+    manifest = sink.recorded()
     sink.restore_lists(manifest)
     sink.clear()
     report = published_report(plan, manifest, journal.issues(plan.split))
@@ -154,7 +152,7 @@ def _repair(decision: Decision, engine: Engine, listener: Listener) -> None:
     machinery = _machinery(decision, None, engine, listener)
     receipts = work(decision.plan, decision.units, sink, machinery)
     confirm(decision.plan, machinery)
-    sink.mend(receipts, missing, read_manifest(sink.manifest, sink.staged.schema))
+    sink.mend(receipts, missing, sink.recorded())
     text = f"{decision.plan.split}: {len(missing):,} {sink.pieces} were missing or changed, and are written again"
     listener(Note(text))
 
@@ -174,8 +172,5 @@ def _adopt(decision: Decision, engine: Engine, listener: Listener) -> SplitRepor
 
 def _start_over(decision: Decision, journal: Journal) -> None:
     """Throw away what staging holds of a split: it is ours, unfinished, and will not be resumed."""
-    sink = decision.sink
-    sink.clear()
-    sink.manifest.unlink(missing_ok=True)  # of a split that is gone: it must not vouch for the new one
-    journal.forget(sink.split)
-    make_own_folder(sink.staged.images)
+    decision.sink.start_over()
+    journal.forget(decision.plan.split)

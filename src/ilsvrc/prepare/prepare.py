@@ -21,11 +21,11 @@ from ilsvrc.prepare.estimate import estimate, need_of_all
 from ilsvrc.prepare.options import Options, bytes_in
 from ilsvrc.prepare.plans import plans_of
 from ilsvrc.prepare.report import Estimate, PrepareReport, SplitReport
-from ilsvrc.prepare.room import Room, refuse_full
 from ilsvrc.prepare.transforms import transform_of
 from ilsvrc.readers.units import Transform
 from ilsvrc.run.engine import Engine, PoolEngine, default_jobs, process_engine, refuse_rerun_script
 from ilsvrc.run.plan import Plan
+from ilsvrc.sinks.room import Room, refuse_full
 from ilsvrc.tree import paths
 from ilsvrc.tree.layout import TEMPLATES, Layout
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 from ilsvrc.archive.sidecar import Verified
 from ilsvrc.errors import IlsvrcError
 from ilsvrc.issues import Code, Issue
+from ilsvrc.readers.reader import Int, Reader
 from ilsvrc.readers.units import Sample, Unit
 
 
@@ -82,7 +83,7 @@ class State:
     stage : how far it is
     obstacle : what has a name that the split needs, in words; empty if nothing has
     missing : images of a published split that are not there, or have another size
-    manifest : of a split that is published, whole or half; else None
+    manifest : of a split that is published, whole or half, or in another layout; else None
     """
 
     stage: Stage
@@ -105,6 +106,22 @@ class Planned(Protocol):
     @property
     def digest(self) -> str:
         """Equal for plans that write the same images to the same places."""
+
+    @property
+    def reader(self) -> Reader:
+        """The images."""
+
+    @property
+    def rows(self) -> Int:
+        """The reader's rows in the order in which they are written, shape (N,), int64."""
+
+    @property
+    def units(self) -> Sequence[Unit]:
+        """The parts of the work, in the order of `rows`."""
+
+    @property
+    def share(self) -> float:
+        """Bytes of all images as they are written by those in the source, about."""
 
     @property
     def sized(self) -> bool:

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import pyarrow as pa
 import xxhash
@@ -28,8 +29,9 @@ from ilsvrc.files import (
 from ilsvrc.issues import Issue
 from ilsvrc.readers.units import Sample, Unit
 from ilsvrc.sinks.base import Planned, Receipt, Stage, State, left_out
-from ilsvrc.sinks.links import Link, link_image
+from ilsvrc.sinks.links import HOW, Link, link_image
 from ilsvrc.sinks.lists import Lists
+from ilsvrc.sinks.room import Need, Room, need_of
 from ilsvrc.sinks.staging import Staging, holds_shards, read_file, write_file
 from ilsvrc.tree import paths
 from ilsvrc.tree.layout import TEMPLATES
@@ -64,6 +66,10 @@ class FolderSink:
     link: Link = Link.COPY
     staged: Staging = field(init=False, compare=False, repr=False)
 
+    count: ClassVar[None] = None
+    thorough: ClassVar[bool] = False
+    sweep: ClassVar[None] = None
+
     def __post_init__(self) -> None:
         self.staged = Staging(self.root, self.split, self.provenance, self.split)
 
@@ -84,6 +90,14 @@ class FolderSink:
     def manifest(self) -> Path:
         """The manifest file of the split; it is there once all else is."""
         return paths.manifest(self.root, self.split)
+
+    def how(self, *, made_anew: bool) -> str:
+        """Say in words how images come into the folder."""
+        return "made anew" if made_anew else HOW[self.link]
+
+    def need(self, plan: Planned, units: Sequence[Unit]) -> Need:
+        """Return the space that the images of these units take."""
+        return need_of(plan, units, Room.of(self.root).block, self.link)
 
     @property
     def lists(self) -> Lists:
@@ -128,7 +142,8 @@ class FolderSink:
         why = self._unrecorded()
         if why and split.is_dir() and not split.is_symlink():
             return State(Stage.UNRECORDED, f"{split} already exists, and {why}")
-        return State(Stage.OCCUPIED, f"{split} already exists and was not prepared from this source in this layout")
+        obstacle = f"{split} already exists and was not prepared from this source in this layout"
+        return State(Stage.OCCUPIED, obstacle, manifest=self._of_others())
 
     def _unrecorded(self) -> str:
         """Say in which way there is no manifest that can be read; empty if there is one."""
@@ -142,6 +157,17 @@ class FolderSink:
         except MachineError:
             return ""
         return ""
+
+    def _of_others(self) -> pa.Table | None:
+        """Return the manifest that is there, whatever it was made from; None if none can be read."""
+        try:
+            return self.recorded()
+        except (OSError, ValueError, MachineError):
+            return None
+
+    def recorded(self) -> pa.Table:
+        """Return the manifest of the published split; raises as `read_manifest` does."""
+        return read_manifest(self.manifest)
 
     def _made_here(self) -> pa.Table | None:
         """Return the manifest of the split if it names this source and these settings."""
@@ -223,6 +249,12 @@ class FolderSink:
         """Publish the rest of a split of which the folder has its name already."""
         self._publish(table)
 
+    def lost(self, plan: Planned, missing: Sequence[Issue]) -> list[int]:
+        """Return the places of the units that hold missing or changed images."""
+        keys = {issue.key for issue in missing}
+        gone = [path in keys for path, _ in plan.images()]
+        return [place for place, unit in enumerate(plan.units) if any(gone[unit.start : unit.stop])]
+
     def mend(self, receipts: Sequence[Receipt], gone: Sequence[Issue], manifest: pa.Table) -> None:
         """Move images that were written again from staging to their places in the published split.
 
@@ -278,10 +310,21 @@ class FolderSink:
         self.lists.publish(manifest)
         sync_path(self.root)
 
+    def settle(self) -> None:
+        """Make the published split survive a power cut."""
+        sync_filesystem(self.root)
+        sync_filesystem(self.root / self.split)
+
     def clear(self) -> None:
         """Remove what staging holds of this split."""
         self.lists.clear()
         self.staged.clear()
+
+    def start_over(self) -> None:
+        """Remove all that is unfinished; a manifest of a split that is gone must not vouch for the new one."""
+        self.clear()
+        self.manifest.unlink(missing_ok=True)
+        make_own_folder(self.staged.images)
 
     def _files_in(self, top: Path) -> Iterator[tuple[str, int]]:
         """Yield path and bytes of all files in the folder to be published; empty folders and links have _NO_FILE."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import ClassVar, cast
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +21,9 @@ from ilsvrc.files import OWN_FOLDER, OwnFolder, make_own_folder, rename_new, syn
 from ilsvrc.issues import Code, Issue
 from ilsvrc.readers.units import Sample, Unit
 from ilsvrc.sinks.base import Output, Planned, Receipt, Stage, State, left_out
+from ilsvrc.sinks.buckets import BucketSink
 from ilsvrc.sinks.formats.base import Format, Shard, ShardFile, Whole, Written, digest_of
+from ilsvrc.sinks.room import Need, need_of_shards
 from ilsvrc.sinks.staging import Staging, created
 from ilsvrc.tree import paths
 from ilsvrc.tree.manifest import SCHEMA, SHARDED, ShardedRow, differences, metadata_of, read_manifest, table_of
@@ -54,6 +56,8 @@ class ShardSink:
     thorough: bool = False
     staged: Staging = field(init=False, compare=False, repr=False)
 
+    link: ClassVar[None] = None
+
     def __post_init__(self) -> None:
         self.staged = Staging(self.root, self.split, self.provenance, f"{self.split}.shards", SHARDED)
 
@@ -69,6 +73,19 @@ class ShardSink:
     def pieces(self) -> str:
         """What it writes, in words."""
         return "shards"
+
+    @property
+    def sweep(self) -> BucketSink:
+        """Writes a sweep of the source into bucket files, of which shards are made."""
+        return BucketSink(self.staged, self.durable)
+
+    def how(self, *, made_anew: bool) -> str:
+        """Say in words how images come into shards."""
+        return how_shards_are_made(self.format, self.count, made_anew=made_anew)
+
+    def need(self, plan: Planned, units: Sequence[Unit]) -> Need:
+        """Return the space that the shards of these units take."""
+        return need_of_shards(plan, units, whole=self.format.whole)
 
     @property
     def manifest(self) -> Path:
@@ -116,6 +133,10 @@ class ShardSink:
         if stage is Stage.FRESH and (foreign := self._foreign_closing()):
             return State(Stage.OCCUPIED, f"{foreign} is there, and ilsvrc did not write it")
         return State(stage)
+
+    def recorded(self) -> pa.Table:
+        """Return the manifest of the published split; raises as `read_manifest` does."""
+        return read_manifest(self.manifest, SHARDED)
 
     def _foreign_manifest(self) -> str:
         """Say in which way the manifest that is there is not the one of this source and these settings."""
@@ -299,9 +320,19 @@ class ShardSink:
         self._close(manifest)
         sync_path(self.root)
 
+    def settle(self) -> None:
+        """Make the published split survive a power cut."""
+        sync_filesystem(self.root)
+
     def clear(self) -> None:
         """Remove what staging holds of this split."""
         self.staged.clear()
+
+    def start_over(self) -> None:
+        """Remove all that is unfinished; a manifest of a split that is gone must not vouch for the new one."""
+        self.clear()
+        self.manifest.unlink(missing_ok=True)
+        make_own_folder(self.staged.images)
 
     def _is_half_published(self, manifest: pa.Table) -> bool:
         """Whether every shard has either its name or a place in staging."""
@@ -350,6 +381,11 @@ class ShardSink:
 def _number(receipt: Receipt) -> int:
     """Return the number of the shard that a receipt is of."""
     return int(receipt.unit.rpartition("-")[2])
+
+
+def how_shards_are_made(format: Format, count: int, *, made_anew: bool) -> str:  # noqa: A002  -- as the command line
+    """Say in words how images come into shards."""
+    return f"{count:,} shards of {format.name}, images {'made anew' if made_anew else 'byte for byte'}"
 
 
 def shards_of(manifest: pa.Table) -> list[Shard]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from ilsvrc.stores.client import Bucket, Entry, ObjectState, bucket_of
 from ilsvrc.stores.url import Url, parse_url
@@ -156,3 +156,7 @@ class StorePath:
         """Return the object's bytes, open for reading; for small ones, since all are read at once."""
         assert mode == "rb"
         return io.BytesIO(self.read_bytes())
+
+
+Location = Path | StorePath
+"""Where a data set, an archive or an image lies: on a disk, or in a store."""
