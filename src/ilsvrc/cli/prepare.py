@@ -20,6 +20,7 @@ from ilsvrc.prepare.options import DAMAGED, FORMAT, LINK, ORDER, ORDER_BY, SOURC
 from ilsvrc.prepare.prepare import prepare as prepare_tree
 from ilsvrc.prepare.report import PrepareReport, SplitReport
 from ilsvrc.readers.subset import read_selection
+from ilsvrc.run.engines.address import FORMS, MPI, PROCESSES, opened
 
 _EXAMPLES = """**Examples**
 
@@ -95,6 +96,9 @@ def prepare(
         str, typer.Option(help=f"Images that can't be decoded, where they are made anew: {', '.join(DAMAGED)}.")
     ] = "stop",
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Processes; one per processor by default.")] = None,
+    engine: Annotated[
+        str, typer.Option(metavar="ENGINE", help=f"Who does the work: {', '.join(FORMS)}.")
+    ] = PROCESSES,
     restart: Annotated[
         bool, typer.Option("--restart", help="Discard an unfinished run that had other settings.")
     ] = False,
@@ -113,9 +117,11 @@ def prepare(
     The digest is checked in the same pass that unpacks; no inner archive is written; a split appears by one rename
     when all of it is durable. Archives without an official digest are checked against MD5SUMS beside them.
     """
-    chosen = None if classes is None else str(Path(classes).expanduser()) if classes.startswith("~") else classes
-    labels = None if chosen is None else tuple(map(str, sorted(read_selection(chosen))))
-    with progress() as listener:
+    if engine == MPI and _served():
+        return
+    with progress() as listener, opened(engine, jobs) as workers:  # from here on an error releases MPI's ranks
+        chosen = None if classes is None else str(Path(classes).expanduser()) if classes.startswith("~") else classes
+        labels = None if chosen is None else tuple(map(str, sorted(read_selection(chosen))))
         report = prepare_tree(
             source,
             target,
@@ -145,12 +151,23 @@ def prepare(
             orient=orient,
             damaged=damaged,
             dry_run=dry_run,
+            engine=workers,
             listener=listener,
         )
     if report.dry_run:
         show(report.to_dict(), lambda console: print_decided(console, report))
         return
     show(report.to_dict(), lambda console: print_prepared(console, report, source), ok=report.ok)
+
+
+def _served() -> bool:
+    """Serve the driver to its end, if this process is a rank of an MPI job other than 0; return whether it is."""
+    from ilsvrc.run.engines import mpi
+
+    if mpi.is_worker():
+        mpi.serve()
+        return True
+    return False
 
 
 def print_decided(console: Console, report: PrepareReport) -> None:

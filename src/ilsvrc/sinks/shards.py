@@ -181,7 +181,7 @@ class ShardSink:
             if self.durable:
                 self.staged.sync_unit(folder, [name, self.staged.part_name(unit)])
         shard = Output(f"{OWN_FOLDER}/staging/{name}", size, digest)
-        return Receipt(unit.id, (shard, part), len(rows), sum(row.size for row in rows))
+        return Receipt(unit.id, (shard, part), len(rows), sum(row.size for row in rows), synced=self.durable)
 
     def unnamed(self, number: int) -> Path:
         """Return the path of a shard before it gets its name."""
