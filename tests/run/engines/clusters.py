@@ -1,4 +1,4 @@
-"""Clusters of real processes on this machine, runs of the real program on them, and targets compared byte for byte."""
+"""Clusters of real processes on this machine, runs of the program on them, and targets compared byte for byte."""
 
 from __future__ import annotations
 

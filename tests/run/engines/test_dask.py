@@ -227,10 +227,8 @@ def _die(unit: Unit) -> Any:
 def test_a_scheduler_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     needs("distributed")
     monkeypatch.setattr("ilsvrc.run.engines.dask.CONNECT", 0.5)
-    with (
-        pytest.raises(MachineError, match="no Dask scheduler answers at 127.0.0.1:9") as refused,
-        opened("dask://127.0.0.1:9"),
-    ):
+    refuses = pytest.raises(MachineError, match=r"no Dask scheduler answers at 127\.0\.0\.1:9")
+    with refuses as refused, opened("dask://127.0.0.1:9"):
         pass
     assert "dask scheduler" in refused.value.hint
     with pytest.raises(UsageError, match="no scheduler file"), opened("dask:/nowhere/scheduler.json"):
