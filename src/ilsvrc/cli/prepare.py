@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.filesize import decimal
 
 from ilsvrc.cli.app import app
-from ilsvrc.cli.output import print_issues, progress, show
+from ilsvrc.cli.output import print_issues, progress, settings, show
 from ilsvrc.files import printable
 from ilsvrc.images.transform import FILTERS
 from ilsvrc.paths import given_path
@@ -213,6 +213,11 @@ def print_prepared(console: Console, report: PrepareReport, source: Path) -> Non
     """Print the report of a tree; one with damaged images is not called ready."""
     for split in report.splits:
         console.print(_line(split), markup=False)
+        for worker in split.workers if settings.verbosity > 0 else ():
+            rate = f"{decimal(worker.bytes_per_second)}/s for {worker.seconds:.1f} s"
+            console.print(
+                f"  {worker.worker}: {worker.units:,} units, {worker.images:,} images, {rate}", markup=False
+            )
     known = [issue for split in report.splits for issue in split.issues if not issue.is_damage]
     print_issues(console, "odd in the official archives too, as expected", known)
     print_issues(console, "damaged in the source itself", report.damage)

@@ -26,7 +26,7 @@ from ilsvrc.run.engine import Engine, PoolEngine
 from ilsvrc.run.engines.address import Given, opened
 from ilsvrc.run.engines.preflight import refuse_unfit_workers
 from ilsvrc.run.plan import Plan
-from ilsvrc.run.token import issued
+from ilsvrc.run.token import issued, revoke
 from ilsvrc.sinks.room import Room, refuse_full
 from ilsvrc.tree import paths
 from ilsvrc.tree.layout import TEMPLATES, Layout
@@ -223,6 +223,7 @@ def _prepared(
 def _seen_by(engine: Engine, plans: Sequence[Plan], target: Path) -> Iterator[Workers]:
     """Yield the workers of an engine; those on other machines see source and target, and stop when this run does."""
     if engine.local:
+        revoke(paths.own(target))
         yield Workers(engine)
         return
     with issued(paths.own(target)) as token:

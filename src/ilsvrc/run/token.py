@@ -39,7 +39,8 @@ class Token:
 
     def answer(self, name: str) -> None:
         """Write a file beside the token, by which the driver sees that this process can write there."""
-        _write(self._answer(name), self.text)
+        with contextlib.suppress(FileExistsError):  # it answered before
+            _write(self._answer(name), self.text)
 
     def answered(self, name: str) -> bool:
         """Whether this process sees such an answer."""
@@ -70,21 +71,29 @@ def issued(folder: Path) -> Iterator[Token]:
     folder
         The target's `.ilsvrc`; the caller holds the target's lock.
     """
-    _remove(make_own_folder(folder))
+    revoke(make_own_folder(folder))
     token = Token(folder / f"token-{secrets.token_hex(8)}", secrets.token_hex(16))
     _write(token.path, token.text)
     try:
         yield token
     finally:
-        _remove(folder)
+        revoke(folder)
+
+
+def revoke(folder: Path) -> None:
+    """Remove the tokens of runs that are over: workers of theirs that are still there take no more units.
+
+    Parameters
+    ----------
+    folder
+        The target's `.ilsvrc`; the caller holds the target's lock.
+    """
+    for path in folder.iterdir():
+        if _NAME.fullmatch(path.name):
+            path.unlink(missing_ok=True)
 
 
 def _write(path: Path, text: str) -> None:
     with open(open_own(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "w", encoding="ascii") as file:
         file.write(text)
 
-
-def _remove(folder: Path) -> None:
-    for path in folder.iterdir():
-        if _NAME.fullmatch(path.name):
-            path.unlink(missing_ok=True)
