@@ -39,7 +39,7 @@ def cluster() -> Iterator[Cluster]:
     needs("ray")
     made = Cluster(free_port(), free_port())
     program = Path(sys.executable).with_name("ray")
-    words = [program, "start", "--head", "--block", "--node-ip-address=127.0.0.1", f"--port={made.port}"]
+    words = [str(program), "start", "--head", "--block", "--node-ip-address=127.0.0.1", f"--port={made.port}"]
     words += [f"--ray-client-server-port={made.client_port}", "--num-cpus=3", "--include-dashboard=false"]
     words += ["--disable-usage-stats", f"--temp-dir={SOCKETS}-{os.getpid()}", "--object-store-memory=100000000"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as head:
