@@ -1,15 +1,16 @@
 """Walk tars in a store, whose every answer takes long: many headers are asked for at the same time.
 
-Many tars are walked by as many threads. One long tar is cut into segments: in each a header is looked for, and walked on
-from. What looks like a header may lie within an image, so a segment counts only if the walk from the first byte of the
-tar arrives at its first header; otherwise that walk goes on alone until it arrives at one.
+The tars in a tar are walked by many threads, each as soon as it is met. A long tar of images is cut into segments: in
+each a header is looked for, and walked on from. What looks like a header may lie within an image, so a segment counts
+only if the walk from the first byte of the tar arrives at its first header; otherwise that walk goes on alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from typing import Self
 
 import numpy as np
 
@@ -29,48 +30,89 @@ _FARTHEST = 16 << 20
 
 _INNER = b".tar"
 
+Prove = Callable[[ArchiveSource, Extent, Hop], Members]
 
-def walk_apart(
-    source: ArchiveSource, extents: Sequence[Extent], walk: Callable[[ArchiveSource, Extent, Hop], Members]
-) -> Iterator[Members]:
-    """Yield the members of each of many tars, walked by as many threads as reads are worth making at once.
+
+class InnerWalks:
+    """The walks over the tars in a tar, each begun as soon as the walk over the outer one meets it.
+
+    A context: leaving it ends the threads.
 
     Parameters
     ----------
     source
         The archive.
-    extents
-        Where the tars lie in it.
-    walk
+    prove
         Proves what a walk has found, and returns the members.
     """
 
-    def one(extent: Extent) -> Members:
+    def __init__(self, source: ArchiveSource, prove: Prove) -> None:
+        self._source = source
+        self._prove = prove
+        self._begun: dict[Extent, Future[Members]] = {}
+        self._pool = ThreadPoolExecutor(source.at_once, "ilsvrc-walk")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def begin(self, extent: Extent) -> Future[Members]:
+        """Begin the walk over a tar, unless it has begun."""
+        if extent not in self._begun:
+            self._begun[extent] = self._pool.submit(self._walked, extent)
+        return self._begun[extent]
+
+    def members(self, extents: Sequence[Extent]) -> Iterator[Members]:
+        """Yield the members of each of many tars."""
+        for extent in extents:
+            self.begin(extent)
+        for extent in extents:
+            yield self._begun.pop(extent).result()
+
+    def _walked(self, extent: Extent) -> Members:
         hop = Hop(extent.start, extent.stop - BLOCK)
-        _walk_on(source, hop, extent.stop)
-        return walk(source, extent, hop)
-
-    pool = ThreadPoolExecutor(source.at_once, "ilsvrc-walk")
-    try:
-        yield from pool.map(one, extents)
-    finally:
-        pool.shutdown(cancel_futures=True)
+        _walk_on(self._source, hop, extent.stop)
+        return self._prove(self._source, extent, hop)
 
 
-def hop_in_segments(source: ArchiveSource, extent: Extent) -> Hop:
-    """Return the walk over one tar from its first byte, made in segments where it is long and has images alone."""
+def hop_over(source: ArchiveSource, extent: Extent, inner: InnerWalks) -> Hop:
+    """Return the walk over a tar from its first byte; one of images alone is walked in segments where it is long.
+
+    Parameters
+    ----------
+    source
+        The archive.
+    extent
+        Where the tar lies in it.
+    inner
+        Gets the tars that the walk meets.
+    """
     whole = Hop(extent.start, extent.stop - BLOCK)
     count = min(source.at_once, (extent.stop - extent.start) // SEGMENT)
-    if count < 2 or _holds_tars(source, extent):
+    if _holds_tars(source, extent):
+        _walk_on(source, whole, extent.stop, inner)
+    elif count < 2:
         _walk_on(source, whole, extent.stop)
-        return whole
+    else:
+        _join(source, whole, extent, _segments(source, extent, count))
+    return whole
+
+
+def _segments(source: ArchiveSource, extent: Extent, count: int) -> list[Hop]:
+    """Return walks from the first header that is found in each segment, up to that of the next."""
     step = (extent.stop - extent.start) // count // BLOCK * BLOCK
     with ThreadPoolExecutor(count, "ilsvrc-walk") as pool:
         looked = pool.map(partial(_first_header, source, extent), range(extent.start + step, extent.stop, step))
         begins = [extent.start, *sorted({place for place in looked if place is not None})]
-        segments = [Hop(begin, whole.last) for begin in begins]
-        bounds = [*begins[1:], extent.stop]
-        list(pool.map(partial(_walk_on, source), segments, bounds))
+        segments = [Hop(begin, extent.stop - BLOCK) for begin in begins]
+        list(pool.map(partial(_walk_on, source), segments, [*begins[1:], extent.stop]))
+    return segments
+
+
+def _join(source: ArchiveSource, whole: Hop, extent: Extent, segments: Sequence[Hop]) -> None:
+    """Go on with a walk through segments: those that it arrives at are taken over, the others walked anew."""
     for segment in segments:
         _walk_on(source, whole, segment.begun)
         if whole.place == segment.begun:
@@ -78,7 +120,6 @@ def hop_in_segments(source: ArchiveSource, extent: Extent) -> Hop:
             whole.sizes += segment.sizes
             whole.place = segment.place
     _walk_on(source, whole, extent.stop)
-    return whole
 
 
 def _holds_tars(source: ArchiveSource, extent: Extent) -> bool:
@@ -87,11 +128,15 @@ def _holds_tars(source: ArchiveSource, extent: Extent) -> bool:
     return name.endswith(_INNER)
 
 
-def _walk_on(source: ArchiveSource, hop: Hop, bound: int) -> None:
-    """Go on with a walk up to a bound, or to its end."""
+def _walk_on(source: ArchiveSource, hop: Hop, bound: int, inner: InnerWalks | None = None) -> None:
+    """Go on with a walk up to a bound, or to its end; tars that it meets are walked meanwhile."""
     read = _Window(source, hop.last + BLOCK).read
+    place = hop.place
     while hop.place < bound and hop.step(read):
-        pass
+        name = hop.headers[-1][:100].rstrip(b"\0")
+        if inner and name.endswith(_INNER) and name.isascii():
+            inner.begin(Extent(place + BLOCK, place + BLOCK + hop.sizes[-1], name.decode("ascii")))
+        place = hop.place
 
 
 def _first_header(source: ArchiveSource, extent: Extent, start: int) -> int | None:

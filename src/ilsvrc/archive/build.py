@@ -12,12 +12,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ilsvrc import facts
+from ilsvrc.archive.apart import InnerWalks
 from ilsvrc.archive.expected import is_official
 from ilsvrc.archive.index import SCHEMA, Index
 from ilsvrc.archive.names import RefusedName, flat_image, inner_label, split_of, train_name
 from ilsvrc.archive.source import ArchiveSource
 from ilsvrc.archive.tar import Extent, Members
-from ilsvrc.archive.walk import walk, walk_all
+from ilsvrc.archive.walk import inner_walks, walk, walk_all
 from ilsvrc.errors import ArchiveError
 from ilsvrc.events import Advanced, Finished, Listener, Started, silent
 from ilsvrc.issues import Code
@@ -81,9 +82,11 @@ def build_index(source: ArchiveSource, listener: Listener = silent) -> Index:
     ArchiveError
         If a member is unsafe, damaged or unknown; the message names archive, member and byte offset.
     """
-    outer = walk(source, Extent(0, source.state.size))
-    split = _split(outer, source)
-    parts = _train_rows(source, outer, listener) if split == "train" else [_flat_rows(source, outer, split)]
+    with inner_walks(source) as inner:
+        outer = walk(source, Extent(0, source.state.size), inner)
+        split = _split(outer, source)
+        train = split == "train"
+        parts = _train_rows(source, outer, inner, listener) if train else [_flat_rows(source, outer, split)]
     columns = [
         pa.concat_arrays([part.names for part in parts]),
         *(pa.array(np.concatenate([getattr(part, c) for part in parts])) for c in ("labels", "offsets", "sizes")),
@@ -109,7 +112,7 @@ def _split(outer: Members, source: ArchiveSource) -> str:
     return split
 
 
-def _train_rows(source: ArchiveSource, outer: Members, listener: Listener) -> list[_Rows]:
+def _train_rows(source: ArchiveSource, outer: Members, inner: InnerWalks | None, listener: Listener) -> list[_Rows]:
     """Walk the archives of all classes; return their rows by label."""
     tar = _Tar(source, outer)
     labels = tar.read_names(inner_label)
@@ -119,7 +122,7 @@ def _train_rows(source: ArchiveSource, outer: Members, listener: Listener) -> li
     starts, stops = outer.offsets.tolist(), (outer.offsets + outer.sizes).tolist()
     extents = [Extent(*bounds) for bounds in zip(starts, stops, outer.names, strict=True)]
     parts: dict[int, _Rows] = {}
-    for extent, label, members in zip(extents, labels, walk_all(source, extents), strict=True):
+    for extent, label, members in zip(extents, labels, walk_all(source, extents, inner), strict=True):
         parts[label] = _class_rows(_Tar(source, members, extent.inner), label)
         listener(Advanced("index", images=len(members.names)))
     listener(Finished("index"))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ilsvrc import facts
 from ilsvrc.errors import UsageError
-from ilsvrc.stores.path import Location
+from ilsvrc.stores.path import Location, StorePath
 
 DOWNLOADING = (".aria2", ".part", ".crdownload", ".download")
 """Endings of the files that programs keep beside an archive while they fetch it."""
@@ -52,7 +52,7 @@ def refuse_unfinished(archive: Location) -> Location:
     UsageError
         If a program is still fetching it.
     """
-    for ending in DOWNLOADING:
+    for ending in () if isinstance(archive, StorePath) else DOWNLOADING:  # an object is whole, or not there
         if archive.with_name(archive.name + ending).exists():
             hint = f"let the download end first; if you gave it up, remove {archive.name}{ending} and fetch it again"
             raise UsageError(f"{archive} is still being fetched: {archive.name}{ending} lies beside it", hint=hint)
@@ -61,6 +61,8 @@ def refuse_unfinished(archive: Location) -> Location:
 
 def unfinished(folder: Location) -> list[Location]:
     """Return the files in a folder, by their final paths, that some program is still fetching."""
+    if isinstance(folder, StorePath):
+        return []
     found = (path for ending in DOWNLOADING for path in folder.glob(f"*{ending}") if not path.name.startswith("."))
     return sorted({path.with_name(_without(path.name)) for path in found})
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import numpy.typing as npt
 
-from ilsvrc.archive.apart import hop_in_segments, walk_apart
+from ilsvrc.archive.apart import InnerWalks, hop_over
 from ilsvrc.archive.header import BLOCK
 from ilsvrc.archive.hop import Hop
 from ilsvrc.archive.source import ArchiveSource
@@ -36,7 +37,12 @@ SLOW = 5e-6
 Blocks = npt.NDArray[np.uint8]
 
 
-def walk(source: ArchiveSource, extent: Extent) -> Members:
+def inner_walks(source: ArchiveSource) -> AbstractContextManager[InnerWalks | None]:
+    """Return what walks the tars in an archive ahead, while the archive itself is walked; nothing for a file."""
+    return InnerWalks(source, _proved) if source.at_once > 1 else nullcontext()
+
+
+def walk(source: ArchiveSource, extent: Extent, inner: InnerWalks | None = None) -> Members:
     """Return the regular files of the tar at `extent`, having proved its structure as `ilsvrc.archive.tar.walk` does.
 
     Raises
@@ -44,13 +50,18 @@ def walk(source: ArchiveSource, extent: Extent) -> Members:
     ArchiveError
         The message names archive, member and byte offset of the first fault.
     """
-    if source.at_once > 1:
-        return _proved(source, extent, hop_in_segments(source, extent))
+    if inner:
+        return _proved(source, extent, hop_over(source, extent, inner))
     return next(walk_all(source, [extent]))
 
 
 def walk_all(
-    source: ArchiveSource, extents: Sequence[Extent], *, together: int = TOGETHER, slow: float = SLOW
+    source: ArchiveSource,
+    extents: Sequence[Extent],
+    inner: InnerWalks | None = None,
+    *,
+    together: int = TOGETHER,
+    slow: float = SLOW,
 ) -> Iterator[Members]:
     """Yield the members of each of many tars, as `walk` returns them.
 
@@ -63,6 +74,8 @@ def walk_all(
         The archive.
     extents
         Where the tars lie in it.
+    inner
+        Walks them ahead, if the archive lies in a store.
     together
         Tars walked at once.
     slow
@@ -73,8 +86,8 @@ def walk_all(
     ArchiveError
         The message names archive, member and byte offset of the first fault.
     """
-    if source.at_once > 1:
-        yield from walk_apart(source, extents, _proved)
+    if inner:
+        yield from inner.members(extents)
         return
     for start in range(0, len(extents), together):
         batch = extents[start : start + together]
