@@ -53,7 +53,7 @@ class S3:
 
     def new_bucket(self, word: str = "ilsvrc") -> Bucket:
         """Make an empty bucket with a name of its own."""
-        name = f"{word}-{os.getpid()}-{next(_count)}"
+        name = f"{word}{os.getpid()}x{next(_count)}"  # obstore writes a hyphen as %2D to some servers
         client(self.endpoint).create_bucket(Bucket=name)
         return Bucket(self, name)
 
