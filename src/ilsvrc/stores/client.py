@@ -1,0 +1,297 @@
+"""Requests to a store: objects are listed, read in ranges, written whole."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ilsvrc.errors import MachineError, UsageError
+from ilsvrc.stores.library import library
+from ilsvrc.stores.url import WEB, Url
+
+AT_ONCE = 16
+"""Requests of one call that run at the same time."""
+
+RETRIES = 8
+PATIENCE = timedelta(minutes=2)
+"""A request that fails for want of a server is tried again so often, with growing pauses, and for so long."""
+
+PIECE = 8 << 20
+"""Bytes of a part of an object that is written in parts, as every store allows (S3's smallest is 5 MiB)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectState:
+    """One state of one object, distinguished from every other.
+
+    size : bytes
+    etag : what the server calls this state; empty if it does not name states
+    changed : time of the last change, nanoseconds, for servers that name no states
+    """
+
+    size: int
+    etag: str
+    changed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a store lists.
+
+    key : the object's key, or that of a folder, which is only the beginning of some keys
+    state : of the object; None for a folder
+    """
+
+    key: str
+    state: ObjectState | None
+
+
+class ChangedError(Exception):
+    """The object is not in the state that was asked for."""
+
+
+class Bucket:
+    """The objects of one bucket, or the files of one server.
+
+    Safe to use from many threads, and in processes that are forked. Pickles: credentials are looked up anew.
+
+    Parameters
+    ----------
+    url
+        Any address in it.
+    """
+
+    def __init__(self, url: Url) -> None:
+        self.root = url.at("")
+        self._pid = -1
+        self._store: Any = None
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return bucket_of, (self.root,)
+
+    @property
+    def lists(self) -> bool:
+        """Whether it can say which objects there are: web servers can't."""
+        return self.root.scheme not in WEB
+
+    def state(self, key: str) -> ObjectState | None:
+        """Return the state of an object; None if there is none of this key."""
+        obstore = library()
+        try:
+            return _state(obstore.head(self._opened(), key))
+        except FileNotFoundError:
+            return None
+        except obstore.exceptions.BaseError as error:
+            if isinstance(error, obstore.exceptions.NotFoundError):
+                return None
+            raise self._told(error, key) from None
+
+    def read(self, key: str, start: int, length: int, state: ObjectState | None = None) -> bytes:
+        """Return these bytes of an object, fewer where it ends.
+
+        Parameters
+        ----------
+        key
+            The object.
+        start, length
+            First byte, and how many; 1 or more.
+        state
+            The state that it must be in; None for any.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such object.
+        ChangedError
+            If it is in another state.
+        MachineError
+            If the server does not answer, or may not.
+        """
+        obstore = library()
+        options: dict[str, Any] = {"range": (start, start + length)}
+        if state is not None and state.etag:
+            options["if_match"] = state.etag
+        try:
+            result = obstore.get(self._opened(), key, options=options)
+            if state is not None and _state(result.meta) != state:
+                raise ChangedError(key)
+            return bytes(result.bytes())
+        except FileNotFoundError:
+            raise self._absent(key) from None
+        except obstore.exceptions.PreconditionError:
+            raise ChangedError(key) from None
+        except obstore.exceptions.BaseError as error:
+            raise self._told(error, key) from None
+
+    def read_many(self, key: str, ranges: Sequence[tuple[int, int]], state: ObjectState | None = None) -> list[bytes]:
+        """Return the bytes of each (start, length), fetched at once; raises as `read` does."""
+        read = partial(self._read_range, key, state)
+        if len(ranges) < 2:
+            return [read(one) for one in ranges]
+        with ThreadPoolExecutor(min(AT_ONCE, len(ranges))) as pool:
+            return list(pool.map(read, ranges))
+
+    def _read_range(self, key: str, state: ObjectState | None, one: tuple[int, int]) -> bytes:
+        return self.read(key, *one, state)
+
+    def whole(self, key: str) -> bytes:
+        """Return all bytes of an object; raises as `read` does."""
+        obstore = library()
+        try:
+            return bytes(obstore.get(self._opened(), key).bytes())
+        except FileNotFoundError:
+            raise self._absent(key) from None
+        except obstore.exceptions.BaseError as error:
+            raise self._told(error, key) from None
+
+    def level(self, folder: str) -> list[Entry]:
+        """Return what lies in a folder, by key; nothing below its folders.
+
+        Raises
+        ------
+        UsageError
+            If the server lists nothing.
+        MachineError
+            If it does not answer, or may not.
+        """
+        self._refuse_web()
+        obstore = library()
+        try:
+            found = obstore.list_with_delimiter(self._opened(), prefix=f"{folder}/" if folder else None)
+        except obstore.exceptions.BaseError as error:
+            raise self._told(error, folder) from None
+        entries = [Entry(meta["path"], _state(meta)) for meta in found["objects"]]
+        entries += [Entry(prefix.strip("/"), None) for prefix in found["common_prefixes"]]
+        return sorted(entries, key=lambda entry: entry.key)
+
+    def below(self, folder: str) -> Iterator[Entry]:
+        """Yield every object in a folder and below it, in the server's order; raises as `level` does."""
+        self._refuse_web()
+        obstore = library()
+        try:
+            for chunk in obstore.list(self._opened(), prefix=f"{folder}/" if folder else None, chunk_size=1000):
+                for meta in chunk:
+                    yield Entry(meta["path"], _state(meta))
+        except obstore.exceptions.BaseError as error:
+            raise self._told(error, folder) from None
+
+    def put(self, key: str, data: bytes | Path, *, new: bool = False) -> str:
+        """Write an object, which appears whole or not at all; return the ETag of its state.
+
+        Parameters
+        ----------
+        key
+            Its key.
+        data
+            Its bytes, or a file with them. A file of more than one piece goes in parts, which appear together.
+        new
+            Refuse to replace an object that is there.
+
+        Raises
+        ------
+        FileExistsError
+            If `new` is asked for and it is there.
+        MachineError
+            If the server does not take it.
+        """
+        obstore = library()
+        options: dict[str, Any] = {"mode": "create"} if new else {}
+        try:
+            done = obstore.put(self._opened(), key, data, chunk_size=PIECE, max_concurrency=AT_ONCE, **options)
+        except obstore.exceptions.AlreadyExistsError:
+            raise FileExistsError(f"{self.root.at(key)} is there already") from None
+        except obstore.exceptions.BaseError as error:
+            raise self._told(error, key) from None
+        return str(done["e_tag"] or "")
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Delete objects; those that are not there are no fault."""
+        obstore = library()
+        try:
+            obstore.delete(self._opened(), list(keys))
+        except FileNotFoundError:
+            return
+        except obstore.exceptions.BaseError as error:
+            raise self._told(error, keys[0]) from None
+
+    def _opened(self) -> Any:
+        """Return the library's store, opened in this process."""
+        if self._pid != os.getpid():
+            self._store = _open(self.root)
+            self._pid = os.getpid()
+        return self._store
+
+    def _refuse_web(self) -> None:
+        if not self.lists:
+            hint = f"give the address of one file, or bring it here first: ilsvrc fetch {self.root}/FILE --to FOLDER"
+            raise UsageError(f"{self.root} is a web server, which can't say which files it has", hint=hint)
+
+    def _absent(self, key: str) -> FileNotFoundError:
+        return FileNotFoundError(errno.ENOENT, "there is no such object", str(self.root.at(key)))
+
+    def _told(self, error: Exception, key: str) -> MachineError:
+        """Return the error of a request in our words; those of the library may hold the request itself."""
+        exceptions = library().exceptions
+        where = self.root.at(key)
+        if isinstance(error, (exceptions.UnauthenticatedError, exceptions.PermissionDeniedError)):
+            hint = "credentials come from the environment, a profile or its role: docs/how-to/object-stores.md"
+            return MachineError(f"{where}: the server refuses these credentials, or this access", hint=hint)
+        hint = "look whether the address and the endpoint are right, then run the same command again"
+        return MachineError(f"{where}: {_reason(error)}", hint=hint)
+
+
+_BUCKETS: dict[Url, Bucket] = {}
+
+
+def bucket_of(url: Url) -> Bucket:
+    """Return the bucket of an address; one for all its objects."""
+    return _BUCKETS.setdefault(url.at(""), Bucket(url))
+
+
+def _open(root: Url) -> Any:
+    """Open a bucket with what the environment says of it."""
+    obstore = library()
+    retry = {"max_retries": RETRIES, "retry_timeout": PATIENCE}
+    client: dict[str, Any] = {"connect_timeout": timedelta(seconds=10), "timeout": timedelta(minutes=10)}
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL", "")
+    options: dict[str, Any] = {"endpoint": endpoint} if root.scheme == "s3" and endpoint else {}
+    if root.scheme == "http" or endpoint.startswith("http://"):
+        client["allow_http"] = True
+    try:
+        return obstore.store.from_url(str(root), client_options=client, retry_config=retry, **options)
+    except (obstore.exceptions.BaseError, ValueError) as error:
+        raise MachineError(f"{root} can't be opened: {_reason(error)}") from None
+
+
+def _state(meta: Any) -> ObjectState:
+    changed = int(meta["last_modified"].timestamp() * 10**9)
+    return ObjectState(int(meta["size"]), str(meta["e_tag"] or ""), 0 if meta["e_tag"] else changed)
+
+
+_STATUS = re.compile(r"\b([45]\d\d [A-Z][A-Za-z ]+)")
+_CAUSES = (
+    (re.compile(r"dns error|failed to lookup", re.IGNORECASE), "its name is not known"),
+    (re.compile(r"connection refused", re.IGNORECASE), "nobody answers there (connection refused)"),
+    (re.compile(r"timed? ?out", re.IGNORECASE), "the server did not answer in time"),
+    (re.compile(r"certificate", re.IGNORECASE), "its certificate is not trusted"),
+)
+
+
+def _reason(error: Exception) -> str:
+    """Return why a request failed: the status or the cause alone, never the request, which may hold credentials."""
+    text = str(error).partition("Debug source")[0]
+    status = _STATUS.search(text)
+    if status:
+        return f"the server answers {status[1].strip()}"
+    for pattern, words in _CAUSES:
+        if pattern.search(text):
+            return words
+    return f"the request failed ({type(error).__name__})"

@@ -1,0 +1,158 @@
+"""Paths in a store, with as much of pathlib's `Path` as reading a data set takes."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
+
+from ilsvrc.stores.client import Bucket, Entry, ObjectState, bucket_of
+from ilsvrc.stores.url import Url, parse_url
+
+
+class StorePath:
+    """The path of an object, or of a folder: of all keys that begin with it and a slash.
+
+    Its methods do as those of `pathlib.Path`. Each is one request at most.
+    """
+
+    __slots__ = ("url",)
+
+    def __init__(self, url: Url | str) -> None:
+        self.url = parse_url(url) if isinstance(url, str) else url
+
+    def __str__(self) -> str:
+        return str(self.url)
+
+    def __repr__(self) -> str:
+        return f"StorePath({str(self)!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, StorePath) and self.url == other.url
+
+    def __hash__(self) -> int:
+        return hash(self.url)
+
+    def __lt__(self, other: StorePath) -> bool:
+        return self.url < other.url
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return StorePath, (self.url,)
+
+    def __truediv__(self, part: str) -> StorePath:
+        return StorePath(self.url.at(f"{self.url.key}/{part}"))
+
+    @property
+    def bucket(self) -> Bucket:
+        """The bucket that holds it."""
+        return bucket_of(self.url)
+
+    @property
+    def key(self) -> str:
+        """Its key."""
+        return self.url.key
+
+    @property
+    def name(self) -> str:
+        """The last part of the key."""
+        return self.url.name
+
+    @property
+    def stem(self) -> str:
+        """The name without its last ending."""
+        return PurePosixPath(self.name).stem
+
+    @property
+    def suffix(self) -> str:
+        """The last ending of the name, with its dot."""
+        return PurePosixPath(self.name).suffix
+
+    @property
+    def suffixes(self) -> list[str]:
+        """All endings of the name."""
+        return PurePosixPath(self.name).suffixes
+
+    @property
+    def parent(self) -> StorePath:
+        """The folder that it lies in; the bucket is its own parent."""
+        return StorePath(self.url.at(self.key.rpartition("/")[0]))
+
+    @property
+    def parents(self) -> list[StorePath]:
+        """All folders above, the nearest first."""
+        parts = self.key.split("/") if self.key else []
+        return [StorePath(self.url.at("/".join(parts[:count]))) for count in range(len(parts) - 1, -1, -1)]
+
+    def with_name(self, name: str) -> StorePath:
+        """Return another path in the same folder."""
+        return self.parent / name
+
+    def relative_to(self, other: StorePath) -> PurePosixPath:
+        """Return the path below a folder.
+
+        Raises
+        ------
+        ValueError
+            If it does not lie below.
+        """
+        if self.url.at("") != other.url.at(""):
+            raise ValueError(f"{self} is not below {other}")
+        return PurePosixPath(self.key).relative_to(other.key)
+
+    def absolute(self) -> StorePath:
+        """Return itself."""
+        return self
+
+    def resolve(self) -> StorePath:
+        """Return itself: a store has no links."""
+        return self
+
+    def expanduser(self) -> StorePath:
+        """Return itself."""
+        return self
+
+    def state(self) -> ObjectState | None:
+        """Return the state of the object; None if there is none."""
+        return self.bucket.state(self.key) if self.key else None
+
+    def is_file(self) -> bool:
+        """Whether there is an object of this key."""
+        return self.state() is not None
+
+    def is_dir(self) -> bool:
+        """Whether there are objects below; a web server can't say."""
+        return self.bucket.lists and next(iter(self.bucket.below(self.key)), None) is not None
+
+    def exists(self) -> bool:
+        """Whether there is an object of this key, or some below."""
+        return self.is_file() or self.is_dir()
+
+    def is_symlink(self) -> bool:
+        """Return False: a store has no links."""
+        return False
+
+    def entries(self) -> list[Entry]:
+        """Return what lies in the folder, by key; none where a web server can't say."""
+        return self.bucket.level(self.key) if self.bucket.lists else []
+
+    def iterdir(self) -> Iterator[StorePath]:
+        """Yield what lies in the folder."""
+        return (StorePath(self.url.at(entry.key)) for entry in self.entries())
+
+    def glob(self, pattern: str) -> Iterator[StorePath]:
+        """Yield what lies in the folder under names of a pattern without slashes."""
+        return (path for path in self.iterdir() if fnmatchcase(path.name, pattern))
+
+    def read_bytes(self) -> bytes:
+        """Return all bytes of the object."""
+        return self.bucket.whole(self.key)
+
+    def read_text(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """Return the object's text."""
+        return self.read_bytes().decode(encoding, errors)
+
+    def open(self, mode: str = "rb") -> io.BytesIO:
+        """Return the object's bytes, open for reading; for small ones, since all are read at once."""
+        assert mode == "rb"
+        return io.BytesIO(self.read_bytes())
