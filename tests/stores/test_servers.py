@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import random
+import ssl
 from concurrent.futures import ThreadPoolExecutor
+from urllib.request import Request, urlopen
 
 import obstore
 import pytest
 from obstore.exceptions import AlreadyExistsError, PreconditionError
 
-from tests.stores.servers import Bucket, client
+from tests.stores.servers import Bucket, Web, client
 
 
 def test_what_one_client_puts_the_other_gets(bucket: Bucket) -> None:
@@ -107,3 +109,20 @@ def test_long_lists_come_in_pages(bucket: Bucket) -> None:
     assert sorted(item["path"] for chunk in obstore.list(store, "many") for item in chunk) == keys
     obstore.delete(store, keys)
     assert bucket.keys() == []
+
+
+def test_a_web_server_gives_ranges_or_does_not(https: Web) -> None:
+    (https.server.root / "data").write_bytes(bytes(range(100)))
+
+    def ask(habit: str) -> tuple[int, bytes]:
+        trusted = ssl.create_default_context(cafile=str(https.authority))
+        ranged = Request(https.url("data", habit), headers={"Range": "bytes=10-12"})
+        with urlopen(ranged, context=trusted) as answer:
+            return answer.status, answer.read()
+
+    assert ask("ranges") == (206, bytes([10, 11, 12]))
+    assert ask("whole") == (200, bytes(range(100)))
+    from obstore.store import HTTPStore
+
+    store = HTTPStore.from_url(https.url("").rstrip("/"))
+    assert bytes(obstore.get_range(store, "data", start=10, length=3)) == bytes([10, 11, 12])
