@@ -6,8 +6,9 @@ from pathlib import Path
 
 from ilsvrc.archive.find import find_archives
 from ilsvrc.archive.index import Index
+from ilsvrc.archive.remote import source_of
 from ilsvrc.archive.sidecar import digest_folder, recorded, stored_digests
-from ilsvrc.archive.source import FileSource
+from ilsvrc.archive.source import ArchiveSource
 from ilsvrc.errors import system_errors
 from ilsvrc.events import Listener, Note, silent
 from ilsvrc.files import locked
@@ -45,10 +46,10 @@ def record_digests(source: Path | str, *, jobs: int | None = None, listener: Lis
     refuse_jobs(jobs)
     archives = find_archives(given_path(source), ("train", "val", "test"))
     engine = process_engine(jobs or default_jobs())
-    return [_record(FileSource(archive), engine, listener) for archive in archives]
+    return [_record(source_of(archive), engine, listener) for archive in archives]
 
 
-def _record(source: FileSource, engine: Engine, listener: Listener) -> Index:
+def _record(source: ArchiveSource, engine: Engine, listener: Listener) -> Index:
     """Record the digests of one archive, unless they are there."""
     reader = ArchiveReader.open(source, listener=listener)
     name = source.path.name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -124,6 +125,7 @@ def delete_source(decision: Decision, engine: Engine, listener: Listener) -> Non
     plan.reader.require_unchanged()
     for claim in claims:
         path, algorithm = claim.source.path, claim.expected.digest.algorithm
+        assert isinstance(path, Path)  # of a store nothing is deleted: `prepare` refuses it before
         path.unlink()
         compared = f"its {algorithm} is right, and every image in {target / plan.split} is the one in it"
         listener(Note(f"deleted {path}: {compared}"))

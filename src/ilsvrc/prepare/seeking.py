@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ilsvrc.archive.source import FileSource
+from ilsvrc.archive.remote import source_of
 from ilsvrc.errors import DataError
 from ilsvrc.readers.buckets import BucketReader, Buckets
 from ilsvrc.readers.reader import Int, Reader
@@ -76,7 +76,7 @@ def _drop(reader: Reader, rows: Int) -> None:
     spans, before = reader.spans(rows), 0
     assert spans is not None
     for container in reader.containers():
-        source = FileSource(container.path, container.state)
+        source = source_of(container.path, container.state)
         for start, stop in (spans - before).tolist():
             if 0 <= start < container.size:
                 source.let_go(start, stop - start)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from ilsvrc.archive.source import FileSource
+from ilsvrc.archive.source import ArchiveSource
 from ilsvrc.readers.reader import Int, Rows
 
 NEAR = 256 << 10
@@ -61,7 +61,7 @@ class InFiles(ABC):
         """Return an image's file."""
 
     @abstractmethod
-    def _ranges(self, rows: Rows, near: int) -> Iterator[tuple[FileSource, int, int]]:
+    def _ranges(self, rows: Rows, near: int) -> Iterator[tuple[ArchiveSource, int, int]]:
         """Yield file, first byte and length of each piece that holds some rows, neighbours up to `near` in one."""
 
     def take(self, rows: Rows) -> Iterator[tuple[int, bytes]]:

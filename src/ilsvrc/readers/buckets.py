@@ -20,6 +20,7 @@ from ilsvrc.archive.source import FileSource
 from ilsvrc.issues import Code
 from ilsvrc.readers.ahead import HEADERS, NEAR, pieces
 from ilsvrc.readers.reader import Container, Int, Place, Reader, Rows
+from ilsvrc.stores.path import Location
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ class BucketReader:
         return self._reader.form
 
     @property
-    def path(self) -> Path:
+    def path(self) -> Location:
         """The file or folder that they come from."""
         return self._reader.path
 

@@ -19,6 +19,7 @@ from ilsvrc.archive.index import numbers
 from ilsvrc.errors import UsageError
 from ilsvrc.facts.names import image_split
 from ilsvrc.readers.reader import Container, Int, Place, Reader, Rows
+from ilsvrc.stores.path import Location
 
 
 def select_classes(items: Iterable[str]) -> frozenset[int]:
@@ -249,7 +250,7 @@ class SubsetReader:
         return self._reader.form
 
     @property
-    def path(self) -> Path:
+    def path(self) -> Location:
         """The file or folder that holds the split."""
         return self._reader.path
 
