@@ -29,7 +29,7 @@ from ilsvrc.archive.build import build_index
 from ilsvrc.archive.find import find_archives
 from ilsvrc.archive.index import FORMAT, SCHEMA, Index, could_be_built, load, save
 from ilsvrc.archive.remote import StoreSource, source_of, state_from, state_of
-from ilsvrc.archive.source import ByteSource, State
+from ilsvrc.archive.source import ArchiveSource, State
 from ilsvrc.errors import IlsvrcError, MachineError
 from ilsvrc.events import Listener, silent
 from ilsvrc.facts import Digest
@@ -228,7 +228,7 @@ def _publish(file: Location, suffix: str, value: T, write: Callable[[T, Path], N
     return True
 
 
-def open_index(source: ByteSource, listener: Listener = silent) -> Index:
+def open_index(source: ArchiveSource, listener: Listener = silent) -> Index:
     """Return the index of an archive; build and keep it first if no kept index is valid."""
 
     def write(index: Index, path: Path) -> None:
@@ -242,12 +242,12 @@ def open_index(source: ByteSource, listener: Listener = silent) -> Index:
     )
 
 
-def stored_index(source: ByteSource) -> Index | None:
+def stored_index(source: ArchiveSource) -> Index | None:
     """Return the stored index of an archive if there is one that is whole and of the archive's present state."""
     return _first(source.path, _INDEX, lambda data: _index(data, source))
 
 
-def _index(data: pa.Buffer, source: ByteSource) -> Index | None:
+def _index(data: pa.Buffer, source: ArchiveSource) -> Index | None:
     """Return the index in a file's bytes, or None if it is damaged, stale, of another archive, or impossible."""
     try:
         table, metadata = load(data, SCHEMA)
@@ -258,12 +258,12 @@ def _index(data: pa.Buffer, source: ByteSource) -> Index | None:
     return index if fits else None
 
 
-def _metadata(source: ByteSource, index: Index) -> dict[bytes, bytes]:
+def _metadata(source: ArchiveSource, index: Index) -> dict[bytes, bytes]:
     """Return the metadata of an index file."""
     return _encoded(format=FORMAT, archive=index.archive, split=index.split, **_bound(source, index))
 
 
-def _bound(source: ByteSource, index: Index) -> dict[str, object]:
+def _bound(source: ArchiveSource, index: Index) -> dict[str, object]:
     """Return the metadata that bind a file to one state of the archive and to the identity of its index."""
     return {**asdict(source.state), "columns": index.identity}
 
@@ -285,7 +285,7 @@ Digests = npt.NDArray[np.uint8]
 """xxh3_128 of every image in canonical (big-endian) order, shape (N, 16), uint8; row i is row i of the index."""
 
 
-def stored_digests(source: ByteSource, index: Index) -> Digests | None:
+def stored_digests(source: ArchiveSource, index: Index) -> Digests | None:
     """Return the digests of an archive's images if they are stored, whole, and of the archive's present state."""
     wanted = _digests_metadata(source, index)
     for data in _stored(source.path, _DIGESTS):
@@ -298,7 +298,7 @@ def stored_digests(source: ByteSource, index: Index) -> Digests | None:
     return None
 
 
-def store_digests(source: ByteSource, index: Index, digests: Digests) -> Path:
+def store_digests(source: ArchiveSource, index: Index, digests: Digests) -> Path:
     """Store the digests of an archive's images beside its index; return the path of the file.
 
     Of several processes that record them at once, only the one that holds the lock in `digest_folder` calls this.
@@ -337,7 +337,7 @@ def _rows(column: pa.ChunkedArray) -> Digests:
     return flat.reshape(-1, WIDTH)
 
 
-def _digests_metadata(source: ByteSource, index: Index) -> dict[bytes, bytes]:
+def _digests_metadata(source: ArchiveSource, index: Index) -> dict[bytes, bytes]:
     """Return the metadata of a file of digests."""
     return _encoded(format=DIGESTS_FORMAT, **_bound(source, index))
 

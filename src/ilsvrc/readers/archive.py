@@ -126,14 +126,14 @@ class ArchiveReader:
 
     def take(self, rows: Rows) -> Iterator[tuple[int, bytes]]:
         """Yield rows and their bytes; the system fetches the next batch while one is read; its memory is let go."""
-        return take_ahead(rows, self.sizes[rows], self.read, will_need=self.will_need, let_go=self._let_go)
+        return take_ahead(rows, self.sizes[rows], self.read, will_need=self.will_need, let_go=self.let_go)
 
     def will_need(self, rows: Rows) -> None:
         """Let the system fetch these rows ahead, neighbours in one piece."""
         for start, length in pieces(self._offsets[rows], self.sizes[rows]):
             self.source.will_need(start, length)
 
-    def _let_go(self, rows: Rows) -> None:
+    def let_go(self, rows: Rows) -> None:
         """Give back the memory of rows that were read."""
         for start, length in pieces(self._offsets[rows], self.sizes[rows], HEADERS):
             self.source.let_go(start, length)

@@ -188,6 +188,9 @@ class Reader(Protocol):
     def will_need(self, rows: Rows) -> None:
         """Let the system fetch these rows into memory ahead, if it can; returns at once."""
 
+    def let_go(self, rows: Rows) -> None:
+        """Give back the memory of rows that were read, and that will hardly be read again soon."""
+
     def storage_order(self) -> Int:
         """Return the rows in the order in which they lie on the disk, shape (N,), int64."""
 

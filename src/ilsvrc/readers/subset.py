@@ -284,6 +284,10 @@ class SubsetReader:
         """Let the system fetch these rows into memory ahead, if it can; returns at once."""
         self._reader.will_need(self._rows[rows])
 
+    def let_go(self, rows: Rows) -> None:
+        """Give back the memory of rows that were read."""
+        self._reader.let_go(self._rows[rows])
+
     def storage_order(self) -> Int:
         """Return the rows in the order in which they lie on the disk, shape (N,), int64."""
         row_of = np.full(len(self._reader), -1, np.int64)

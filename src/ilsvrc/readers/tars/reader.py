@@ -197,7 +197,7 @@ class TarReader(InFiles):
         sweeps: dict[int, Sweep] = {}
         read = partial(self._taken, sweeps=sweeps)
         try:
-            yield from take_ahead(rows, self.sizes[rows], read, will_need=self.will_need, let_go=self._let_go)
+            yield from take_ahead(rows, self.sizes[rows], read, will_need=self.will_need, let_go=self.let_go)
         finally:
             for sweep in sweeps.values():
                 sweep.close()
