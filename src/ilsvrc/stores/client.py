@@ -263,12 +263,18 @@ def _open(root: Url) -> Any:
     client: dict[str, Any] = {"connect_timeout": timedelta(seconds=10), "timeout": timedelta(minutes=10)}
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL", "")
     options: dict[str, Any] = {"endpoint": endpoint} if root.scheme == "s3" and endpoint else {}
-    if root.scheme == "http" or endpoint.startswith("http://"):
+    if root.scheme == "http" or endpoint.startswith("http://") or _allows_http(root):
         client["allow_http"] = True
     try:
         return obstore.store.from_url(str(root), client_options=client, retry_config=retry, **options)
     except (obstore.exceptions.BaseError, ValueError) as error:
         raise MachineError(f"{root} can't be opened: {_reason(error)}") from None
+
+
+def _allows_http(root: Url) -> bool:
+    """Whether the environment allows plain http: the library looks there only if it is given no client options."""
+    prefix = {"s3": "AWS", "gs": "GOOGLE", "az": "AZURE"}.get(root.scheme, "")
+    return os.environ.get(f"{prefix}_ALLOW_HTTP", "").lower() in ("1", "true")
 
 
 def _state(meta: Any) -> ObjectState:
