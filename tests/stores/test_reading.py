@@ -206,10 +206,7 @@ def test_a_server_without_ranges_names_the_way(https: Web, mini: Path) -> None:
     assert f"ilsvrc fetch {url}" in done.stderr
 
 
-
-def test_a_server_that_stays_away_is_an_error_of_the_machine(
-    stored: Bucket, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_server_that_stays_away_is_an_error_of_the_machine(stored: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setattr("ilsvrc.stores.client.RETRIES", 1)
     with pytest.raises(MachineError, match="connection refused"):
