@@ -137,6 +137,7 @@ def delete_source(decision: Decision, workers: Workers, listener: Listener) -> N
     plan.reader.require_unchanged()
     for claim in claims:
         path, algorithm = claim.source.path, claim.expected.digest.algorithm
+        assert isinstance(path, Path)  # of a store nothing is deleted: `prepare` refuses it before
         path.unlink()
         compared = f"its {algorithm} is right, and every image in {target / plan.split} is the one in it"
         listener(Note(f"deleted {path}: {compared}"))

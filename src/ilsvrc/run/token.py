@@ -96,4 +96,3 @@ def revoke(folder: Path) -> None:
 def _write(path: Path, text: str) -> None:
     with open(open_own(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "w", encoding="ascii") as file:
         file.write(text)
-

@@ -19,6 +19,7 @@ from ilsvrc import facts
 from ilsvrc.archive.names import NO_LABEL
 from ilsvrc.errors import LayoutError
 from ilsvrc.files import open_own, printable
+from ilsvrc.stores.path import Location, StorePath
 from ilsvrc.tree.layout import Layout
 
 SCHEMA = pa.schema([("path", pa.string()), ("label", pa.int16()), ("size", pa.int64()), ("xxh3_128", pa.binary(16))])
@@ -82,7 +83,7 @@ def write_manifest(table: pa.Table, path: Path, metadata: dict[str, str] | None 
         writer.write_table(table)
 
 
-def read_manifest(path: Path, schema: pa.Schema = SCHEMA) -> pa.Table:
+def read_manifest(path: Location, schema: pa.Schema = SCHEMA) -> pa.Table:
     """Return the memory-mapped table of a manifest file, after a check of every value.
 
     Readers of the table open files by its paths, so a path that leads out of the tree is refused. So is one of a
@@ -110,8 +111,10 @@ def read_manifest(path: Path, schema: pa.Schema = SCHEMA) -> pa.Table:
     return table
 
 
-def _mapped(path: Path) -> pa.BufferReader:
-    """Return the bytes of a file of ours, mapped into memory."""
+def _mapped(path: Location) -> pa.BufferReader:
+    """Return the bytes of a file of ours, mapped into memory; those of an object in a store are fetched."""
+    if isinstance(path, StorePath):
+        return pa.BufferReader(path.read_bytes())
     fd = open_own(path, os.O_RDONLY)
     try:
         return pa.BufferReader(pa.py_buffer(mmap.mmap(fd, 0, prot=mmap.PROT_READ)))
