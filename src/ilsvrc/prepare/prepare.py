@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from pathlib import Path
-from typing import Any
 
 from ilsvrc import facts
-from ilsvrc.errors import IlsvrcError, UsageError, system_errors
+from ilsvrc.errors import system_errors
 from ilsvrc.events import Listener, Note, silent
-from ilsvrc.files import locked, printable, read_own, remove_leftovers, write_text
-from ilsvrc.paths import given_path
+from ilsvrc.files import printable
+from ilsvrc.paths import given_location, given_path
 from ilsvrc.prepare.carryout import carry_out, changed_images, delete_source, make_way
-from ilsvrc.prepare.decision import Action, Decision, Destination, decide
+from ilsvrc.prepare.decision import Action, Decision, decide
+from ilsvrc.prepare.destination import Destination, destination
 from ilsvrc.prepare.estimate import estimate, need_of_all
 from ilsvrc.prepare.options import Options, bytes_in
 from ilsvrc.prepare.plans import plans_of
@@ -26,14 +23,14 @@ from ilsvrc.readers.units import Transform
 from ilsvrc.run.engine import Engine, PoolEngine, default_jobs, process_engine, refuse_rerun_script
 from ilsvrc.run.plan import Plan
 from ilsvrc.sinks.room import Room, refuse_full
-from ilsvrc.tree import paths
+from ilsvrc.stores.path import Location
 from ilsvrc.tree.layout import TEMPLATES, Layout
 
 
 @system_errors()
 def prepare(  # noqa: PLR0913  -- a public verb: each is named where it is used
     src: Path | str,
-    dst: Path | str,
+    dst: Location | str,
     *,
     splits: Sequence[str] | None = None,
     layout: str = "wnid",
@@ -75,7 +72,8 @@ def prepare(  # noqa: PLR0913  -- a public verb: each is named where it is used
     src
         The folder that holds the archives, one archive, or a tree that any tool made: class folders, or one heap.
     dst
-        The folder that gets `train`, `val`, `classes.json`, lists of labels and `.ilsvrc`.
+        The folder that gets `train`, `val`, `classes.json`, lists of labels and `.ilsvrc`; on a disk, or in a bucket:
+        `s3://BUCKET/FOLDER`, `gs://`, `az://`.
     splits
         Which of train, val and test; each must be there. None for those of train and val that are there.
     layout
@@ -181,24 +179,23 @@ def prepare(  # noqa: PLR0913  -- a public verb: each is named where it is used
         ),
         damaged=damaged,
     )
-    given, target = given_path(src, "SRC"), given_path(dst, "DST").absolute()
-    workers = _engine(engine, jobs)
+    given, workers = given_path(src, "SRC"), _engine(engine, jobs)
+    to = destination(given_location(dst, "DST"), durable=not workers.local)
     plans = plans_of(given, options, listener)
-    _refuse_target(target)
-    to = Destination.of(target, durable=not workers.local)
+    to.refuse_impossible(options)
     if dry_run:
         decisions = [decide(plan, to, options) for plan in plans]
-        needed = estimate(decisions, target, options)
-        return _report(target, options, decisions, dry_run=True, needed=needed)
-    with _claimed(target):
+        needed = estimate(decisions, to.room, options)
+        return _report(to.root, options, decisions, dry_run=True, needed=needed)
+    with to.claimed(listener):
         decisions = [_decided(plan, to, options, workers, listener) for plan in plans]
         for decision in decisions:
             make_way(decision, to.journal, listener)
         linkable = any(decision.could_be_linked for decision in decisions)
-        refuse_full(need_of_all(decisions), target, Room.of(target), linkable=linkable)
+        refuse_full(need_of_all(decisions), to.room, Room.of(to.room), linkable=linkable)
         done = tuple(carry_out(decision, to.journal, workers, listener) for decision in decisions)
-        report = _report(target, options, decisions, done)
-        _save(report, paths.report(target))
+        report = _report(to.root, options, decisions, done)
+        to.save(report.to_dict())
         if not options.sharded:
             _warn_of_string_order(Layout.parse(layout), listener)
         if source == "delete":
@@ -223,7 +220,7 @@ def _engine(given: Engine | Executor | None, jobs: int | None) -> Engine:
 
 
 def _report(  # noqa: PLR0913  -- the parts of a report
-    target: Path,
+    target: Location,
     options: Options,
     decisions: Sequence[Decision],
     splits: tuple[SplitReport, ...] = (),
@@ -234,47 +231,6 @@ def _report(  # noqa: PLR0913  -- the parts of a report
     decided = tuple(decision.to_dict() for decision in decisions)
     layout = Layout.parse(options.layout).name
     return PrepareReport(printable(str(target)), layout, splits, decided, dry_run, needed, options.format)
-
-
-@contextlib.contextmanager
-def _claimed(target: Path) -> Iterator[None]:
-    """Hold the target's lock; a call that is refused before anything is written leaves nothing behind."""
-    own = paths.own(target)
-    new = [folder for folder in (own, target) if not folder.exists()]
-    try:
-        with locked(paths.lock(target), what=str(target), wait=False):
-            remove_leftovers(target, own)
-            yield
-    except IlsvrcError:
-        if new and not paths.journal(target).exists() and not paths.staging(target).exists():
-            with contextlib.suppress(OSError):
-                paths.lock(target).unlink()
-                for folder in new:
-                    folder.rmdir()
-        raise
-
-
-def _refuse_target(target: Path) -> None:
-    """Refuse a target that can't be a folder."""
-    if os.path.lexists(target) and not target.is_dir():
-        raise UsageError(f"{target} is not a folder", hint="give the folder that is to hold train and val")
-
-
-def _save(report: PrepareReport, path: Path) -> None:
-    """Write the report, with what an earlier one says of splits that this one does not speak of."""
-    document = report.to_dict()
-    told = {split.split for split in report.splits}
-    kept = [split for split in _reported(path) if split.get("split") not in told]
-    write_text(path, json.dumps(document | {"splits": [*document["splits"], *kept]}, indent=2) + "\n")
-
-
-def _reported(path: Path) -> list[dict[str, Any]]:
-    """Return the splits of a report, none if it is not there or can't be read."""
-    try:
-        splits = json.loads(read_own(path))["splits"]
-        return [split for split in splits if isinstance(split, dict)]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return []
 
 
 def _warn_of_string_order(layout: Layout, listener: Listener) -> None:
