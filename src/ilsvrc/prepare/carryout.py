@@ -171,7 +171,7 @@ def _repair(decision: Decision, workers: Workers, listener: Listener) -> None:
     sink, missing = decision.sink, decision.state.missing
     sink.refuse_to_mend(missing)
     machinery = _machinery(workers, _proof(decision, listener), listener)
-    receipts = work(decision.plan, decision.units, sink, machinery)
+    receipts = work(decision.plan, decision.units, sink.mender(), machinery)
     confirm(decision.plan, machinery)
     sink.mend(receipts, missing, sink.recorded())
     text = f"{decision.plan.split}: {len(missing):,} {sink.pieces} were missing or changed, and are written again"
@@ -194,5 +194,5 @@ def _adopt(decision: Decision, workers: Workers, listener: Listener) -> SplitRep
 
 def _start_over(decision: Decision, journal: Journal) -> None:
     """Throw away what staging holds of a split: it is ours, unfinished, and will not be resumed."""
-    decision.sink.start_over()
+    decision.sink.start_over(journal.plans(decision.plan.split))
     journal.forget(decision.plan.split)

@@ -14,6 +14,7 @@ from ilsvrc.archive.sidecar import Verified, recorded
 from ilsvrc.errors import ArchiveError, DamageError, UsageError
 from ilsvrc.files import printable
 from ilsvrc.issues import Code, Issue
+from ilsvrc.prepare.destination import Destination, image_file
 from ilsvrc.prepare.options import Options
 from ilsvrc.prepare.seeking import WORTH, is_slow_to_seek
 from ilsvrc.readers.archive import ArchiveReader
@@ -22,12 +23,9 @@ from ilsvrc.run.journal import Journal
 from ilsvrc.run.plan import Plan
 from ilsvrc.run.proof import Claim, claims_of
 from ilsvrc.sinks.base import Stage, State
-from ilsvrc.sinks.folder import FolderSink
-from ilsvrc.sinks.links import Link, on_one_file_system, refuse_impossible
+from ilsvrc.sinks.links import Link, on_one_file_system
 from ilsvrc.sinks.room import Need, existing
-from ilsvrc.sinks.shards import ShardSink
 from ilsvrc.sinks.target import Target
-from ilsvrc.tree import paths
 from ilsvrc.tree.layout import TEMPLATES
 from ilsvrc.tree.manifest import metadata_of
 
@@ -130,25 +128,6 @@ class Decision:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Destination:
-    """Where a run writes.
-
-    root : the tree's folder
-    journal : remembers finished units of all runs in it
-    durable : a unit must survive a power cut of its worker's machine as soon as it is written
-    """
-
-    root: Path
-    journal: Journal
-    durable: bool = False
-
-    @classmethod
-    def of(cls, root: Path, *, durable: bool = False) -> Destination:
-        """Return the destination of a run that writes to a folder."""
-        return cls(root, Journal(paths.journal(root)), durable)
-
-
 def decide(plan: Plan, to: Destination, options: Options, *, changed: tuple[Issue, ...] | None = None) -> Decision:
     """Return what will be done about one split; nothing is written.
 
@@ -168,7 +147,7 @@ def decide(plan: Plan, to: Destination, options: Options, *, changed: tuple[Issu
     IlsvrcError
         If the target holds something else, a file has no digest to prove, or must not be deleted.
     """
-    sink = _sink(plan, to, options)
+    sink = to.sink(plan, options)
     state = sink.state(plan, to.journal.plans(plan.split))
     state = replace(state, missing=(*state.missing, *(changed or ())))
     _refuse_state(state, plan, sink, options)
@@ -203,39 +182,6 @@ def _through_buckets(plan: Plan, units: tuple[Unit, ...], action: Action, sink: 
     if options.order_by == "buckets" or (action is Action.RESUME and sink.sweep.staged.buckets.exists()):
         return True
     return sum(unit.bytes for unit in units) >= WORTH and is_slow_to_seek(plan.reader)
-
-
-def _sink(plan: Plan, to: Destination, options: Options) -> Target:
-    """Return what writes the split."""
-    told = provenance(plan)
-    if options.sharded:
-        return ShardSink(
-            to.root, plan.split, options.format_chosen(), len(plan.units), told, to.durable, options.repair
-        )
-    link = _link(plan, to.root, options)
-    return FolderSink(to.root, plan.split, told, durable=to.durable, link=link)
-
-
-def provenance(plan: Plan) -> tuple[tuple[str, str], ...]:
-    """Return what the manifest of a split says of its making, by which a later run recognises it."""
-    return (
-        ("archive", printable(plan.reader.path.name)),
-        ("index", plan.reader.identity),
-        ("settings", json.dumps(plan.settings, sort_keys=True)),
-    )
-
-
-def _link(plan: Plan, root: Path, options: Options) -> Link:
-    """Return how the images of a plan come into a folder; refuse links that can't be made."""
-    if plan.transform:
-        return Link.COPY
-    return refuse_impossible(Link(options.link), image_file(plan), existing(root), plan.reader.path)
-
-
-def image_file(plan: Plan) -> str | None:
-    """Return the file of the first image, None if it lies in an archive."""
-    place = plan.reader.where(0) if len(plan.reader) else None
-    return None if place is None or place.member else place.file
 
 
 def _action(state: State, options: Options, *, compared: bool) -> Action:

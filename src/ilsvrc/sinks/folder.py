@@ -33,6 +33,7 @@ from ilsvrc.sinks.links import HOW, Link, link_image
 from ilsvrc.sinks.lists import Lists
 from ilsvrc.sinks.room import Need, Room, need_of
 from ilsvrc.sinks.staging import Staging, holds_shards, read_file, write_file
+from ilsvrc.stores.path import Location
 from ilsvrc.tree import paths
 from ilsvrc.tree.layout import TEMPLATES
 from ilsvrc.tree.manifest import (
@@ -131,11 +132,11 @@ class FolderSink:
         """Return what is there under the split's name."""
         manifest = self._made_here()
         if manifest is not None:
-            missing = tuple(lacking(self.root, _written(plan, manifest)))
+            missing = tuple(lacking(self.root, planned_or_written(plan, manifest)))
             return State(Stage.PUBLISHED, missing=missing, manifest=manifest)
         table = self.staged.ours(self.staged.manifest)
         staged = table is not None and not (self.staging / self.split).exists()
-        wanted = partial(_written, plan, table)
+        wanted = partial(planned_or_written, plan, table)
         if staged and not differences(table, wanted()) and not lacking(self.root, wanted()):
             return State(Stage.HALF_PUBLISHED, manifest=table)
         split = self.root / self.split
@@ -212,7 +213,7 @@ class FolderSink:
     ) -> None:
         """Compare what was written with what should be, then publish it."""
         table = self._table(receipts, images)
-        _refuse_unplanned(table, self._files_in(self.staging / self.split), self.root)
+        refuse_other_images(table, self._files_in(self.staging / self.split), self.root)
         self._record_split(table, proved)
 
     def adopt(
@@ -237,7 +238,7 @@ class FolderSink:
         """Return the manifest in the parts that receipts speak of, if it has the images that there must be."""
         table = merged(self.staged.part(output) for receipt in receipts for output in receipt.outputs)
         absent = left_out(receipts)
-        _refuse_unplanned(table, (image for image in images if image[0] not in absent), self.root)
+        refuse_other_images(table, (image for image in images if image[0] not in absent), self.root)
         return table
 
     def _record_split(self, table: pa.Table, proved: Sequence[Verified]) -> None:
@@ -251,9 +252,7 @@ class FolderSink:
 
     def lost(self, plan: Planned, missing: Sequence[Issue]) -> list[int]:
         """Return the places of the units that hold missing or changed images."""
-        keys = {issue.key for issue in missing}
-        gone = [path in keys for path, _ in plan.images()]
-        return [place for place, unit in enumerate(plan.units) if any(gone[unit.start : unit.stop])]
+        return units_with(plan, missing)
 
     def mend(self, receipts: Sequence[Receipt], gone: Sequence[Issue], manifest: pa.Table) -> None:
         """Move images that were written again from staging to their places in the published split.
@@ -264,9 +263,9 @@ class FolderSink:
             If what was written again is not what the manifest says of it; the tree is unchanged then.
         """
         paths = {issue.key for issue in gone}
-        known = dict(_digests_of(manifest, paths))
+        known = dict(digests_of(manifest, paths))
         written = merged(self.staged.part(output) for receipt in receipts for output in receipt.outputs)
-        if known != dict(_digests_of(written, paths)):
+        if known != dict(digests_of(written, paths)):
             detail = f"{self.root}: the archive's images are not those that the manifest records"
             raise MachineError(detail, hint="prepare into another folder; the tree was not changed")
         self.refuse_to_mend(gone)
@@ -277,6 +276,10 @@ class FolderSink:
         sync_filesystem(self.root / self.split)
         self.restore_lists(manifest)
         self.clear()
+
+    def mender(self) -> FolderSink:
+        """Return itself: all is staged before it is published."""
+        return self
 
     def refuse_to_mend(self, gone: Sequence[Issue]) -> None:
         """Refuse to write images where something of the user's is in the way.
@@ -320,8 +323,9 @@ class FolderSink:
         self.lists.clear()
         self.staged.clear()
 
-    def start_over(self) -> None:
+    def start_over(self, begun: Sequence[Mapping[str, object]]) -> None:
         """Remove all that is unfinished; a manifest of a split that is gone must not vouch for the new one."""
+        del begun
         self.clear()
         self.manifest.unlink(missing_ok=True)
         make_own_folder(self.staged.images)
@@ -352,7 +356,14 @@ class FolderSink:
         self.clear()
 
 
-def _written(plan: Planned, table: pa.Table) -> Iterator[tuple[str, int]]:
+def units_with(plan: Planned, missing: Sequence[Issue]) -> list[int]:
+    """Return the places of the units that hold missing or changed images."""
+    keys = {issue.key for issue in missing}
+    gone = [path in keys for path, _ in plan.images()]
+    return [place for place, unit in enumerate(plan.units) if any(gone[unit.start : unit.stop])]
+
+
+def planned_or_written(plan: Planned, table: pa.Table) -> Iterator[tuple[str, int]]:
     """Yield path and bytes of every image of a plan, by its manifest where the plan does not know the bytes."""
     if plan.sized:
         yield from plan.images()
@@ -365,7 +376,7 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-def _refuse_unplanned(table: pa.Table, images: Iterable[tuple[str, int]], root: Path) -> None:
+def refuse_other_images(table: pa.Table, images: Iterable[tuple[str, int]], root: Location) -> None:
     """Refuse to publish other images than the plan has."""
     found = differences(table, images)
     if found:
@@ -374,7 +385,8 @@ def _refuse_unplanned(table: pa.Table, images: Iterable[tuple[str, int]], root: 
         raise MachineError(f"{root}: what was staged is not what was planned: {listed}", hint=hint)
 
 
-def _digests_of(table: pa.Table, paths: set[str]) -> Iterator[tuple[str, bytes]]:
+def digests_of(table: pa.Table, paths: set[str]) -> Iterator[tuple[str, bytes]]:
+    """Yield path and digest of some images of a manifest."""
     for batch in table.select(["path", "xxh3_128"]).to_batches(max_chunksize=1 << 16):
         columns = (batch.column(0).to_pylist(), batch.column(1).to_pylist())
         yield from (pair for pair in zip(*columns, strict=True) if pair[0] in paths)

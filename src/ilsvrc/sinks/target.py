@@ -76,14 +76,23 @@ class Target(Sink, Protocol):
             If something else has its name.
         """
 
-    def start_over(self) -> None:
-        """Remove all that is unfinished of the split, for a run that begins with nothing."""
+    def start_over(self, begun: Sequence[Mapping[str, object]]) -> None:
+        """Remove all that is unfinished of the split, for a run that begins with nothing.
+
+        Parameters
+        ----------
+        begun
+            The journal's headers of plans of this split that were begun: what they wrote is removed.
+        """
 
     def resume_publishing(self, manifest: pa.Table) -> None:
         """Publish the rest of a split of which a part has its name already."""
 
     def lost(self, plan: Planned, missing: Sequence[Issue]) -> list[int]:
         """Return the places, among the units of a plan, of those that must be written again."""
+
+    def mender(self) -> Sink:
+        """Return the sink that writes again what is missing or changed, to where `mend` takes it from."""
 
     def refuse_to_mend(self, gone: Sequence[Issue]) -> None:
         """Refuse to write again where something of the user's is in the way.

@@ -84,7 +84,7 @@ def write_manifest(table: pa.Table, path: Path, metadata: dict[str, str] | None 
 
 
 def read_manifest(path: Location, schema: pa.Schema = SCHEMA) -> pa.Table:
-    """Return the memory-mapped table of a manifest file, after a check of every value.
+    """Return the memory-mapped table of a manifest file, or that of an object, after a check of every value.
 
     Readers of the table open files by its paths, so a path that leads out of the tree is refused. So is one of a
     shard, and a place outside its shard.
@@ -99,7 +99,8 @@ def read_manifest(path: Location, schema: pa.Schema = SCHEMA) -> pa.Table:
         If a link, a pipe or a folder has its name.
     """
     try:
-        table = pa.ipc.open_file(_mapped(path)).read_all()
+        data = _mapped(path) if isinstance(path, Path) else pa.BufferReader(path.read_bytes())
+        table = pa.ipc.open_file(data).read_all()
         table.validate(full=True)
     except pa.ArrowException as error:
         raise ValueError(f"{path} is no manifest: {error}") from None
