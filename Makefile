@@ -7,7 +7,7 @@ RUNS ?= 5
 ROUNDS ?= 200
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 
-.PHONY: help setup demo test bench bench-full bench-fetch bench-inplace bench-labels bench-readers bench-shards bench-zips bench-parquet bench-tars bench-forms campaign-detect campaign-fetch campaign-interrupt campaign-shards campaign-peers readers lint types layers facts clean
+.PHONY: help setup demo test bench bench-full bench-fetch bench-inplace bench-labels bench-readers bench-shards bench-zips bench-parquet bench-tars bench-forms campaign-detect campaign-fetch campaign-interrupt campaign-shards campaign-peers readers azurite lint types layers facts clean
 
 help:  ## say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /: /'
@@ -67,6 +67,11 @@ readers: .venv-readers/installed  ## install the training libraries that read sh
 	.venv-readers/bin/python -m pip install --quiet --upgrade pip
 	.venv-readers/bin/python -m pip install --quiet --group readers
 	@touch $@
+
+azurite: .azurite/node_modules/.bin/azurite-blob  ## install a server of Azure's blobs for the tests of az://, 190 MB; needs npm
+
+.azurite/node_modules/.bin/azurite-blob:
+	npm install --silent --no-audit --no-fund --prefix .azurite azurite@3
 
 bench-inplace: setup  ## compare reading in place with torchvision; installs torch and torchvision
 	$(BIN)/python -m pip install --quiet torch==2.13.0

@@ -55,7 +55,7 @@ class ArchiveError(DataError):
     detail
         What is wrong, without saying where.
     archive
-        The archive file.
+        The path of the archive file, or its address in a store.
     member
         The member's name, with the inner archive before a slash; empty when the whole archive is meant.
     offset
@@ -68,7 +68,7 @@ class ArchiveError(DataError):
         self,
         code: Code,
         detail: str,
-        archive: Path | str,
+        archive: object,
         *,
         member: str = "",
         offset: int | None = None,
@@ -129,7 +129,7 @@ class MachineError(IlsvrcError):
     exit_status = 3
 
     @classmethod
-    def of(cls, error: OSError, where: Path | str = "") -> MachineError:
+    def of(cls, error: OSError, where: object = "") -> MachineError:
         """Return the error for a refusal of the system: one sentence with the path, and a hint."""
         where = error.filename or where
         return cls(

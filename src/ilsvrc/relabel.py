@@ -171,7 +171,11 @@ def _splits(root: Path) -> dict[str, Path]:
     if not splits and root.is_dir():
         splits = {split: root for split in ("train", "val") if root.name in SPLIT_FOLDERS[split]}
     if not splits:
-        below = {one.path.parent for one in find_all(root) if one.form == TreeReader.form} if root.is_dir() else set()
+        below = (
+            {one.path.parent for one in find_all(root) if isinstance(one.path, Path) and one.form == TreeReader.form}
+            if root.is_dir()
+            else set()
+        )
         splits = _splits_at(below.pop()) if len(below) == 1 else {}
     if not splits:
         raise UsageError(f"{root} holds no train or val with class folders", hint="give the folder of a tree")

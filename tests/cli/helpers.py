@@ -1,19 +1,19 @@
-"""Run the real program as a user does: a subprocess."""
+"""Run the real program as a user does: a process of its own."""
 
 from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from typing import Any
+
+from tests.cli.forking import call
 
 
 def ilsvrc(*arguments: object, status: int | None = 0) -> subprocess.CompletedProcess[str]:
     """Run the program, expect this exit status (None: any) and never a traceback."""
-    command = [sys.executable, "-m", "ilsvrc", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = call(list(map(str, arguments)))
     if status is not None:
-        assert done.returncode == status, f"{command}\n{done.stdout}\n{done.stderr}"
+        assert done.returncode == status, f"{done.args}\n{done.stdout}\n{done.stderr}"
     assert "Traceback" not in done.stderr, done.stderr
     return done
 

@@ -18,7 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.fetch.nginx import free_port
+import trustme
+
+from tests.fetch.nginx import Nginx, free_port
 
 if TYPE_CHECKING:
     from obstore.store import S3Store
@@ -53,7 +55,7 @@ class S3:
 
     def new_bucket(self, word: str = "ilsvrc") -> Bucket:
         """Make an empty bucket with a name of its own."""
-        name = f"{word}-{os.getpid()}-{next(_count)}"
+        name = f"{word}{os.getpid()}x{next(_count)}"  # obstore writes a hyphen as %2D to some servers
         client(self.endpoint).create_bucket(Bucket=name)
         return Bucket(self, name)
 
@@ -182,3 +184,37 @@ def wait_for(port: int, process: subprocess.Popen[bytes], log: Path, seconds: fl
         else:
             return
     raise AssertionError(f"nobody listens on port {port} after {seconds} s: {log.read_text()[-4000:]}")
+
+
+@dataclass(frozen=True, slots=True)
+class Web:
+    """A web server of files, over http and https.
+
+    server    : nginx, whose `root` has the files, and whose habits are named by the first part of a path
+    authority : the file of the authority that signed its certificate
+    """
+
+    server: Nginx
+    authority: Path
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The variable by which programs trust the authority."""
+        return {"SSL_CERT_FILE": str(self.authority)}
+
+    def url(self, name: str, habit: str = "ranges") -> str:
+        """Return the https:// address of a file; `whole` is the habit of a server that gives no ranges."""
+        return f"https://127.0.0.1:{self.server.tls_port}/{habit}/{name}"
+
+
+@contextlib.contextmanager
+def web(home: Path) -> Iterator[Web]:
+    """Run nginx with a certificate of an authority that nobody else knows."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(home / "authority.pem")
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(home / "server.pem")
+    server = Nginx(home / "nginx", certificate=home / "server.pem")
+    try:
+        yield Web(server, home / "authority.pem")
+    finally:
+        server.close()

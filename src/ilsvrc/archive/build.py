@@ -12,12 +12,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ilsvrc import facts
+from ilsvrc.archive.apart import InnerWalks
 from ilsvrc.archive.expected import is_official
 from ilsvrc.archive.index import SCHEMA, Index
 from ilsvrc.archive.names import RefusedName, flat_image, inner_label, split_of, train_name
-from ilsvrc.archive.source import ByteSource
+from ilsvrc.archive.source import ArchiveSource
 from ilsvrc.archive.tar import Extent, Members
-from ilsvrc.archive.walk import walk, walk_all
+from ilsvrc.archive.walk import inner_walks, walk, walk_all
 from ilsvrc.errors import ArchiveError
 from ilsvrc.events import Advanced, Finished, Listener, Started, silent
 from ilsvrc.issues import Code
@@ -29,7 +30,7 @@ T = TypeVar("T")
 class _Tar:
     """The members of one tar and its place in the archive, so that an error about a member names its place."""
 
-    source: ByteSource
+    source: ArchiveSource
     members: Members
     inner: str = ""
 
@@ -71,7 +72,7 @@ class _Rows:
     sizes: npt.NDArray[np.int64]
 
 
-def build_index(source: ByteSource, listener: Listener = silent) -> Index:
+def build_index(source: ArchiveSource, listener: Listener = silent) -> Index:
     """Return the index of an ILSVRC 2012 image archive, having proved its structure.
 
     Many inner archives are walked at once, each bounded by its size in the outer one. No image is read.
@@ -81,9 +82,11 @@ def build_index(source: ByteSource, listener: Listener = silent) -> Index:
     ArchiveError
         If a member is unsafe, damaged or unknown; the message names archive, member and byte offset.
     """
-    outer = walk(source, Extent(0, source.state.size))
-    split = _split(outer, source)
-    parts = _train_rows(source, outer, listener) if split == "train" else [_flat_rows(source, outer, split)]
+    with inner_walks(source) as inner:
+        outer = walk(source, Extent(0, source.state.size), inner)
+        split = _split(outer, source)
+        train = split == "train"
+        parts = _train_rows(source, outer, inner, listener) if train else [_flat_rows(source, outer, split)]
     columns = [
         pa.concat_arrays([part.names for part in parts]),
         *(pa.array(np.concatenate([getattr(part, c) for part in parts])) for c in ("labels", "offsets", "sizes")),
@@ -91,7 +94,7 @@ def build_index(source: ByteSource, listener: Listener = silent) -> Index:
     return Index(source.path.name, split, pa.Table.from_arrays(columns, schema=SCHEMA))
 
 
-def _split(outer: Members, source: ByteSource) -> str:
+def _split(outer: Members, source: ArchiveSource) -> str:
     """Return the split of an archive by its first member; refuse an archive whose file name is of another split."""
     split = split_of(outer.names[0]) if outer.names else None
     if split is None:
@@ -109,7 +112,7 @@ def _split(outer: Members, source: ByteSource) -> str:
     return split
 
 
-def _train_rows(source: ByteSource, outer: Members, listener: Listener) -> list[_Rows]:
+def _train_rows(source: ArchiveSource, outer: Members, inner: InnerWalks | None, listener: Listener) -> list[_Rows]:
     """Walk the archives of all classes; return their rows by label."""
     tar = _Tar(source, outer)
     labels = tar.read_names(inner_label)
@@ -119,7 +122,7 @@ def _train_rows(source: ByteSource, outer: Members, listener: Listener) -> list[
     starts, stops = outer.offsets.tolist(), (outer.offsets + outer.sizes).tolist()
     extents = [Extent(*bounds) for bounds in zip(starts, stops, outer.names, strict=True)]
     parts: dict[int, _Rows] = {}
-    for extent, label, members in zip(extents, labels, walk_all(source, extents), strict=True):
+    for extent, label, members in zip(extents, labels, walk_all(source, extents, inner), strict=True):
         parts[label] = _class_rows(_Tar(source, members, extent.inner), label)
         listener(Advanced("index", images=len(members.names)))
     listener(Finished("index"))
@@ -133,7 +136,7 @@ def _class_rows(tar: _Tar, label: int) -> _Rows:
     return _sorted_rows(names, np.full(len(names), label, np.int16), tar.members)
 
 
-def _flat_rows(source: ByteSource, outer: Members, split: str) -> _Rows:
+def _flat_rows(source: ArchiveSource, outer: Members, split: str) -> _Rows:
     """Read the names of the val or test archive."""
     tar = _Tar(source, outer)
     images = tar.read_names(partial(flat_image, split=split))

@@ -11,6 +11,7 @@ from ilsvrc.archive.source import ByteSource
 from ilsvrc.errors import ArchiveError
 from ilsvrc.facts import Digest
 from ilsvrc.issues import Code
+from ilsvrc.stores.path import Location
 
 SUMS_FILES = {"md5": "MD5SUMS", "sha256": "SHA256SUMS"}
 """Files beside archives that list digests, as md5sum and sha256sum write them."""
@@ -52,7 +53,7 @@ def expected(source: ByteSource, algorithm: str) -> Expected | None:
     return found
 
 
-def expected_digest(archive: Path, size: int, algorithm: str) -> Expected | None:
+def expected_digest(archive: Location, size: int, algorithm: str) -> Expected | None:
     """Return the digest that an archive of this name and size in bytes should have, or None if no source states it.
 
     Where the official size is published, the official digest counts for an archive of this size. Where it is not, a
@@ -68,13 +69,13 @@ def expected_digest(archive: Path, size: int, algorithm: str) -> Expected | None
     return Expected(official, OFFICIAL) if official else None
 
 
-def is_official(archive: Path, size: int) -> bool:
+def is_official(archive: Location, size: int) -> bool:
     """Whether an archive of this size in bytes has the name and size of an official one."""
     spec = facts.official(archive.name)
     return spec is not None and spec.size == size
 
 
-def listed_digest(archive: Path, algorithm: str) -> Digest | None:
+def listed_digest(archive: Location, algorithm: str) -> Digest | None:
     """Return the digest of an archive in the list beside it, or None."""
     sums = archive.parent / SUMS_FILES[algorithm]
     if not sums.is_file():

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 from ilsvrc import facts
 from ilsvrc.errors import UsageError
+from ilsvrc.stores.path import Location, StorePath
 
 DOWNLOADING = (".aria2", ".part", ".crdownload", ".download")
 """Endings of the files that programs keep beside an archive while they fetch it."""
@@ -23,7 +23,7 @@ _SYNONYMS = {"val": "validation"}
 _NAMES = {"train": (facts.TRAIN,), "val": (facts.VAL,), "test": (facts.TEST, "ILSVRC2012_img_test.tar")}
 
 
-def find_archives(source: Path, splits: Sequence[str] = ("train", "val")) -> list[Path]:
+def find_archives(source: Location, splits: Sequence[str] = ("train", "val")) -> list[Location]:
     """Return the image archives with official names in a folder, or `source` itself if it is a file.
 
     Raises
@@ -44,7 +44,7 @@ def find_archives(source: Path, splits: Sequence[str] = ("train", "val")) -> lis
     return [refuse_unfinished(archive) for archive in found]
 
 
-def refuse_unfinished(archive: Path) -> Path:
+def refuse_unfinished(archive: Location) -> Location:
     """Return an archive.
 
     Raises
@@ -52,15 +52,17 @@ def refuse_unfinished(archive: Path) -> Path:
     UsageError
         If a program is still fetching it.
     """
-    for ending in DOWNLOADING:
+    for ending in () if isinstance(archive, StorePath) else DOWNLOADING:  # an object is whole, or not there
         if archive.with_name(archive.name + ending).exists():
             hint = f"let the download end first; if you gave it up, remove {archive.name}{ending} and fetch it again"
             raise UsageError(f"{archive} is still being fetched: {archive.name}{ending} lies beside it", hint=hint)
     return archive
 
 
-def unfinished(folder: Path) -> list[Path]:
+def unfinished(folder: Location) -> list[Location]:
     """Return the files in a folder, by their final paths, that some program is still fetching."""
+    if isinstance(folder, StorePath):
+        return []
     found = (path for ending in DOWNLOADING for path in folder.glob(f"*{ending}") if not path.name.startswith("."))
     return sorted({path.with_name(_without(path.name)) for path in found})
 
@@ -85,13 +87,13 @@ def expected_names(split: str) -> tuple[str, ...]:
     return _NAMES[split]
 
 
-def look_alikes(source: Path, found: Sequence[Path]) -> list[str]:
+def look_alikes(source: Location, found: Sequence[Location]) -> list[str]:
     """Return the names of up to five tars in a folder, besides the archives found and the devkit."""
     names = {path.name for path in found} | {facts.DEVKIT}
     return sorted(p.name for p in source.iterdir() if ".tar" in p.suffixes and p.name not in names)[:5]
 
 
-def _others(source: Path) -> str:
+def _others(source: Location) -> str:
     """Return a hint: the tars in the folder that have other names, or the commands that make archives."""
     tars = look_alikes(source, ())
     if tars:

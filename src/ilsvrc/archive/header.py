@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +11,7 @@ import numpy.typing as npt
 from ilsvrc import facts
 from ilsvrc.errors import ArchiveError
 from ilsvrc.issues import Code
+from ilsvrc.stores.path import Location
 
 _COMPRESSED = {
     b"\x1f\x8b": ("gzip", "gunzip"),
@@ -23,7 +23,7 @@ _COMPRESSED = {
 _HTML = (b"<!doctype html", b"<html", b"<head", b"<?xml")
 
 
-def not_a_tar(head: bytes, archive: Path, member: str = "", offset: int | None = None) -> ArchiveError | None:
+def not_a_tar(head: bytes, archive: Location, member: str = "", offset: int | None = None) -> ArchiveError | None:
     """Return the error for bytes whose beginning shows that they are no tar; None if they may be a tar.
 
     Parameters

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import NamedTuple
 
 from ilsvrc import facts
 from ilsvrc.errors import ArchiveError
 from ilsvrc.issues import Code
+from ilsvrc.stores.path import Location
 
 NO_LABEL = -1
 """The label of a test image."""
@@ -28,7 +28,7 @@ class RefusedName(ValueError):  # noqa: N818  -- always caught within this folde
         self.code = code
         self.hint = hint
 
-    def at(self, archive: Path, member: str, offset: int) -> ArchiveError:
+    def at(self, archive: Location, member: str, offset: int) -> ArchiveError:
         """Return the error that names the fault and its place."""
         return ArchiveError(self.code, str(self), archive, member=member, offset=offset, hint=self.hint)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import mmap
 import os
@@ -27,8 +28,9 @@ import pyarrow as pa
 from ilsvrc.archive.build import build_index
 from ilsvrc.archive.find import find_archives
 from ilsvrc.archive.index import FORMAT, SCHEMA, Index, could_be_built, load, save
-from ilsvrc.archive.source import ByteSource, FileSource, FileState
-from ilsvrc.errors import MachineError
+from ilsvrc.archive.remote import StoreSource, source_of, state_from, state_of
+from ilsvrc.archive.source import ArchiveSource, State
+from ilsvrc.errors import IlsvrcError, MachineError
 from ilsvrc.events import Listener, silent
 from ilsvrc.facts import Digest
 from ilsvrc.files import (
@@ -40,7 +42,8 @@ from ilsvrc.files import (
     write_text,
     written_whole,
 )
-from ilsvrc.paths import given_path
+from ilsvrc.paths import given_location
+from ilsvrc.stores.path import Location
 
 _INDEX, _LOCK, _DIGESTS, _RECORD = ".arrow", ".lock", ".digests.arrow", ".verified.json"
 
@@ -50,10 +53,15 @@ _LARGEST = 1 << 29
 """A file of more bytes was not written by ilsvrc: the index of the whole train archive has 52 MB."""
 
 
-def folders(archive: Path) -> tuple[Path, Path]:
-    """Return the two folders that may hold the files about an archive: beside it, and in the user's cache."""
+def folders(archive: Location) -> tuple[Path, ...]:
+    """Return the folders that may hold the files about an archive: beside it, and in the user's cache.
+
+    Of an archive in a store it is the cache alone: who wrote an object is not known, so nothing there is believed but
+    an index, which is compared with what the archive could be (see `kept`).
+    """
     parent = archive.parent.resolve()
-    return parent / OWN_FOLDER, _cache() / hashlib.sha256(bytes(parent)).hexdigest()[:16]
+    cached = _cache() / hashlib.sha256(os.fsencode(str(parent))).hexdigest()[:16]
+    return (parent / OWN_FOLDER, cached) if isinstance(parent, Path) else (cached,)
 
 
 def _cache() -> Path:
@@ -67,7 +75,7 @@ def _cache() -> Path:
         return Path(tempfile.gettempdir(), f"ilsvrc-{os.geteuid()}")
 
 
-def writable_folder(archive: Path, *suffixes: str) -> Path | None:
+def writable_folder(archive: Location, *suffixes: str) -> Path | None:
     """Return the folder to write to: the one beside the archive, else the one in the user's cache, else None.
 
     Parameters
@@ -114,7 +122,7 @@ def _is_own_or_absent(path: Path) -> bool:
     return stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid()
 
 
-def _stored(archive: Path, suffix: str) -> Iterator[pa.Buffer]:
+def _stored(archive: Location, suffix: str) -> Iterator[pa.Buffer]:
     """Yield the contents of the files with this ending that can be trusted: beside the archive, then in the cache.
 
     A file is read into memory whole. A mapped file could be changed after it was proved, and would end the process
@@ -144,7 +152,7 @@ def _trusted(path: Path) -> pa.Buffer | None:
 
 
 def kept(
-    file: Path,
+    file: Location,
     *,
     read: Callable[[pa.Buffer], T | None],
     build: Callable[[], T],
@@ -173,24 +181,54 @@ def kept(
         return stored
     folder = writable_folder(file, suffix, _LOCK)
     if folder is None:
-        return build()
+        value = build()
+        _publish(file, suffix, value, write)
+        return value
     with locked(folder / f"{file.name}{_LOCK}"):
         stored = _first(file, suffix, read)
         if stored is not None:
             return stored
         remove_leftovers_of(folder / f"{file.name}{suffix}")
         value = build()
-        with written_whole(folder / f"{file.name}{suffix}") as beside:
-            write(value, beside)
+        if not _publish(file, suffix, value, write):
+            with written_whole(folder / f"{file.name}{suffix}") as beside:
+                write(value, beside)
         return value
 
 
-def _first(file: Path, suffix: str, read: Callable[[pa.Buffer], T | None]) -> T | None:
-    """Return the first valid value: beside the archive, then in the user's cache."""
-    return next((value for data in _stored(file, suffix) if (value := read(data)) is not None), None)
+def _first(file: Location, suffix: str, read: Callable[[pa.Buffer], T | None]) -> T | None:
+    """Return the first valid value: beside the archive, then in the user's cache, then beside it in its store."""
+    found = itertools.chain(_stored(file, suffix), _published(file, suffix))
+    return next((value for data in found if (value := read(data)) is not None), None)
 
 
-def open_index(source: ByteSource, listener: Listener = silent) -> Index:
+def _published(file: Location, suffix: str) -> Iterator[pa.Buffer]:
+    """Yield the contents of the object beside an archive in a store, if there is one."""
+    if isinstance(file, Path):
+        return
+    try:
+        source = StoreSource(file.parent / OWN_FOLDER / f"{file.name}{suffix}")
+        if 0 < source.size <= _LARGEST:
+            yield pa.py_buffer(source.read(0, source.size))
+    except IlsvrcError:  # it is not there, may not be read, or is being replaced: the index is built again
+        return
+
+
+def _publish(file: Location, suffix: str, value: T, write: Callable[[T, Path], None]) -> bool:
+    """Keep a value beside an archive in a store; return whether it may be written there."""
+    if isinstance(file, Path) or not file.bucket.lists:
+        return False
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "value")
+        write(value, path)
+        try:
+            file.bucket.put((file.parent / OWN_FOLDER / f"{file.name}{suffix}").key, path)
+        except MachineError:
+            return False
+    return True
+
+
+def open_index(source: ArchiveSource, listener: Listener = silent) -> Index:
     """Return the index of an archive; build and keep it first if no kept index is valid."""
 
     def write(index: Index, path: Path) -> None:
@@ -204,12 +242,12 @@ def open_index(source: ByteSource, listener: Listener = silent) -> Index:
     )
 
 
-def stored_index(source: ByteSource) -> Index | None:
+def stored_index(source: ArchiveSource) -> Index | None:
     """Return the stored index of an archive if there is one that is whole and of the archive's present state."""
     return _first(source.path, _INDEX, lambda data: _index(data, source))
 
 
-def _index(data: pa.Buffer, source: ByteSource) -> Index | None:
+def _index(data: pa.Buffer, source: ArchiveSource) -> Index | None:
     """Return the index in a file's bytes, or None if it is damaged, stale, of another archive, or impossible."""
     try:
         table, metadata = load(data, SCHEMA)
@@ -220,12 +258,12 @@ def _index(data: pa.Buffer, source: ByteSource) -> Index | None:
     return index if fits else None
 
 
-def _metadata(source: ByteSource, index: Index) -> dict[bytes, bytes]:
+def _metadata(source: ArchiveSource, index: Index) -> dict[bytes, bytes]:
     """Return the metadata of an index file."""
     return _encoded(format=FORMAT, archive=index.archive, split=index.split, **_bound(source, index))
 
 
-def _bound(source: ByteSource, index: Index) -> dict[str, object]:
+def _bound(source: ArchiveSource, index: Index) -> dict[str, object]:
     """Return the metadata that bind a file to one state of the archive and to the identity of its index."""
     return {**asdict(source.state), "columns": index.identity}
 
@@ -247,7 +285,7 @@ Digests = npt.NDArray[np.uint8]
 """xxh3_128 of every image in canonical (big-endian) order, shape (N, 16), uint8; row i is row i of the index."""
 
 
-def stored_digests(source: ByteSource, index: Index) -> Digests | None:
+def stored_digests(source: ArchiveSource, index: Index) -> Digests | None:
     """Return the digests of an archive's images if they are stored, whole, and of the archive's present state."""
     wanted = _digests_metadata(source, index)
     for data in _stored(source.path, _DIGESTS):
@@ -260,7 +298,7 @@ def stored_digests(source: ByteSource, index: Index) -> Digests | None:
     return None
 
 
-def store_digests(source: ByteSource, index: Index, digests: Digests) -> Path:
+def store_digests(source: ArchiveSource, index: Index, digests: Digests) -> Path:
     """Store the digests of an archive's images beside its index; return the path of the file.
 
     Of several processes that record them at once, only the one that holds the lock in `digest_folder` calls this.
@@ -276,7 +314,7 @@ def store_digests(source: ByteSource, index: Index, digests: Digests) -> Path:
     return path
 
 
-def digest_folder(archive: Path) -> Path:
+def digest_folder(archive: Location) -> Path:
     """Return the folder in which to store the digests of an archive's images.
 
     Raises
@@ -299,7 +337,7 @@ def _rows(column: pa.ChunkedArray) -> Digests:
     return flat.reshape(-1, WIDTH)
 
 
-def _digests_metadata(source: ByteSource, index: Index) -> dict[bytes, bytes]:
+def _digests_metadata(source: ArchiveSource, index: Index) -> dict[bytes, bytes]:
     """Return the metadata of a file of digests."""
     return _encoded(format=DIGESTS_FORMAT, **_bound(source, index))
 
@@ -316,13 +354,13 @@ class Verified:
     """
 
     archive: str
-    state: FileState
+    state: State
     digest: str
     against: str
     identity: str = ""
 
 
-def recorded(archive: Path, identity: str = "") -> Verified | None:
+def recorded(archive: Location, identity: str = "") -> Verified | None:
     """Return the record of an archive's verification if the archive is still in the state that was verified.
 
     Parameters
@@ -332,7 +370,7 @@ def recorded(archive: Path, identity: str = "") -> Verified | None:
     identity
         The identity of its index: a record of another identity does not count. Empty if there is no index yet.
     """
-    state = FileState.of(archive)
+    state = state_of(archive)
     for data in _stored(archive, _RECORD):
         found = _verified(data)
         if (
@@ -344,7 +382,7 @@ def recorded(archive: Path, identity: str = "") -> Verified | None:
     return None
 
 
-def record(archive: Path, digest: Digest, against: str, state: FileState, identity: str = "") -> Verified:
+def record(archive: Location, digest: Digest, against: str, state: State, identity: str = "") -> Verified:
     """Record that an archive in this state has the expected digest; store nothing if no folder can be written."""
     verified = Verified(archive.name, state, str(digest), against, identity)
     folder = writable_folder(archive, _RECORD, _LOCK)
@@ -365,16 +403,16 @@ def _verified(data: pa.Buffer) -> Verified | None:
     if not isinstance(found, dict) or not isinstance(found.get("state"), dict):
         return None
     state: dict[str, Any] = found.pop("state")
-    whole = all(type(number) is int for number in state.values()) and all(
+    whole = all(type(value) is (str if name == "etag" else int) for name, value in state.items()) and all(
         type(text) is str for text in found.values()
     )
     try:
-        return Verified(**found, state=FileState(**state)) if whole else None
+        return Verified(**found, state=state_from(state)) if whole else None
     except TypeError:  # a field is missing, or one too many
         return None
 
 
-def index(source: Path | str, listener: Listener = silent) -> list[Index]:
+def index(source: Location | str, listener: Listener = silent) -> list[Index]:
     """Return the index of every image archive in a folder, or of the archive `source`.
 
     Where no valid index is stored, it is built and stored beside the archive.
@@ -384,5 +422,5 @@ def index(source: Path | str, listener: Listener = silent) -> list[Index]:
     IlsvrcError
         UsageError if there is no archive; ArchiveError naming archive, member and byte offset of a fault.
     """
-    archives = find_archives(given_path(source), ("train", "val", "test"))
-    return [open_index(FileSource(archive), listener) for archive in archives]
+    archives = find_archives(given_location(source), ("train", "val", "test"))
+    return [open_index(source_of(archive), listener) for archive in archives]

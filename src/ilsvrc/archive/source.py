@@ -1,4 +1,4 @@
-"""Read the bytes of an archive at any offset, and detect that its file was changed."""
+"""Read the bytes of an archive at any offset, and detect that it was changed."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from weakref import WeakSet
 from ilsvrc import files
 from ilsvrc.errors import ArchiveError, UsageError
 from ilsvrc.issues import Code
+from ilsvrc.stores.client import ObjectState
+from ilsvrc.stores.path import Location
 
 _LEAVE_ALONE = "let no program write to it, then run the same command again"
 
@@ -48,18 +50,19 @@ class FileState:
         return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
+State = FileState | ObjectState
+"""The state of an archive: of a file, or of an object in a store."""
+
+
 class ByteSource(Protocol):
-    """Random access to the bytes of one archive.
-
-    Safe to use from many threads at once. Pickles by reopening, which fails if the archive was changed meanwhile.
-    """
+    """Random access to the bytes of one archive, as walks over it need it. Safe to use from many threads at once."""
 
     @property
-    def path(self) -> Path:
-        """The archive file."""
+    def path(self) -> Location:
+        """The archive: a file, or an object in a store."""
 
     @property
-    def state(self) -> FileState:
+    def state(self) -> State:
         """The state that the archive had when it was opened first."""
 
     def read(self, offset: int, length: int) -> bytes:
@@ -78,6 +81,42 @@ class ByteSource(Protocol):
         """Say that bytes will hardly be read again, so that their memory serves others; a hint and no more."""
 
 
+class ArchiveSource(ByteSource, Protocol):
+    """Random access to the bytes of one archive, which must stay as it was opened.
+
+    Safe to use from many threads at once. Pickles by reopening, which fails if the archive was changed meanwhile.
+    """
+
+    @property
+    def size(self) -> int:
+        """Bytes of the archive when it was opened."""
+
+    @property
+    def at_once(self) -> int:
+        """Reads that are worth making at the same time: 1 of a file, many of a store, whose every answer is slow."""
+
+    def close(self) -> None:
+        """Let go of open files and memory; reading opens it again."""
+
+    def refuse_changed(self) -> None:
+        """Refuse an archive of which bytes that were read may be of another state; quick enough for every image.
+
+        Raises
+        ------
+        ArchiveError
+            The message says what happened to the archive.
+        """
+
+    def refuse_replaced(self) -> None:
+        """Refuse an archive that is no longer, at its path, as it was opened.
+
+        Raises
+        ------
+        ArchiveError
+            The message says what happened to the archive.
+        """
+
+
 class FileSource:
     """An archive in a file, read by `pread`: no seek, no lock, and no crash if the file is cut short meanwhile.
 
@@ -93,6 +132,8 @@ class FileSource:
     UsageError
         If there is no such file.
     """
+
+    at_once = 1
 
     def __init__(self, path: Path | str, state: FileState | None = None) -> None:
         self.path = Path(path)

@@ -8,13 +8,16 @@ fault.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import numpy.typing as npt
 
+from ilsvrc.archive.apart import InnerWalks, hop_over
 from ilsvrc.archive.header import BLOCK
-from ilsvrc.archive.source import ByteSource
+from ilsvrc.archive.hop import Hop
+from ilsvrc.archive.source import ArchiveSource
 from ilsvrc.archive.tar import Extent, Members
 from ilsvrc.archive.tar import walk as walk_with_care
 
@@ -34,7 +37,12 @@ SLOW = 5e-6
 Blocks = npt.NDArray[np.uint8]
 
 
-def walk(source: ByteSource, extent: Extent) -> Members:
+def inner_walks(source: ArchiveSource) -> AbstractContextManager[InnerWalks | None]:
+    """Return what walks the tars in an archive ahead, while the archive itself is walked; nothing for a file."""
+    return InnerWalks(source, _proved) if source.at_once > 1 else nullcontext()
+
+
+def walk(source: ArchiveSource, extent: Extent, inner: InnerWalks | None = None) -> Members:
     """Return the regular files of the tar at `extent`, having proved its structure as `ilsvrc.archive.tar.walk` does.
 
     Raises
@@ -42,16 +50,23 @@ def walk(source: ByteSource, extent: Extent) -> Members:
     ArchiveError
         The message names archive, member and byte offset of the first fault.
     """
+    if inner:
+        return _proved(source, extent, hop_over(source, extent, inner))
     return next(walk_all(source, [extent]))
 
 
 def walk_all(
-    source: ByteSource, extents: Sequence[Extent], *, together: int = TOGETHER, slow: float = SLOW
+    source: ArchiveSource,
+    extents: Sequence[Extent],
+    inner: InnerWalks | None = None,
+    *,
+    together: int = TOGETHER,
+    slow: float = SLOW,
 ) -> Iterator[Members]:
     """Yield the members of each of many tars, as `walk` returns them.
 
     The offset of a header is known only once the header before it has been read, so the walk through one tar gives a
-    disk one read at a time. Walking many tars together gives it many.
+    disk one read at a time. Walking many tars together gives it many. Those in a store are walked by threads.
 
     Parameters
     ----------
@@ -59,6 +74,8 @@ def walk_all(
         The archive.
     extents
         Where the tars lie in it.
+    inner
+        Walks them ahead, if the archive lies in a store.
     together
         Tars walked at once.
     slow
@@ -69,43 +86,18 @@ def walk_all(
     ArchiveError
         The message names archive, member and byte offset of the first fault.
     """
+    if inner:
+        yield from inner.members(extents)
+        return
     for start in range(0, len(extents), together):
         batch = extents[start : start + together]
-        hops = [_Hop(extent.start, extent.stop - BLOCK) for extent in batch]
+        hops = [Hop(extent.start, extent.stop - BLOCK) for extent in batch]
         _hop_all(source, hops, slow)
         for extent, hop in zip(batch, hops, strict=True):
-            yield _members(source, extent, hop) or walk_with_care(source, extent)
+            yield _proved(source, extent, hop)
 
 
-class _Hop:
-    """A walk through one tar from header to header; it ends at one without a size, such as the zeros at the end."""
-
-    __slots__ = ("headers", "last", "place", "sizes")
-
-    def __init__(self, place: int, last: int) -> None:
-        self.place = place
-        self.last = last
-        self.headers: list[bytes] = []
-        self.sizes: list[int] = []
-
-    def step(self, read: Callable[[int, int], bytes]) -> bool:
-        """Read one header; return whether there may be another."""
-        if self.place > self.last:
-            return False
-        header = read(self.place, BLOCK)
-        try:
-            size = int(header[_SIZE], 8)
-        except ValueError:
-            return False
-        if size < 0:
-            return False
-        self.headers.append(header)
-        self.sizes.append(size)
-        self.place += BLOCK + (size + BLOCK - 1 & -BLOCK)
-        return True
-
-
-def _hop_all(source: ByteSource, hops: Sequence[_Hop], slow: float) -> None:
+def _hop_all(source: ArchiveSource, hops: Sequence[Hop], slow: float) -> None:
     """Advance all walks in turn, one header each, until all have ended.
 
     When reads wait for the disk, a round of reads is announced before the first of them is made.
@@ -121,7 +113,12 @@ def _hop_all(source: ByteSource, hops: Sequence[_Hop], slow: float) -> None:
         hops = going
 
 
-def _members(source: ByteSource, extent: Extent, hop: _Hop) -> Members | None:
+def _proved(source: ArchiveSource, extent: Extent, hop: Hop) -> Members:
+    """Return the members that a walk found, or those of a careful walk if the tar is not common."""
+    return _members(source, extent, hop) or walk_with_care(source, extent)
+
+
+def _members(source: ArchiveSource, extent: Extent, hop: Hop) -> Members | None:
     """Return the members of a tar of plain files, or None for any other tar."""
     sizes = np.array(hop.sizes, np.int64)
     spans = BLOCK + (sizes + BLOCK - 1) // BLOCK * BLOCK
@@ -135,7 +132,7 @@ def _members(source: ByteSource, extent: Extent, hop: _Hop) -> Members | None:
     return Members([name.decode("ascii") for name in names], extent.start + np.cumsum(spans) - spans + BLOCK, sizes)
 
 
-def _ends_at(end: int, source: ByteSource, extent: Extent) -> bool:
+def _ends_at(end: int, source: ArchiveSource, extent: Extent) -> bool:
     """Whether the rest of the tar, from `end` on, is two or more blocks of zeros."""
     padding = extent.stop - end
     return 2 * BLOCK <= padding <= _LONGEST_PADDING and not source.read(end, padding).strip(b"\0")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +17,11 @@ from ilsvrc.errors import UsageError
 from ilsvrc.events import Listener, silent
 from ilsvrc.files import printable
 from ilsvrc.issues import Code, Issue
-from ilsvrc.paths import given_path
+from ilsvrc.paths import given_location
 from ilsvrc.readers.locate import find_splits, nothing_found
 from ilsvrc.readers.reader import Found, Int, Reader
 from ilsvrc.readers.subset import SubsetReader
+from ilsvrc.stores.path import Location
 
 Pairs = tuple[Int, Int]
 """Rows of the first data set and of the other, of one length."""
@@ -43,7 +43,7 @@ class Other:
     origin: str
 
 
-def open_others(path: Path | str, listener: Listener = silent) -> dict[str, Other]:
+def open_others(path: Location | str, listener: Listener = silent) -> dict[str, Other]:
     """Return all splits of the data set to compare with.
 
     Raises
@@ -51,7 +51,7 @@ def open_others(path: Path | str, listener: Listener = silent) -> dict[str, Othe
     UsageError
         If nothing is there.
     """
-    root = given_path(path).absolute()
+    root = given_location(path).absolute()
     found = find_splits(root)
     if not found:
         raise nothing_found(root)

@@ -17,10 +17,11 @@ from ilsvrc.errors import MachineError, UsageError
 from ilsvrc.events import Listener, Note, silent
 from ilsvrc.files import printable
 from ilsvrc.issues import Code, Issue
-from ilsvrc.paths import given_path
+from ilsvrc.paths import given_location
 from ilsvrc.readers.locate import find_all, nothing_found, refuse_downloading
 from ilsvrc.readers.reader import SHARDS, Found
 from ilsvrc.run.engine import default_jobs, process_engine, refuse_jobs
+from ilsvrc.stores.path import Location, StorePath
 from ilsvrc.tree import paths
 from ilsvrc.tree.manifest import metadata_of, read_manifest
 from ilsvrc.tree.recognise import UNKNOWN
@@ -28,10 +29,10 @@ from ilsvrc.tree.scan import SPLIT_FOLDERS
 
 
 def check(
-    path: Path | str,
+    path: Location | str,
     *,
     deep: bool = False,
-    against: Path | str | None = None,
+    against: Location | str | None = None,
     jobs: int | None = None,
     listener: Listener = silent,
 ) -> CheckReport:
@@ -60,7 +61,7 @@ def check(
         If there is nothing to check at `path`, nothing at `against`, or `jobs` is less than 1.
     """
     refuse_jobs(jobs)
-    path = given_path(path).absolute()
+    path = given_location(path).absolute()
     found = find_all(path)
     lost = [_lost(path, split) for split in SPLIT_FOLDERS if _is_lost(path, split, found)]
     if not found and not lost:
@@ -92,6 +93,7 @@ def _part(
     if found.form.endswith(SHARDS):
         return check_shards(found, against=other, sweeper=sweeper, listener=listener)
     if found.form == FOLDERS:
+        assert isinstance(found.path, Path)  # folders are trees of this machine
         engine = sweeper.engine if sweeper else None
         return check_tree(found.path, found.split, against=other, engine=engine, listener=listener)
     return check_packed(found, against=other, sweeper=sweeper, hashed=hashed, listener=listener)
@@ -104,7 +106,7 @@ def _in_order(parts: list[PartReport], lost: list[PartReport]) -> list[PartRepor
     return [*trees, *(part for part in parts if part.form != FOLDERS)]
 
 
-def _note_unfinished(path: Path, found: list[Found], listener: Listener) -> None:
+def _note_unfinished(path: Location, found: list[Found], listener: Listener) -> None:
     """Warn of official archives that are still being fetched, whose splits are not checked."""
     for split in SPLIT_FOLDERS:
         try:
@@ -128,13 +130,13 @@ def _note_unmatched(found: list[Found], others: Mapping[str, Other], listener: L
             listener(Note(f"{split} is {what}", warning=True))
 
 
-def _is_lost(root: Path, split: str, found: list[Found]) -> bool:
+def _is_lost(root: Location, split: str, found: list[Found]) -> bool:
     """Whether a tree has the manifest of a split, or the beginning of one, and not its folder."""
     there = any(one.split == split and (one.form == FOLDERS or one.form.endswith(SHARDS)) for one in found)
-    return not there and (os.path.lexists(paths.manifest(root, split)) or _is_unfinished(root, split))
+    return not there and (_is_there(paths.manifest(root, split)) or _is_unfinished(root, split))
 
 
-def _source_of(root: Path, split: str) -> str:
+def _source_of(root: Location, split: str) -> str:
     """Return the name of the file or folder that a lost split came from, as its manifest tells it."""
     try:
         name = metadata_of(read_manifest(paths.manifest(root, split))).get("archive", "")
@@ -143,11 +145,17 @@ def _source_of(root: Path, split: str) -> str:
     return name or "the/source"
 
 
-def _is_unfinished(root: Path, split: str) -> bool:
-    return any(os.path.lexists(paths.staging(root) / name) for name in (split, f"{split}.shards"))
+def _is_there(path: Location) -> bool:
+    return path.is_file() if isinstance(path, StorePath) else os.path.lexists(path)
 
 
-def _lost(root: Path, split: str) -> PartReport:
+def _is_unfinished(root: Location, split: str) -> bool:
+    return isinstance(root, Path) and any(
+        os.path.lexists(paths.staging(root) / name) for name in (split, f"{split}.shards")
+    )
+
+
+def _lost(root: Location, split: str) -> PartReport:
     """Return the report of a split that is not there though `prepare` made it, or began to."""
     source = shlex.quote(f"/path/to/{_source_of(root, split)}")
     again = f"`ilsvrc prepare {source} {shlex.quote(printable(str(root)))} --split {split}`"

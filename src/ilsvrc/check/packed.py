@@ -5,14 +5,13 @@ from __future__ import annotations
 import shlex
 import warnings
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 
 from ilsvrc.archive.expected import OFFICIAL, SUMS_FILES
 from ilsvrc.archive.find import SPLITS, expected_names
 from ilsvrc.archive.sidecar import Verified, recorded
-from ilsvrc.archive.source import FileState
+from ilsvrc.archive.source import State
 from ilsvrc.check.against import Other, compare
 from ilsvrc.check.counts import count_packed, issues_of
 from ilsvrc.check.report import ARCHIVE, Compared, Findings, NotCompared, PartReport
@@ -24,6 +23,7 @@ from ilsvrc.files import printable
 from ilsvrc.issues import Code, Issue
 from ilsvrc.readers.reader import Found, Reader
 from ilsvrc.run.proof import Claim, HashingProof, NoProof, claims_of
+from ilsvrc.stores.path import Location, size_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Hashed:
     verified : what was proved of each file, by its path and state
     """
 
-    verified: dict[tuple[Path, FileState], Verified] = field(default_factory=dict)
+    verified: dict[tuple[Location, State], Verified] = field(default_factory=dict)
 
     def of(self, claims: tuple[Claim, ...]) -> tuple[Verified, ...] | None:
         """Return what was proved of some files, None if one of them was not hashed."""
@@ -77,7 +77,7 @@ def check_packed(
         return _check(reader, warned, against, sweeper, hashed or Hashed())
     except DataError as error:
         split = "" if found.form == ARCHIVE else found.split
-        size = found.path.stat().st_size if found.path.is_file() else 0
+        size = size_of(found.path) if found.path.is_file() else 0
         issues = tuple(issues_of(error))
         fetched = fetch_command(found.form, found.split, found.path)
         lacking = all(issue.code is Code.MISSING_FILE for issue in issues)
@@ -177,7 +177,7 @@ def _next_step(reader: Reader, counted: Findings, *, warned: bool) -> str:
     return f"`ilsvrc prepare {source} {target} --split {reader.split}` writes a tree of the images that were counted"
 
 
-def fetch_command(form: str, split: str, path: Path) -> str:
+def fetch_command(form: str, split: str, path: Location) -> str:
     """Name the command that fetches a split anew, in the same form where it is one that can be fetched."""
     folder = path if path.is_dir() else path.parent
     if form.startswith(_OF_HUGGING_FACE):

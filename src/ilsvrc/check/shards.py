@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from ilsvrc.readers.shards import DAMAGED_MANIFEST
 from ilsvrc.sinks.formats.base import Format, Shard
 from ilsvrc.sinks.formats.registry import format_of
 from ilsvrc.sinks.shards import is_whole, lacking, shards_of, written_at
+from ilsvrc.stores.path import Location, path_below
 from ilsvrc.tree import paths
 from ilsvrc.tree.manifest import SHARDED, metadata_of, read_manifest
 
@@ -93,13 +93,13 @@ def _compared(*, deep: bool) -> Findings:
 
 def _unreadable(found: Found, error: Exception) -> PartReport:
     """Return the report of shards whose manifest can't be read: nothing can be said of them without it."""
-    name = paths.manifest(found.path, found.split).relative_to(found.path)
+    name = path_below(paths.manifest(found.path, found.split), found.path)
     issue = Issue(str(name), Code.UNREADABLE, printable(str(error)))
     where = printable(str(found.path))
     return PartReport(where, found.split, found.form, issues=(issue,), hint=DAMAGED_MANIFEST)
 
 
-def _closing(root: Path, form: Format) -> Iterator[Issue]:
+def _closing(root: Location, form: Format) -> Iterator[Issue]:
     """Yield an issue for every file beside the shards that is not there, or says something else than it should."""
     for name, data in form.closing(written_at(root, form)).items():
         path = root / name
@@ -109,7 +109,7 @@ def _closing(root: Path, form: Format) -> Iterator[Issue]:
             yield Issue(name, Code.WRONG_FILE, "it is not what prepare wrote")
 
 
-def _changed(root: Path, shards: Sequence[Shard], split: str, listener: Listener) -> Iterator[Issue]:
+def _changed(root: Location, shards: Sequence[Shard], split: str, listener: Listener) -> Iterator[Issue]:
     """Yield an issue for every shard whose bytes are not those that were written."""
     stage = f"read {split}"
     listener(Started(stage, sum(shard.size for shard in shards)))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 from ilsvrc import facts
@@ -16,6 +14,7 @@ from ilsvrc.issues import Code, Issue
 from ilsvrc.labels.forms import Subject
 from ilsvrc.labels.sources import Listing, read_listing
 from ilsvrc.readers.reader import Int, Reader
+from ilsvrc.stores.path import Location, StorePath
 
 SOLUTION = "LOC_val_solution.csv"
 """Beside the folder ILSVRC in Kaggle's download (kaggle.com/c/imagenet-object-localization-challenge/data)."""
@@ -23,7 +22,7 @@ SOLUTION = "LOC_val_solution.csv"
 _ROOT = "ILSVRC"
 
 
-def solution_of(place: Path) -> Path | None:
+def solution_of(place: Location) -> Location | None:
     """Return Kaggle's list of validation labels for a file or folder of its download, or None.
 
     It lies at the root of the download: beside the folder ILSVRC that holds the images, or beside the packed file.
@@ -40,6 +39,8 @@ def compare_solution(reader: Reader) -> Findings:
     path = solution_of(reader.path) if reader.split == "val" else None
     if path is None:
         return Findings()
+    if isinstance(path, StorePath):
+        return Findings(not_compared=(NotCompared("labels", f"{SOLUTION} is read on this machine only"),))
     try:
         listing = read_listing(path)
         if listing.form.subject is not Subject.VAL or listing.labels.dtype.kind != "U":

@@ -26,6 +26,7 @@ from ilsvrc.issues import Code
 from ilsvrc.readers.locate import open_reader
 from ilsvrc.readers.reader import Reader
 from ilsvrc.readers.subset import Classes, Excluded, Subset, excluded_names, wanted_labels
+from ilsvrc.stores.path import StorePath
 
 _INDENT = " " * 4
 
@@ -56,7 +57,8 @@ class ImageNet:
     Parameters
     ----------
     root
-        A folder of the official archives, one archive, a tree with `train` or `val` in it, or one split's folder.
+        A folder of the official archives, one archive, a tree with `train` or `val` in it, or one split's folder; or
+        the address of archives, of Parquet or other shards in an object store, such as `s3://bucket/imagenet`.
     split
         `train`, `val` or `test`. The label of a test image is -1.
     transform, target_transform
@@ -91,7 +93,7 @@ class ImageNet:
 
     def __init__(  # noqa: PLR0913  -- torchvision's parameters, and the choice of images
         self,
-        root: Path,
+        root: Path | StorePath,
         split: str = "train",
         transform: Transform | None = None,
         target_transform: Transform | None = None,
@@ -107,7 +109,8 @@ class ImageNet:
         verify: bool = False,
     ) -> None:
         refuse_both(transforms, transform, target_transform)
-        self.root = os.path.expanduser(os.fspath(root))  # noqa: PTH111  -- the text as torchvision keeps it, slashes too
+        given = str(root) if isinstance(root, StorePath) else os.fspath(root)
+        self.root = os.path.expanduser(given)  # noqa: PTH111  -- the text as torchvision keeps it, slashes too
         self.split = split
         self.transform = transform
         self.target_transform = target_transform
@@ -149,9 +152,16 @@ class ImageNet:
         return (self[index] for index in range(len(self)))
 
     def __getitems__(self, indices: Sequence[int]) -> list[tuple[Any, Any]]:
-        """Return a batch, for torch's DataLoader: the system prefetches all of it while the first are decoded."""
+        """Return a batch, for torch's DataLoader: the system prefetches all of it while the first are decoded.
+
+        Of a store, all of it is asked for at the same time, neighbours by one request.
+        """
         self.will_need(indices)
-        return [self[index] for index in indices]
+        try:
+            return [self[index] for index in indices]
+        finally:
+            if self.is_remote:
+                self._samples.let_go(np.asarray(indices, np.int64))
 
     def __add__(self, other: Any) -> Any:
         """Return torch's ConcatDataset of this data set and another one."""
@@ -261,6 +271,11 @@ class ImageNet:
     def storage_order(self) -> npt.NDArray[np.int64]:
         """Return the indices of all images in the order in which they lie on the disk, shape (N,), int64."""
         return self._samples.storage_order()
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the images lie in a store: what is prefetched is in this process's memory, for no other one."""
+        return isinstance(self._reader.path, StorePath)
 
     def will_need(self, indices: Sequence[int] | npt.NDArray[np.int64]) -> None:
         """Let the system prefetch these images into memory, if it can; returns at once."""

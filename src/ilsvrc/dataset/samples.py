@@ -101,8 +101,15 @@ class Samples:
 
     def will_need(self, indices: Int) -> None:
         """Announce the reads of some indices; negative ones count from the end."""
+        self.reader.will_need(self._rows_of(indices))
+
+    def let_go(self, indices: Int) -> None:
+        """Give back the memory of some indices that were announced."""
+        self.reader.let_go(self._rows_of(indices))
+
+    def _rows_of(self, indices: Int) -> Int:
         at = np.where(indices < 0, indices + len(self), indices)
-        self.reader.will_need(at if self.rows is None else self.rows[at])
+        return at if self.rows is None else self.rows[at]
 
 
 def path_in(reader: Reader, row: int) -> str:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from ilsvrc.archive.source import FileSource
+from ilsvrc.archive.source import ArchiveSource
 from ilsvrc.errors import DamageError, DataError
 from ilsvrc.files import sync_filesystem
 from ilsvrc.prepare.decision import Decision
@@ -65,7 +65,7 @@ def _seconds(decision: Decision, target: Path, jobs: int) -> float | None:
     return None if rate is None else max(hashing, decision.bytes / (rate * jobs))
 
 
-def _hashing_rate(source: FileSource, algorithm: str) -> float:
+def _hashing_rate(source: ArchiveSource, algorithm: str) -> float:
     """Return how many bytes per second are read from a file and hashed, measured for a second."""
     hashed, position, begun = hashlib.new(algorithm), 0, time.monotonic()
     while position < source.size and time.monotonic() - begun < SECOND:

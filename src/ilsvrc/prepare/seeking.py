@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ilsvrc.archive.source import FileSource
+from ilsvrc.archive.remote import source_of
 from ilsvrc.errors import DataError
 from ilsvrc.readers.buckets import BucketReader, Buckets
 from ilsvrc.readers.reader import Int, Reader
@@ -18,6 +18,7 @@ from ilsvrc.run.order import Order
 from ilsvrc.run.plan import Plan
 from ilsvrc.run.proof import NoProof, Proof
 from ilsvrc.sinks.buckets import BucketSink
+from ilsvrc.stores.path import StorePath
 
 WORTH = 4 << 30
 """Bytes of images below which a source is not measured: it is read in minutes in any order."""
@@ -36,7 +37,7 @@ _IMAGES = 256
 def is_slow_to_seek(reader: Reader, clock: Callable[[], float] = time.monotonic) -> bool:
     """Whether random reads of images reach less than a quarter of the rate of a sweep; takes a second at most.
 
-    Of images in containers only: files of their own are not swept. Both rates are measured of the disk: what the
+    Of images in containers only: files of their own are not swept, and of a store many reads are made at once. Both rates are measured of the disk: what the
     system has in memory of the images is dropped before.
 
     Parameters
@@ -46,6 +47,8 @@ def is_slow_to_seek(reader: Reader, clock: Callable[[], float] = time.monotonic)
     clock
         Returns seconds.
     """
+    if isinstance(reader.path, StorePath):
+        return False
     sweep = reader.storage_order()
     if not reader.containers() or len(sweep) < 4 * _IMAGES or reader.spans(sweep[:1]) is None:
         return False
@@ -75,7 +78,7 @@ def _drop(reader: Reader, rows: Int) -> None:
     spans, before = reader.spans(rows), 0
     assert spans is not None
     for container in reader.containers():
-        source = FileSource(container.path, container.state)
+        source = source_of(container.path, container.state)
         for start, stop in (spans - before).tolist():
             if 0 <= start < container.size:
                 source.let_go(start, stop - start)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from ilsvrc.archive.source import FileSource
+from ilsvrc.archive.source import ArchiveSource
 from ilsvrc.readers.reader import Int, Rows
 
 NEAR = 256 << 10
@@ -61,19 +61,19 @@ class InFiles(ABC):
         """Return an image's file."""
 
     @abstractmethod
-    def _ranges(self, rows: Rows, near: int) -> Iterator[tuple[FileSource, int, int]]:
+    def _ranges(self, rows: Rows, near: int) -> Iterator[tuple[ArchiveSource, int, int]]:
         """Yield file, first byte and length of each piece that holds some rows, neighbours up to `near` in one."""
 
     def take(self, rows: Rows) -> Iterator[tuple[int, bytes]]:
         """Yield rows and their bytes; the system fetches the next batch while one is read; its memory is let go."""
-        return take_ahead(rows, self.sizes[rows], self.read, will_need=self.will_need, let_go=self._let_go)
+        return take_ahead(rows, self.sizes[rows], self.read, will_need=self.will_need, let_go=self.let_go)
 
     def will_need(self, rows: Rows) -> None:
         """Let the system fetch these rows ahead, neighbours in one piece."""
         for source, start, length in self._ranges(rows, NEAR):
             source.will_need(start, length)
 
-    def _let_go(self, rows: Rows) -> None:
+    def let_go(self, rows: Rows) -> None:
         """Give back the memory of rows that were read."""
         for source, start, length in self._ranges(rows, HEADERS):
             source.let_go(start, length)

@@ -6,7 +6,6 @@ import json
 import shlex
 from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -15,14 +14,16 @@ import xxhash
 from ilsvrc import facts
 from ilsvrc.archive.find import SPLITS, expected_names, find_archives
 from ilsvrc.archive.index import Index
+from ilsvrc.archive.remote import source_of
 from ilsvrc.archive.shared import Shared, shared
 from ilsvrc.archive.sidecar import Digests, open_index, stored_digests
-from ilsvrc.archive.source import FileSource
+from ilsvrc.archive.source import ArchiveSource
 from ilsvrc.errors import ArchiveError, UsageError
 from ilsvrc.events import Listener, silent
 from ilsvrc.issues import Code
 from ilsvrc.readers.ahead import HEADERS, pieces, take_ahead
 from ilsvrc.readers.reader import Container, Found, Int, Place, Rows
+from ilsvrc.stores.path import Location
 
 
 class ArchiveReader:
@@ -43,7 +44,7 @@ class ArchiveReader:
     form = "archive"
 
     def __init__(
-        self, source: FileSource, index: Index, digests: Digests | None = None, *, complete: bool = False
+        self, source: ArchiveSource, index: Index, digests: Digests | None = None, *, complete: bool = False
     ) -> None:
         self.source = source
         self.index = index
@@ -55,7 +56,7 @@ class ArchiveReader:
         self._complete = complete
 
     @classmethod
-    def open(cls, source: FileSource, *, verify: bool = False, listener: Listener = silent) -> ArchiveReader:
+    def open(cls, source: ArchiveSource, *, verify: bool = False, listener: Listener = silent) -> ArchiveReader:
         """Return the reader of all images of an archive, which is indexed first where no index of it is stored.
 
         Parameters
@@ -81,7 +82,7 @@ class ArchiveReader:
         return len(self.index)
 
     @property
-    def path(self) -> Path:
+    def path(self) -> Location:
         """The archive file."""
         return self.source.path
 
@@ -125,14 +126,14 @@ class ArchiveReader:
 
     def take(self, rows: Rows) -> Iterator[tuple[int, bytes]]:
         """Yield rows and their bytes; the system fetches the next batch while one is read; its memory is let go."""
-        return take_ahead(rows, self.sizes[rows], self.read, will_need=self.will_need, let_go=self._let_go)
+        return take_ahead(rows, self.sizes[rows], self.read, will_need=self.will_need, let_go=self.let_go)
 
     def will_need(self, rows: Rows) -> None:
         """Let the system fetch these rows ahead, neighbours in one piece."""
         for start, length in pieces(self._offsets[rows], self.sizes[rows]):
             self.source.will_need(start, length)
 
-    def _let_go(self, rows: Rows) -> None:
+    def let_go(self, rows: Rows) -> None:
         """Give back the memory of rows that were read."""
         for start, length in pieces(self._offsets[rows], self.sizes[rows], HEADERS):
             self.source.let_go(start, length)
@@ -168,19 +169,19 @@ class ArchiveReader:
         return ArchiveReader, (self.source, self.index, self._digests)
 
 
-def _received(source: FileSource, index: Shared) -> ArchiveReader:
+def _received(source: ArchiveSource, index: Shared) -> ArchiveReader:
     """Return the reader in a process that this one started, if the archive is still in the same state."""
     source.refuse_replaced()
     return ArchiveReader(source, index.index(), complete=True)
 
 
-def _reopened(source: FileSource, verify: bool) -> ArchiveReader:
+def _reopened(source: ArchiveSource, verify: bool) -> ArchiveReader:
     """Return the reader in another process, if the archive is still in the state in which this process opened it."""
     source.refuse_replaced()
     return ArchiveReader.open(source, verify=verify)
 
 
-def recognise(root: Path) -> list[Found]:
+def recognise(root: Location) -> list[Found]:
     """Return the splits that official archives hold: those in a folder by their names, or the one that `root` is."""
     if root.is_file():
         return [_found(root, _split_of(root))]
@@ -189,24 +190,24 @@ def recognise(root: Path) -> list[Found]:
     return [_found(newest[split], split) for split in SPLITS if split in newest]
 
 
-def _found(archive: Path, split: str) -> Found:
+def _found(archive: Location, split: str) -> Found:
     def open_it(*, verify: bool = False, listener: Listener = silent) -> ArchiveReader:
         [whole] = find_archives(archive)
-        return ArchiveReader.open(FileSource(whole), verify=verify, listener=listener)
+        return ArchiveReader.open(source_of(whole), verify=verify, listener=listener)
 
     return Found(split, ArchiveReader.form, archive, open_it)
 
 
-def _split_of(archive: Path) -> str:
+def _split_of(archive: Location) -> str:
     """Return the split of an archive: by its official name, else by its index; empty if that can't be built."""
     named = [split for split in SPLITS if archive.name in expected_names(split)]
     try:
-        return named[0] if named else open_index(FileSource(archive)).split
+        return named[0] if named else open_index(source_of(archive)).split
     except ArchiveError:
         return ""
 
 
-def _recorded_digests(source: FileSource, index: Index) -> Digests:
+def _recorded_digests(source: ArchiveSource, index: Index) -> Digests:
     found = stored_digests(source, index)
     if found is None:
         hint = f"ilsvrc index --digests {shlex.quote(str(source.path))}"

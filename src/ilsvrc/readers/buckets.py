@@ -20,6 +20,7 @@ from ilsvrc.archive.source import FileSource
 from ilsvrc.issues import Code
 from ilsvrc.readers.ahead import HEADERS, NEAR, pieces
 from ilsvrc.readers.reader import Container, Int, Place, Reader, Rows
+from ilsvrc.stores.path import Location
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ class BucketReader:
         return self._reader.form
 
     @property
-    def path(self) -> Path:
+    def path(self) -> Location:
         """The file or folder that they come from."""
         return self._reader.path
 
@@ -171,13 +172,17 @@ class BucketReader:
         self.will_need(rows)
         for row in rows.tolist():
             yield row, self.read(row)
-        for source, start, length in self._ranges(rows, HEADERS):
-            source.let_go(start, length)
+        self.let_go(rows)
 
     def will_need(self, rows: Rows) -> None:
         """Let the system fetch these rows ahead, neighbours in one piece."""
         for source, start, length in self._ranges(rows, NEAR):
             source.will_need(start, length)
+
+    def let_go(self, rows: Rows) -> None:
+        """Give back the memory of rows that were read."""
+        for source, start, length in self._ranges(rows, HEADERS):
+            source.let_go(start, length)
 
     def _ranges(self, rows: Rows, near: int) -> Iterator[tuple[FileSource, int, int]]:
         numbers = self._numbers[rows]

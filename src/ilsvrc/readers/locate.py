@@ -14,14 +14,19 @@ from pathlib import Path
 from ilsvrc import facts
 from ilsvrc.archive.find import SPLITS, expected_names, unfinished
 from ilsvrc.archive.header import BLOCK
+from ilsvrc.archive.remote import source_of
 from ilsvrc.errors import DataError, UsageError
 from ilsvrc.files import printable
-from ilsvrc.paths import given_path
+from ilsvrc.paths import given_location
 from ilsvrc.readers.reader import SHARDS, Found, Reader
+from ilsvrc.stores.path import Location, StorePath, names_in, path_below, size_of
 from ilsvrc.tree.scan import split_of
 
 FORMS = ("shards", "archive", "zip", "parquet", "tars.recognise", "tree")
 """Modules of the forms, each imported when it is needed. Where a split is there in two forms, the first counts."""
+
+IN_STORES = ("shards", "archive", "zip", "parquet")
+"""Those that are read from object stores too."""
 
 DEEPEST = 3
 """Levels of folders below a path that are looked at."""
@@ -33,7 +38,7 @@ MOST_FOLDERS = 100
 """Folders of one level that are looked at."""
 
 
-def recognise(root: Path, wanted: Sequence[str] | None = None) -> list[Found]:
+def recognise(root: Location, wanted: Sequence[str] | None = None) -> list[Found]:
     """Return every split in every form at a path: splits in order, and for each the form that counts first.
 
     A file whose name is no official archive's is looked at as every other form first: to look for an archive's
@@ -47,9 +52,10 @@ def recognise(root: Path, wanted: Sequence[str] | None = None) -> list[Found]:
     wanted
         Splits of which the first form is enough: no further form is looked for once each is found. None for all.
     """
+    forms = FORMS if isinstance(root, Path) else IN_STORES
     unnamed = root.is_file() and facts.official(root.name) is None
-    found: dict[tuple[str, Path], Found] = {}
-    for name in sorted(FORMS, key=ARCHIVES.__eq__) if unnamed else FORMS:
+    found: dict[tuple[str, Location], Found] = {}
+    for name in sorted(forms, key=ARCHIVES.__eq__) if unnamed else forms:
         if found and unnamed and name == ARCHIVES:
             break
         shards = {one.split for one in found.values() if one.form.endswith(SHARDS)}
@@ -64,12 +70,12 @@ def recognise(root: Path, wanted: Sequence[str] | None = None) -> list[Found]:
     return sorted(found.values(), key=lambda split: ((*SPLITS, "").index(split.split), split.damaged))
 
 
-def _recognised(form: str, root: Path) -> list[Found]:
+def _recognised(form: str, root: Location) -> list[Found]:
     splits: list[Found] = import_module(f"ilsvrc.readers.{form}").recognise(root)
     return splits
 
 
-def find_splits(root: Path | str, wanted: Sequence[str] | None = None) -> dict[str, Found]:
+def find_splits(root: Location | str, wanted: Sequence[str] | None = None) -> dict[str, Found]:
     """Return the splits at a path, by split; none if nothing there is of a known form.
 
     Where nothing is at the path itself, the folders in it are looked at, level by level: Kaggle's images lie in
@@ -88,13 +94,13 @@ def find_splits(root: Path | str, wanted: Sequence[str] | None = None) -> dict[s
     return found
 
 
-def find_all(root: Path | str, wanted: Sequence[str] | None = None) -> list[Found]:
+def find_all(root: Location | str, wanted: Sequence[str] | None = None) -> list[Found]:
     """Return the splits at a path as `find_splits` does, each in every form in which it is there."""
-    path = given_path(root).absolute()
+    path = given_location(root).absolute()
     return recognise(path, wanted) or _below(path)
 
 
-def _below(root: Path) -> list[Found]:
+def _below(root: Location) -> list[Found]:
     """Return the splits in the nearest folder below a path that has any, best in one that can be read."""
     level, damaged = [root], list[Found]()
     for _ in range(DEEPEST):
@@ -107,10 +113,10 @@ def _below(root: Path) -> list[Found]:
     return damaged
 
 
-def _folders(parent: Path) -> list[Path]:
+def _folders(parent: Location) -> list[Location]:
     """Return the folders in a folder that may hold a data set: none that is hidden, and none of a class."""
     try:
-        entries = sorted(entry.name for entry in os.scandir(parent) if entry.is_dir())
+        entries = [name for name, is_folder in names_in(parent) if is_folder]
     except OSError:
         return []
     return [parent / name for name in entries if not name.startswith(".") and facts.classes().get(name) is None]
@@ -118,10 +124,12 @@ def _folders(parent: Path) -> list[Path]:
 
 def _has_images(found: Found) -> bool:
     """Whether a folder holds an image: annotations and lists lie in folders of the same names."""
+    if isinstance(found.path, StorePath):
+        return True  # its forms are recognised by their images
     return found.path.is_file() or not found.path.is_dir() or split_of(found.path) is not None
 
 
-def open_reader(root: Path | str, split: str, *, verify: bool = False) -> Reader:
+def open_reader(root: Location | str, split: str, *, verify: bool = False) -> Reader:
     """Return the reader of a split: of its archive if it is there, else of its folder.
 
     Parameters
@@ -140,7 +148,7 @@ def open_reader(root: Path | str, split: str, *, verify: bool = False) -> Reader
     """
     if split not in SPLITS:
         raise UsageError(f"there is no split {split!r}", hint=f"use {', '.join(SPLITS)}")
-    path = given_path(root).absolute()
+    path = given_location(root).absolute()
     found = find_splits(path, (split,))
     if split in found:
         return found[split].open(verify=verify)
@@ -153,7 +161,7 @@ def open_reader(root: Path | str, split: str, *, verify: bool = False) -> Reader
     raise _absent(path, split, list(found))
 
 
-def splits_at(root: Path | str) -> list[str]:
+def splits_at(root: Location | str) -> list[str]:
     """Return the splits that are at a path.
 
     Raises
@@ -163,11 +171,11 @@ def splits_at(root: Path | str) -> list[str]:
     """
     found = find_splits(root)
     if not found:
-        raise nothing_found(given_path(root))
+        raise nothing_found(given_location(root))
     return [split or found[split].open().split for split in found]
 
 
-def _absent(root: Path, split: str, others: list[str]) -> UsageError:
+def _absent(root: Location, split: str, others: list[str]) -> UsageError:
     """Return the error that a split is not there, though others are."""
     refuse_downloading(root, (split,))
     hint = f"`ilsvrc ls {shlex.quote(str(root))}` lists {' and '.join(others)}, which are there"
@@ -236,7 +244,7 @@ _NAMED_SHAPES = 3
 _NAMED_ENTRIES = 5
 
 
-def nothing_found(root: Path, splits: Sequence[str] = SPLITS) -> UsageError:
+def nothing_found(root: Location, splits: Sequence[str] = SPLITS) -> UsageError:
     """Return the error that nothing at a path is of a known form: it names what is there, and what would be.
 
     Parameters
@@ -246,7 +254,7 @@ def nothing_found(root: Path, splits: Sequence[str] = SPLITS) -> UsageError:
     splits
         The splits that were wanted.
     """
-    if not os.path.lexists(root):
+    if not (root.exists() if isinstance(root, StorePath) else os.path.lexists(root)):
         return UsageError(f"{printable(str(root))} does not exist", hint=_nearest_path(root))
     what = (
         "no split of ILSVRC 2012" if len(splits) == len(SPLITS) else f"no {' or '.join(splits)} split of ILSVRC 2012"
@@ -269,7 +277,7 @@ def nothing_found(root: Path, splits: Sequence[str] = SPLITS) -> UsageError:
     return UsageError(f"{printable(str(root))} holds {what} in any known form: {_seen(root)}", hint=hint)
 
 
-def refuse_downloading(root: Path, splits: Sequence[str], *, otherwise: str = "") -> None:
+def refuse_downloading(root: Location, splits: Sequence[str], *, otherwise: str = "") -> None:
     """Refuse a folder in which the official archive of one of these splits is still being fetched.
 
     Parameters
@@ -293,7 +301,7 @@ def refuse_downloading(root: Path, splits: Sequence[str], *, otherwise: str = ""
             raise UsageError(f"{path} is still being fetched", hint=hint + otherwise)
 
 
-def _damaged(root: Path) -> DataError | None:
+def _damaged(root: Location) -> DataError | None:
     """Return the first error about a zip in a folder, whose recognition passes over such files."""
     for name in _names_in(root):
         try:
@@ -303,46 +311,48 @@ def _damaged(root: Path) -> DataError | None:
     return None
 
 
-def _names_in(root: Path) -> list[str]:
+def _names_in(root: Location) -> list[str]:
     """Return the names in a folder, a slash after those of folders; folders first, hidden ones last."""
     try:
-        found = [(entry.is_dir(), entry.name) for entry in os.scandir(root)]
+        found = names_in(root)
     except OSError:
         return []
-    names = sorted(f"{name}/" for folder, name in found if folder) + sorted(
-        name for folder, name in found if not folder
-    )
+    names = [f"{name}/" for name, is_folder in found if is_folder] + [
+        name for name, is_folder in found if not is_folder
+    ]
     return sorted(names, key=lambda name: name.startswith("."))
 
 
-def _seen(root: Path) -> str:
+def _seen(root: Location) -> str:
     """Say what is at the top of a folder."""
     names = _names_in(root)
     if not names:
-        return "there is nothing in it" if os.access(root, os.R_OK) else "it can't be read"
+        return "there is nothing in it" if _may_read(root) else "it can't be read"
     listed = [name if name.endswith("/") else f"{name} ({_size(root / name)})" for name in names[:_NAMED_ENTRIES]]
     more = len(names) - len(listed)
     return f"there is {printable(', '.join(listed))}{f' and {more:,} more' if more else ''}"
 
 
-def _size(path: Path) -> str:
+def _size(path: Location) -> str:
     try:
-        size = f"{path.stat().st_size:,} bytes"
+        size = f"{size_of(path):,} bytes"
         return f"{size}, zeros at its beginning: an empty tar, or a download without data" if _zeros(path) else size
     except OSError:
         return "it leads nowhere"
 
 
-def _zeros(path: Path) -> bool:
+def _may_read(path: Location) -> bool:
+    return isinstance(path, StorePath) or os.access(path, os.R_OK)
+
+
+def _zeros(path: Location) -> bool:
     """Whether a file begins with zeros, as the end of a tar does and a file whose room was only reserved."""
-    if not path.is_file() or not os.access(path, os.R_OK):
+    if not path.is_file() or not _may_read(path) or size_of(path) < BLOCK:
         return False
-    with path.open("rb") as file:
-        head = file.read(BLOCK)
-    return len(head) == BLOCK and not any(head)
+    return not any(source_of(path).read(0, BLOCK))
 
 
-def _lacking(root: Path, shape: _Shape, splits: Sequence[str]) -> str:
+def _lacking(root: Location, shape: _Shape, splits: Sequence[str]) -> str:
     """Say what a path would have if it were of a form, as far as it is not there."""
     wanted = dict.fromkeys(shape.entries[split] for split in splits if split in shape.entries)
     absent = [entry for entry in wanted if not (root / entry.partition(" ")[0]).exists()]
@@ -350,16 +360,20 @@ def _lacking(root: Path, shape: _Shape, splits: Sequence[str]) -> str:
     return f"{shape.form} would have {' and '.join(required or absent)}" if absent else ""
 
 
-def _ways_to_get(folder: Path, fetched_by: str, small: Path | None = None) -> str:
+def _ways_to_get(folder: Location, fetched_by: str, small: Location | None = None) -> str:
     """Name the commands that get the data set into a folder, and a small one into a new folder."""
+    if isinstance(folder, StorePath):
+        return "`ilsvrc fetch --to FOLDER` fetches it to this machine; `ilsvrc mini FOLDER` makes a small one"
     there, new = shlex.quote(str(folder)), shlex.quote(str(small or folder / "mini"))
     return f"`ilsvrc fetch {fetched_by}--to {there}` fetches it; `ilsvrc mini {new}` makes a small one"
 
 
-def _nearest_path(root: Path) -> str:
+def _nearest_path(root: Location) -> str:
     """Say where there is something, for a path that does not exist: at a name like it, or in the folder above."""
-    above = next(parent for parent in root.absolute().parents if parent.is_dir())
-    wanted = root.absolute().relative_to(above).parts[0]
+    above = next((parent for parent in root.absolute().parents if parent.is_dir()), None)
+    if above is None:  # a bucket with nothing in it, or a web server
+        return f"see whether the address is right; {_ways_to_get(root, '')}"
+    wanted = path_below(root.absolute(), above).parts[0]
     close = difflib.get_close_matches(wanted, [name.rstrip("/") for name in _names_in(above)], n=1)
     if close:
         return f"did you mean `ilsvrc check {shlex.quote(str(above / close[0]))}`?"

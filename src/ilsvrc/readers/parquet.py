@@ -11,7 +11,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 from weakref import WeakSet
 
@@ -24,13 +23,15 @@ from ilsvrc.archive.parquet.extents import PREFIX, Coding, decompress
 from ilsvrc.archive.parquet.index import ParquetIndex, open_index
 from ilsvrc.archive.parquet.shards import Shards, find_shards
 from ilsvrc.archive.parquet.table import ImageTable
-from ilsvrc.archive.source import FileSource
+from ilsvrc.archive.remote import source_of
+from ilsvrc.archive.source import ArchiveSource
 from ilsvrc.errors import UsageError
 from ilsvrc.events import Listener, silent
 from ilsvrc.facts import Digest
 from ilsvrc.issues import Code
 from ilsvrc.readers.ahead import NEAR, InFiles, pieces
 from ilsvrc.readers.reader import Container, Found, Int, Place, Reader, Rows
+from ilsvrc.stores.path import Location
 
 FORM = "Parquet"
 
@@ -42,7 +43,7 @@ _U32 = struct.Struct("<I")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-def recognise(root: Path) -> list[Found]:
+def recognise(root: Location) -> list[Found]:
     """Return the splits in Parquet files at a path: a file, a folder of files, or the cache of Hugging Face's hub."""
     return [
         Found(shards.split, _form(shards), _place(root, shards), _opener(shards), shards.damaged)
@@ -54,7 +55,7 @@ def _form(shards: Shards) -> str:
     return f"{FORM}, {len(shards.files):,} of {shards.total:,} files" if shards.missing else FORM
 
 
-def _place(root: Path, shards: Shards) -> Path:
+def _place(root: Location, shards: Shards) -> Location:
     return root if root.is_file() else shards.folder
 
 
@@ -83,7 +84,7 @@ class ParquetReader(InFiles):
     form = FORM
 
     def __init__(
-        self, path: Path, sources: tuple[FileSource, ...], index: ParquetIndex, key: Path | None = None
+        self, path: Location, sources: tuple[ArchiveSource, ...], index: ParquetIndex, key: Location | None = None
     ) -> None:
         self.path = path
         self.sources = sources
@@ -112,7 +113,7 @@ class ParquetReader(InFiles):
             hint = "digests are in trees that `ilsvrc prepare` made"
             raise UsageError(f"{shards.folder}: there are no digests to verify images by", hint=hint)
         shards.require_complete()
-        sources = tuple(FileSource(path.absolute()) for path in shards.files)
+        sources = tuple(source_of(path.absolute()) for path in shards.files)
         index = open_index(sources, shards.key, listener)
         path = shards.files[0] if shards.key == shards.files[0].absolute() else shards.folder
         return cls(path, sources, index, shards.key)
@@ -209,8 +210,8 @@ class ParquetReader(InFiles):
         sizes = np.array([source.size for source in self.sources], np.int64)
         return np.cumsum(sizes) - sizes
 
-    def _source(self, row: int) -> FileSource:
-        source: FileSource = self.sources[self._files.item(row)]
+    def _source(self, row: int) -> ArchiveSource:
+        source: ArchiveSource = self.sources[self._files.item(row)]
         return source
 
     def _page(self, row: int) -> memoryview:
@@ -245,7 +246,7 @@ class ParquetReader(InFiles):
             raise self.where(row).fault(Code.CHANGED_IMAGE, "it does not lie where the index says")
         return bytes(images[self._skips.item(row)].as_py())
 
-    def _ranges(self, rows: Rows, near: int) -> Iterator[tuple[FileSource, int, int]]:
+    def _ranges(self, rows: Rows, near: int) -> Iterator[tuple[ArchiveSource, int, int]]:
         """Yield file, offset and length of each byte range that holds some images."""
         rows = rows[self._codings[rows] != Coding.ROW_GROUP]
         apart = self._bases + np.arange(len(self.sources)) * (NEAR + 1)  # so that no range spans two files
@@ -297,14 +298,14 @@ def _begin_anew() -> None:
 os.register_at_fork(after_in_child=_begin_anew)
 
 
-def _reopened(path: Path, sources: tuple[FileSource, ...], key: Path) -> ParquetReader:
+def _reopened(path: Location, sources: tuple[ArchiveSource, ...], key: Location) -> ParquetReader:
     """Return the reader in another process, if all files are still in the state in which this process opened them."""
     for source in sources:
         source.refuse_replaced()
     return ParquetReader(path, sources, open_index(sources, key), key)
 
 
-def _expected(source: FileSource) -> tuple[Expected, ...]:
+def _expected(source: ArchiveSource) -> tuple[Expected, ...]:
     """Return what lists beside a file say of it; and in the hub's cache, its blob's name, which is its sha256."""
     listed = [expected(source, algorithm) for algorithm in SUMS_FILES]
     blob = source.path.resolve()

@@ -6,7 +6,6 @@ import os
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,10 +13,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ilsvrc.archive.expected import SUMS_FILES, Expected, expected
-from ilsvrc.archive.source import FileSource, FileState
+from ilsvrc.archive.source import ArchiveSource, State
 from ilsvrc.errors import ArchiveError, DamageError, DataError
 from ilsvrc.events import Listener, silent
 from ilsvrc.issues import Code, Issue
+from ilsvrc.stores.path import Location
 
 Int = npt.NDArray[np.int64]
 
@@ -103,13 +103,13 @@ class Container:
     expected : every digest that the file should have, with its origin: md5 before sha256; none if none is known
     """
 
-    path: Path
+    path: Location
     size: int
-    state: FileState
+    state: State
     expected: tuple[Expected, ...] = ()
 
     @classmethod
-    def of(cls, source: FileSource) -> Container:
+    def of(cls, source: ArchiveSource) -> Container:
         """Return an open file with every digest that it should have by the facts, or by a list beside it."""
         found = (expected(source, algorithm) for algorithm in SUMS_FILES)
         return cls(source.path, source.size, source.state, tuple(filter(None, found)))
@@ -132,7 +132,7 @@ class Reader(Protocol):
         """The form of the data set that was recognised, in words: `archive`, `class folders`, `zip`."""
 
     @property
-    def path(self) -> Path:
+    def path(self) -> Location:
         """The file or folder that holds the split; for messages."""
 
     @property
@@ -187,6 +187,9 @@ class Reader(Protocol):
 
     def will_need(self, rows: Rows) -> None:
         """Let the system fetch these rows into memory ahead, if it can; returns at once."""
+
+    def let_go(self, rows: Rows) -> None:
+        """Give back the memory of rows that were read, and that will hardly be read again soon."""
 
     def storage_order(self) -> Int:
         """Return the rows in the order in which they lie on the disk, shape (N,), int64."""
@@ -253,6 +256,6 @@ class Found:
 
     split: str
     form: str
-    path: Path
+    path: Location
     open: Opener
     damaged: bool = False

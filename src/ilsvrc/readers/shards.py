@@ -8,7 +8,6 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -17,13 +16,15 @@ import pyarrow.compute as pc
 import xxhash
 
 from ilsvrc.archive.find import SPLITS
-from ilsvrc.archive.source import FileSource
+from ilsvrc.archive.remote import source_of
+from ilsvrc.archive.source import ArchiveSource
 from ilsvrc.errors import ArchiveError, MachineError, UsageError
 from ilsvrc.events import Listener, silent
 from ilsvrc.issues import Code
 from ilsvrc.readers.ahead import InFiles, pieces
 from ilsvrc.readers.blocks import BLOCKS
 from ilsvrc.readers.reader import SHARDS, Container, Found, Int, Place, Rows
+from ilsvrc.stores.path import Location, StorePath, names_in, path_below
 from ilsvrc.tree import paths
 from ilsvrc.tree.manifest import SHARDED, metadata_of, read_manifest
 
@@ -41,9 +42,9 @@ class Shards:
     sources : the shards, by their numbers
     """
 
-    path: Path
+    path: Location
     form: str
-    sources: Mapping[int, FileSource]
+    sources: Mapping[int, ArchiveSource]
     ending: str = "jpg"
 
 
@@ -76,7 +77,7 @@ class ShardReader(InFiles):
         self._blocks = BLOCKS.get(shards.form.removesuffix(SHARDS))
 
     @classmethod
-    def open(cls, path: Path, split: str) -> ShardReader:
+    def open(cls, path: Location, split: str) -> ShardReader:
         """Open the shards that a manifest speaks of, in catalog order.
 
         Raises
@@ -131,7 +132,7 @@ class ShardReader(InFiles):
         path, name = self._sources[int(self._shards[row])].path, self.name(row)
         if self._shards_at.ending != "jpg":
             name = f"{name.rpartition('.')[0]}.{self._shards_at.ending}"
-        member = f"{path.relative_to(self.path)}/{name}"
+        member = f"{path_below(path, self.path)}/{name}"
         return Place(self.split, str(path), member, int(self._offsets[row]), str(self.path))
 
     def digest(self, row: int) -> bytes:
@@ -158,7 +159,7 @@ class ShardReader(InFiles):
             raise self.where(row).fault(Code.CHANGED_IMAGE, "its bytes are not those that were written")
         return data
 
-    def _ranges(self, rows: Rows, near: int) -> Iterator[tuple[FileSource, int, int]]:
+    def _ranges(self, rows: Rows, near: int) -> Iterator[tuple[ArchiveSource, int, int]]:
         for number in dict.fromkeys(self._shards[rows].tolist()):
             some = rows[self._shards[rows] == number]
             offsets, sizes = self._offsets[some], self.sizes[some]
@@ -195,7 +196,7 @@ class ShardReader(InFiles):
         return ShardReader, (self.split, self._shards_at, self._table)
 
 
-def _reopened(path: Path, split: str, state: str) -> ShardReader:
+def _reopened(path: Location, split: str, state: str) -> ShardReader:
     """Return the reader in another process, if the shards are still as this process opened them."""
     reader = ShardReader.open(path, split)
     if reader.state != state:
@@ -203,7 +204,7 @@ def _reopened(path: Path, split: str, state: str) -> ShardReader:
     return reader
 
 
-def _manifest(path: Path, split: str) -> pa.Table:
+def _manifest(path: Location, split: str) -> pa.Table:
     """Return the manifest of shards.
 
     Raises
@@ -227,10 +228,10 @@ def _ending(metadata: Mapping[str, str]) -> str:
         return "jpg"
 
 
-def _source(root: Path, shard: dict[str, object]) -> FileSource:
+def _source(root: Location, shard: dict[str, object]) -> ArchiveSource:
     path, size = root / str(shard["path"]), shard["size"]
     try:
-        source = FileSource(path)
+        source = source_of(path)
     except UsageError:
         hint = "`ilsvrc prepare SRC DST --repair` writes it again, with the source and the options it came from"
         detail = "it is no file" if path.exists() else "a shard is missing"
@@ -242,13 +243,13 @@ def _source(root: Path, shard: dict[str, object]) -> FileSource:
     return source
 
 
-def _open(path: Path, split: str, *, verify: bool = False, listener: Listener = silent) -> ShardReader:
+def _open(path: Location, split: str, *, verify: bool = False, listener: Listener = silent) -> ShardReader:
     """Return the reader of shards; it compares every image with its digest, asked for or not."""
     del verify, listener
     return ShardReader.open(path, split)
 
 
-def recognise(root: Path) -> list[Found]:
+def recognise(root: Location) -> list[Found]:
     """Return the splits in shards that `prepare` wrote to a folder, by their manifests."""
     found = []
     for split in SPLITS if root.is_dir() else ():
@@ -264,13 +265,13 @@ _UNKNOWN = f"unknown{SHARDS}"
 """The form of shards whose manifest is damaged."""
 
 
-def _is_damaged(root: Path, split: str) -> bool:
+def _is_damaged(root: Location, split: str) -> bool:
     """Whether a manifest of no use lies where other splits have those of shards, and no folders have its images."""
     path = paths.manifest(root, split)
-    if not os.path.lexists(path):
+    if not (path.is_file() if isinstance(path, StorePath) else os.path.lexists(path)):
         return False
     try:
         read_manifest(path)
     except (OSError, ValueError, MachineError):
-        return not any(entry.is_dir() for entry in os.scandir(root / split)) if (root / split).is_dir() else True
+        return not any(is_folder for _, is_folder in names_in(root / split)) if (root / split).is_dir() else True
     return False

@@ -19,6 +19,7 @@ from ilsvrc.archive.index import numbers
 from ilsvrc.errors import UsageError
 from ilsvrc.facts.names import image_split
 from ilsvrc.readers.reader import Container, Int, Place, Reader, Rows
+from ilsvrc.stores.path import Location
 
 
 def select_classes(items: Iterable[str]) -> frozenset[int]:
@@ -249,7 +250,7 @@ class SubsetReader:
         return self._reader.form
 
     @property
-    def path(self) -> Path:
+    def path(self) -> Location:
         """The file or folder that holds the split."""
         return self._reader.path
 
@@ -282,6 +283,10 @@ class SubsetReader:
     def will_need(self, rows: Rows) -> None:
         """Let the system fetch these rows into memory ahead, if it can; returns at once."""
         self._reader.will_need(self._rows[rows])
+
+    def let_go(self, rows: Rows) -> None:
+        """Give back the memory of rows that were read."""
+        self._reader.let_go(self._rows[rows])
 
     def storage_order(self) -> Int:
         """Return the rows in the order in which they lie on the disk, shape (N,), int64."""

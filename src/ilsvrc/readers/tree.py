@@ -174,6 +174,9 @@ class TreeReader:
     def will_need(self, rows: Rows) -> None:
         """Do nothing: to have a million files fetched ahead, each would have to be opened."""
 
+    def let_go(self, rows: Rows) -> None:
+        """Do nothing, as `will_need` does."""
+
     def storage_order(self) -> Int:
         """Return the rows as they are: nothing tells where a file lies on the disk, but neighbours are often near."""
         return np.arange(len(self))

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import itertools
 import json
-import stat
 import threading
 from collections.abc import Iterator
 from dataclasses import asdict
 from functools import cached_property, partial
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from ilsvrc.archive.catalog import SPLITS, UNSAID, Images, images_of, official_name
 from ilsvrc.archive.find import refuse_unfinished, splits_named
-from ilsvrc.archive.source import FileSource
+from ilsvrc.archive.remote import source_of
+from ilsvrc.archive.source import ArchiveSource
 from ilsvrc.archive.zip.build import indexed
 from ilsvrc.archive.zip.directory import Directory, find_directory, is_zip
 from ilsvrc.archive.zip.entry import LONGEST_HEADER, BadMember, data_start, local_name, unpacked
@@ -27,6 +26,7 @@ from ilsvrc.events import Listener, silent
 from ilsvrc.files import printable
 from ilsvrc.readers.ahead import pieces, take_ahead
 from ilsvrc.readers.reader import Container, Found, Int, Place, Rows
+from ilsvrc.stores.path import Location
 
 _WHOLE = 1 << 22
 """Bytes of a list of members that is read whole to tell which splits there are; of a longer one samples are."""
@@ -51,7 +51,7 @@ class ZipReader:
 
     form = "zip"
 
-    def __init__(self, source: FileSource, index: ZipIndex, *, complete: bool = False) -> None:
+    def __init__(self, source: ArchiveSource, index: ZipIndex, *, complete: bool = False) -> None:
         self.source = source
         self.index = index
         self.split = index.split
@@ -62,7 +62,7 @@ class ZipReader:
         self._complete = complete
 
     @classmethod
-    def open(cls, source: FileSource, split: str, *, listener: Listener = silent) -> ZipReader:
+    def open(cls, source: ArchiveSource, split: str, *, listener: Listener = silent) -> ZipReader:
         """Return the reader of a split in a zip, which is indexed first where no index of it is stored.
 
         Raises
@@ -76,7 +76,7 @@ class ZipReader:
         return cls._of(source, indexed(source, listener), split)
 
     @classmethod
-    def _of(cls, source: FileSource, splits: Splits, split: str) -> ZipReader:
+    def _of(cls, source: ArchiveSource, splits: Splits, split: str) -> ZipReader:
         if split not in splits:
             others = f"it has {' and '.join(splits)}" if list(splits) else "it has no image of ILSVRC 2012"
             raise UsageError(f"{source.path} holds no {split} image", hint=others)
@@ -86,7 +86,7 @@ class ZipReader:
         return len(self.index)
 
     @property
-    def path(self) -> Path:
+    def path(self) -> Location:
         """The zip."""
         return self.source.path
 
@@ -143,14 +143,14 @@ class ZipReader:
 
     def take(self, rows: Rows) -> Iterator[tuple[int, bytes]]:
         """Yield rows and their bytes; the system fetches the next batch while one is read; its memory is let go."""
-        return take_ahead(rows, self._room[rows], self._read, will_need=self.will_need, let_go=self._let_go)
+        return take_ahead(rows, self._room[rows], self._read, will_need=self.will_need, let_go=self.let_go)
 
     def will_need(self, rows: Rows) -> None:
         """Let the system fetch these rows ahead, neighbours in one piece."""
         for start, length in pieces(self._offsets[rows], self._room[rows]):
             self.source.will_need(start, length)
 
-    def _let_go(self, rows: Rows) -> None:
+    def let_go(self, rows: Rows) -> None:
         """Give back the memory of rows that were read."""
         for start, length in pieces(self._offsets[rows], self._room[rows], 0):
             self.source.let_go(start, length)
@@ -182,7 +182,7 @@ class ZipReader:
         return ZipReader, (self.source, self.index)
 
 
-def _reopened(source: FileSource, split: str) -> ZipReader:
+def _reopened(source: ArchiveSource, split: str) -> ZipReader:
     """Return the reader in another process, if the zip is still in the state in which this process opened it."""
     source.refuse_replaced()
     return ZipReader.open(source, split)
@@ -199,7 +199,7 @@ def _is_name(official: str, name: bytes) -> bool:
 class _Zip:
     """A zip that was recognised: its splits share one index, which is opened when the first of them is."""
 
-    def __init__(self, source: FileSource) -> None:
+    def __init__(self, source: ArchiveSource) -> None:
         self._source = source
         self._opening = threading.Lock()
         self._splits: Splits | None = None
@@ -213,7 +213,7 @@ class _Zip:
         return ZipReader._of(self._source, self._splits, split)
 
 
-def recognise(root: Path) -> list[Found]:
+def recognise(root: Location) -> list[Found]:
     """Return the splits in a zip, or in the zips of a folder, by the names of their members.
 
     Of a list of more than 4 MB, 256 samples are read: a split that has less than a hundredth of the members may be
@@ -231,18 +231,18 @@ def recognise(root: Path) -> list[Found]:
     return _recognised(root)
 
 
-def _found_in(path: Path) -> list[Found]:
+def _found_in(path: Location) -> list[Found]:
     """Return the splits in a file that is named as a zip; by its name, if it can't be read."""
     try:
         found = _recognised(path)
         if found or not path.is_file():
             return found
-        source = FileSource(path)
+        source = source_of(path)
         find_directory(source)
     except OSError:
         return []
     except ArchiveError:
-        source = FileSource(path)
+        source = source_of(path)
         return [
             Found(split, ZipReader.form, path, partial(_Zip(source).open, split), damaged=True)
             for split in splits_named(path.name)
@@ -250,11 +250,11 @@ def _found_in(path: Path) -> list[Found]:
     return []
 
 
-def _recognised(path: Path) -> list[Found]:
+def _recognised(path: Location) -> list[Found]:
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
+        if not path.is_file():
             return []
-        source = FileSource(path)
+        source = source_of(path)
         if not is_zip(source):
             return []
         splits = _splits_in(source, find_directory(source))
@@ -264,7 +264,7 @@ def _recognised(path: Path) -> list[Found]:
     return [Found(split, ZipReader.form, path, partial(found.open, split)) for split in splits]
 
 
-def _splits_in(source: FileSource, directory: Directory) -> list[str]:
+def _splits_in(source: ArchiveSource, directory: Directory) -> list[str]:
     """Return the splits whose images are seen in the list of members."""
     length = directory.stop - directory.start
     if length <= _WHOLE:

@@ -148,11 +148,13 @@ def _document(receipt: Receipt) -> dict[str, Any]:
         "samples": receipt.samples,
         "bytes": receipt.bytes,
         "issues": [asdict(issue) for issue in receipt.issues],
+        "worker": receipt.worker,
+        "synced": receipt.synced,
     }
 
 
 def _receipt(line: dict[str, Any]) -> Receipt | None:
-    """Return the receipt in a line, None for a line that is none, whatever wrote it."""
+    """Return the receipt in a line, without its worker, who is gone; None for a line that is none."""
     try:
         issues = tuple(Issue(**{**issue, "code": Code(issue["code"])}) for issue in line["issues"])
         outputs = tuple(Output(**output) for output in line["outputs"])
@@ -168,8 +170,9 @@ def _receipt(line: dict[str, Any]) -> Receipt | None:
 class Committer:
     """Syncs what the sink wrote, then appends receipts to the journal: used as a context manager.
 
-    One sync confirms every unit that was finished before it began. While it runs, which may be long on a disk that
-    others write to, workers go on and receipts gather for the next. Leaving the block waits for the last.
+    One sync confirms every unit that was finished before it began; units that their workers synced need none. While
+    it runs, which may be long on a disk that others write to, workers go on and receipts gather for the next. Leaving
+    the block waits for the last.
     """
 
     def __init__(self, sink: Sink, journal: Journal | None) -> None:
@@ -219,6 +222,7 @@ class Committer:
     def _commit(self, receipts: list[Receipt]) -> None:
         if not receipts:
             return
-        self._sink.sync()
+        if not all(receipt.synced for receipt in receipts):
+            self._sink.sync()
         if self._journal:
             self._journal.append(receipts)

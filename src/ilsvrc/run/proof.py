@@ -12,8 +12,9 @@ from typing import Any, Protocol
 
 from ilsvrc import facts
 from ilsvrc.archive.expected import Expected
+from ilsvrc.archive.remote import source_of
 from ilsvrc.archive.sidecar import Verified, record, stored_index
-from ilsvrc.archive.source import FileSource
+from ilsvrc.archive.source import ArchiveSource
 from ilsvrc.errors import ArchiveError
 from ilsvrc.events import Advanced, Finished, Listener, Started, silent
 from ilsvrc.facts import Digest
@@ -74,7 +75,7 @@ class Claim:
     expected : the digest, and its origin
     """
 
-    source: FileSource
+    source: ArchiveSource
     expected: Expected
 
     def stage(self) -> str:
@@ -102,7 +103,7 @@ def claims_of(reader: Reader, algorithm: str = "") -> tuple[Claim, ...] | None:
         known = [found for found in container.expected if algorithm in ("", found.digest.algorithm)]
         if not known:
             return None
-        claims.append(Claim(FileSource(container.path, container.state), known[0]))
+        claims.append(Claim(source_of(container.path, container.state), known[0]))
     return tuple(claims)
 
 
@@ -181,7 +182,7 @@ class HashingProof:
             self._before += claim.source.size
             self._at, self._hashed = self._at + 1, 0
 
-    def _hash_file_to(self, source: FileSource, end: int) -> None:
+    def _hash_file_to(self, source: ArchiveSource, end: int) -> None:
         """Hash up to this byte of the present file, or to its end."""
         stage = self._claims[self._at].stage()
         while self._hashed < min(end, source.size) and not self._stop.is_set():
@@ -200,7 +201,7 @@ class HashingProof:
             return
 
 
-def wrong_digest(source: FileSource, found: Digest, expected: Expected) -> ArchiveError:
+def wrong_digest(source: ArchiveSource, found: Digest, expected: Expected) -> ArchiveError:
     """Return the error for an archive with another digest than it should have, naming it if it is another archive."""
     other = facts.archive_with_digest(found)
     if other:

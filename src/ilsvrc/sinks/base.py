@@ -40,6 +40,9 @@ class Receipt:
     samples, bytes : what was taken
     issues : what was found in its images
     error : why it could not be done, or None
+    worker : who did it, its host and process; empty if that was an earlier run
+    seconds : how long that took
+    synced : whether its files survive a power cut of the worker's machine, since the sink synced them there
     """
 
     unit: str
@@ -48,6 +51,9 @@ class Receipt:
     bytes: int = 0
     issues: tuple[Issue, ...] = ()
     error: IlsvrcError | None = None
+    worker: str = ""
+    seconds: float = 0.0
+    synced: bool = False
 
 
 def left_out(receipts: Iterable[Receipt]) -> set[str]:

@@ -12,7 +12,7 @@ import numpy as np
 import xxhash
 
 from ilsvrc.archive.sidecar import WIDTH, Verified, open_index, store_digests
-from ilsvrc.archive.source import FileSource
+from ilsvrc.archive.source import ArchiveSource
 from ilsvrc.files import open_own
 from ilsvrc.readers.units import Sample, Unit
 from ilsvrc.sinks.base import Receipt
@@ -26,7 +26,7 @@ class DigestSink:
     part : the unfinished file; each unit writes its own stretch of it
     """
 
-    source: FileSource
+    source: ArchiveSource
     part: Path
 
     def begun(self) -> AbstractContextManager[None]:

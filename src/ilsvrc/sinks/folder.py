@@ -191,7 +191,7 @@ class FolderSink:
     def record(self, unit: Unit, rows: Sequence[Row], staging: OwnFolder) -> Receipt:
         """Write the part of the manifest with the images of a unit."""
         output = self.staged.record(unit, table_of(rows), staging)
-        return Receipt(unit.id, (output,), len(rows), sum(row.size for row in rows))
+        return Receipt(unit.id, (output,), len(rows), sum(row.size for row in rows), synced=self.durable)
 
     def sync(self) -> None:
         """Make all images and parts written so far survive a power cut."""

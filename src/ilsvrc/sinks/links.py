@@ -14,6 +14,7 @@ from ilsvrc.errors import DamageError, MachineError, UsageError
 from ilsvrc.files import OwnFolder, named
 from ilsvrc.issues import Code, Issue
 from ilsvrc.readers.units import Sample
+from ilsvrc.stores.path import Location
 
 
 class Link(StrEnum):
@@ -53,7 +54,7 @@ _CANNOT = (
 """What a file system answers that can't link or clone: link(2), ioctl_ficlonerange(2)."""
 
 
-def refuse_impossible(link: Link, image: str | None, target: Path, source: Path) -> Link:
+def refuse_impossible(link: Link, image: str | None, target: Path, source: Location) -> Link:
     """Return how images will be linked in a folder: auto becomes copy where no clone can be made.
 
     Parameters
@@ -87,7 +88,7 @@ def refuse_impossible(link: Link, image: str | None, target: Path, source: Path)
 _NAMES = {Link.HARD: "hard link", Link.REFLINK: "reflink"}
 
 
-def _refusal(link: Link, target: Path, source: Path) -> str:
+def _refusal(link: Link, target: Path, source: Location) -> str:
     if link is Link.HARD:
         return f"{target} and {source} are on different file systems: no hard link leads from one to the other"
     return f"no reflink can be made in {target} of the images of {source}: btrfs and xfs can, within one file system"

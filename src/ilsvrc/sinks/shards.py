@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
+from ilsvrc.archive.remote import source_of
 from ilsvrc.archive.sidecar import Verified
 from ilsvrc.errors import MachineError, UsageError
 from ilsvrc.files import OWN_FOLDER, OwnFolder, make_own_folder, rename_new, sync_filesystem, sync_path, written_whole
@@ -25,7 +26,7 @@ from ilsvrc.sinks.buckets import BucketSink
 from ilsvrc.sinks.formats.base import Format, Shard, ShardFile, Whole, Written, digest_of
 from ilsvrc.sinks.room import Need, need_of_shards
 from ilsvrc.sinks.staging import Staging, created
-from ilsvrc.stores.path import AnyPath, Location
+from ilsvrc.stores.path import Location, StorePath, size_of
 from ilsvrc.tree import paths
 from ilsvrc.tree.manifest import SCHEMA, SHARDED, ShardedRow, differences, metadata_of, read_manifest, table_of
 
@@ -182,7 +183,7 @@ class ShardSink:
             if self.durable:
                 self.staged.sync_unit(folder, [name, self.staged.part_name(unit)])
         shard = Output(f"{OWN_FOLDER}/staging/{name}", size, digest)
-        return Receipt(unit.id, (shard, part), len(rows), sum(row.size for row in rows))
+        return Receipt(unit.id, (shard, part), len(rows), sum(row.size for row in rows), synced=self.durable)
 
     def unnamed(self, number: int) -> Path:
         """Return the path of a shard before it gets its name."""
@@ -411,11 +412,11 @@ def shards_of(manifest: pa.Table) -> list[Shard]:
         return []
 
 
-def lacking(root: Path, shards: Sequence[Shard], *, thorough: bool = False) -> Iterator[Issue]:
+def lacking(root: Location, shards: Sequence[Shard], *, thorough: bool = False) -> Iterator[Issue]:
     """Yield an issue for every shard that is not there, or has another size; with `thorough`, or other bytes."""
     for shard in shards:
         path = root / shard.path
-        size = path.stat().st_size if path.is_file() else None
+        size = size_of(path) if path.is_file() else None
         if size is None:
             yield Issue(shard.path, Code.MISSING_FILE, f"it should have {shard.size:,} bytes")
         elif size != shard.size:
@@ -424,8 +425,10 @@ def lacking(root: Path, shards: Sequence[Shard], *, thorough: bool = False) -> I
             yield Issue(shard.path, Code.CHANGED_SHARD, "its bytes are not those that were written")
 
 
-def is_whole(path: Path, shard: Shard) -> bool:
-    """Whether a file has the bytes that a shard was written with."""
+def is_whole(path: Location, shard: Shard) -> bool:
+    """Whether a file, or an object in a store, has the bytes that a shard was written with."""
+    if isinstance(path, StorePath):
+        return _digest_of_object(path) == (shard.size, shard.digest)
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         return digest_of(fd) == (shard.size, shard.digest)
@@ -433,12 +436,26 @@ def is_whole(path: Path, shard: Shard) -> bool:
         os.close(fd)
 
 
+_CHUNK = 8 << 20
+"""Bytes of an object that are hashed at a time."""
+
+
+def _digest_of_object(path: StorePath) -> tuple[int, str]:
+    """Return size and digest of an object, as `digest_of` does of a file."""
+    source, digest = source_of(path), xxhash.xxh3_128()
+    for start in range(0, source.size, _CHUNK):
+        source.will_need(start, 4 * _CHUNK)
+        digest.update(source.read(start, min(_CHUNK, source.size - start)))
+        source.let_go(start, _CHUNK)
+    return source.size, digest.hexdigest()
+
+
 def written_in(manifest: pa.Table) -> Written:
     """Return what a manifest says of its split."""
     return Written(tuple(shards_of(manifest)), int(pc.sum(manifest.column("size")).as_py() or 0))
 
 
-def written_at(root: AnyPath, format: Format) -> dict[str, Written]:  # noqa: A002  -- as the command line calls it
+def written_at(root: Location, format: Format) -> dict[str, Written]:  # noqa: A002  -- as the command line calls it
     """Return the splits that a folder holds in shards of a format; those of other formats have files of their own."""
     found = {}
     for split in SPLITS:

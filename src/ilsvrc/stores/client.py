@@ -14,7 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from ilsvrc.errors import MachineError, UsageError
+from ilsvrc.errors import MachineError, NetworkError, UsageError
 from ilsvrc.stores.library import library
 from ilsvrc.stores.url import WEB, Url
 
@@ -332,8 +332,8 @@ class Bucket:
         if isinstance(error, (exceptions.UnauthenticatedError, exceptions.PermissionDeniedError)):
             hint = "credentials come from the environment, a profile or its role: docs/how-to/object-stores.md"
             return MachineError(f"{where}: the server refuses these credentials, or this access", hint=hint)
-        hint = "look whether the address and the endpoint are right, then run the same command again"
-        return MachineError(f"{where}: {_reason(error)}", hint=hint)
+        hint = "look whether the address and the endpoint are right, then run the same command again: it resumes"
+        return NetworkError(f"{where}: {_reason(error)}", hint=hint)
 
 
 _BUCKETS: dict[Url, Bucket] = {}
@@ -351,12 +351,18 @@ def _open(root: Url) -> Any:
     client: dict[str, Any] = {"connect_timeout": timedelta(seconds=10), "timeout": timedelta(minutes=10)}
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL", "")
     options: dict[str, Any] = {"endpoint": endpoint} if root.scheme == "s3" and endpoint else {}
-    if root.scheme == "http" or endpoint.startswith("http://"):
+    if root.scheme == "http" or endpoint.startswith("http://") or _allows_http(root):
         client["allow_http"] = True
     try:
         return obstore.store.from_url(str(root), client_options=client, retry_config=retry, **options)
     except (obstore.exceptions.BaseError, ValueError) as error:
         raise MachineError(f"{root} can't be opened: {_reason(error)}") from None
+
+
+def _allows_http(root: Url) -> bool:
+    """Whether the environment allows plain http: the library looks there only if it is given no client options."""
+    prefix = {"s3": "AWS", "gs": "GOOGLE", "az": "AZURE"}.get(root.scheme, "")
+    return os.environ.get(f"{prefix}_ALLOW_HTTP", "").lower() in ("1", "true")
 
 
 def _state(meta: Any) -> ObjectState:
@@ -381,21 +387,21 @@ def _can_not(error: Exception) -> bool:
 
 
 _STATUS = re.compile(r"\b([45]\d\d [A-Z][A-Za-z ]+)")
+_RETRIED = re.compile(r"after (\d+) retries")
 _CAUSES = (
-    (re.compile(r"dns error|failed to lookup", re.IGNORECASE), "its name is not known"),
-    (re.compile(r"connection refused", re.IGNORECASE), "nobody answers there (connection refused)"),
-    (re.compile(r"timed? ?out", re.IGNORECASE), "the server did not answer in time"),
-    (re.compile(r"certificate", re.IGNORECASE), "its certificate is not trusted"),
+    (re.compile(r"dns error|failed to lookup", re.IGNORECASE), "the server's name is not known"),
+    (re.compile(r"connection ?refused", re.IGNORECASE), "nobody answers there (connection refused)"),
+    (re.compile(r"certificate", re.IGNORECASE), "the server's certificate is not trusted"),
+    (re.compile(r"timed ?out", re.IGNORECASE), "the server did not answer in time"),
 )
 
 
 def _reason(error: Exception) -> str:
     """Return why a request failed: the status or the cause alone, never the request, which may hold credentials."""
-    text = str(error).partition("Debug source")[0]
-    status = _STATUS.search(text)
-    if status:
-        return f"the server answers {status[1].strip()}"
-    for pattern, words in _CAUSES:
-        if pattern.search(text):
-            return words
-    return f"the request failed ({type(error).__name__})"
+    text = str(error)
+    status = _STATUS.search(text.partition("Debug source")[0])
+    causes = [words for pattern, words in _CAUSES if pattern.search(text)]
+    failed = f"the request failed ({type(error).__name__})"
+    reason = f"the server answers {status[1].strip()}" if status else next(iter(causes), failed)
+    tried = _RETRIED.search(text)
+    return f"{reason}, after {tried[1]} retries" if tried and tried[1] != "0" else reason

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import TypeVar
 
 from ilsvrc.stores.client import Bucket, Entry, ObjectState, bucket_of
@@ -164,3 +166,48 @@ Location = Path | StorePath
 
 AnyPath = TypeVar("AnyPath", Path, StorePath)
 """A path of either kind, which stays of its kind."""
+
+
+def names_in(folder: Location) -> list[tuple[str, bool]]:
+    """Return name and whether it is a folder, of everything in a folder, by name; none where a web server can't say.
+
+    Raises
+    ------
+    OSError
+        If it is no folder, or may not be read.
+    """
+    if isinstance(folder, StorePath):
+        return [(entry.key.rpartition("/")[2], entry.state is None) for entry in folder.entries()]
+    with os.scandir(folder) as found:
+        return sorted((entry.name, entry.is_dir()) for entry in found)
+
+
+def size_of(location: Location) -> int:
+    """Return the bytes of a file or an object.
+
+    Raises
+    ------
+    OSError
+        If it is not there.
+    """
+    if isinstance(location, Path):
+        return location.stat().st_size
+    state = location.state()
+    if state is None:
+        raise FileNotFoundError(errno.ENOENT, "there is no such object", str(location))
+    return state.size
+
+
+def path_below(location: Location, folder: Location) -> PurePath:
+    """Return the path below a folder.
+
+    Raises
+    ------
+    ValueError
+        If it does not lie below.
+    """
+    if isinstance(location, StorePath) and isinstance(folder, StorePath):
+        return location.relative_to(folder)
+    if isinstance(location, Path) and isinstance(folder, Path):
+        return location.relative_to(folder)
+    raise ValueError(f"{location} is not below {folder}")

@@ -19,14 +19,17 @@ from typing import Any
 import numpy as np
 import xxhash
 
-from ilsvrc.archive.source import ByteSource, FileState
+from ilsvrc.archive.remote import source_of, state_of
+from ilsvrc.archive.source import ByteSource
 from ilsvrc.errors import DataError, IlsvrcError, MachineError
 from ilsvrc.issues import Code
+from ilsvrc.paths import given_location
 from ilsvrc.readers.reader import Reader
 from ilsvrc.readers.units import Sample, Unit
 from ilsvrc.run.engine import Engine, SerialEngine
 from ilsvrc.run.proof import Proof
 from ilsvrc.sinks.base import Receipt, Sink
+from ilsvrc.stores.path import size_of
 
 CONTENT = bytes(range(256)) * 64
 """What the archive of a ByteSource under test must hold."""
@@ -129,16 +132,15 @@ class ReaderContract:
             at = int(np.searchsorted(starts, start, "right")) - 1
             if stop - start != len(truth[key]) or reader.where(row).offset != start - int(starts[at]):
                 continue
-            with open(containers[at].path, "rb") as file:
-                file.seek(start - int(starts[at]))
-                assert file.read(stop - start) == truth[key]
+            source = source_of(containers[at].path)
+            assert source.read(start - int(starts[at]), stop - start) == truth[key]
 
     def test_containers_are_files_of_their_size(self, reader: Reader) -> None:
         """Every image lies within one of them."""
         sizes = {str(container.path): container.size for container in reader.containers()}
-        assert sizes == {path: Path(path).stat().st_size for path in sizes}
+        assert sizes == {path: size_of(given_location(path)) for path in sizes}
         assert not sizes or reader.where(0).file in sizes
-        assert all(FileState.of(container.path) == container.state for container in reader.containers())
+        assert all(state_of(container.path) == container.state for container in reader.containers())
 
     def test_says_what_it_is(self, reader: Reader) -> None:
         """Form, path and state are there for messages and journals."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import tarfile
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -14,13 +13,14 @@ from ilsvrc import facts
 from ilsvrc.archive.expected import is_official
 from ilsvrc.errors import ArchiveError, MissingExtraError
 from ilsvrc.issues import Code, Issue
+from ilsvrc.stores.path import Location, size_of
 
 _META = "meta.mat"
 NEEDS_SCIPY = f"reading its {_META} needs scipy (pip install scipy)"
 """Why image counts were not compared with a devkit, where `expectation` raised MissingExtraError."""
 
 
-def train_counts(devkit: Path) -> npt.NDArray[np.int64]:
+def train_counts(devkit: Location) -> npt.NDArray[np.int64]:
     """Return `num_train_images` of every class from a devkit's meta.mat, shape (1000,), int64, by index.
 
     Raises
@@ -46,27 +46,27 @@ def train_counts(devkit: Path) -> npt.NDArray[np.int64]:
     return counts
 
 
-def is_genuine(devkit: Path) -> bool:
+def is_genuine(devkit: Location) -> bool:
     """Whether a devkit is the official one, by its size."""
     spec = facts.official(facts.DEVKIT)
-    return spec is not None and devkit.stat().st_size == spec.size
+    return spec is not None and size_of(devkit) == spec.size
 
 
-def _member(devkit: Path, name: str) -> bytes:
+def _member(devkit: Location, name: str) -> bytes:
     """Return a file of the devkit by its name in whatever folder."""
     try:
-        with tarfile.open(devkit) as archive:
+        with devkit.open("rb") as file, tarfile.open(fileobj=file) as archive:
             for member in archive:
                 if member.isfile() and member.name.rpartition("/")[2] == name:
-                    file = archive.extractfile(member)
-                    assert file is not None
-                    return file.read()
+                    found = archive.extractfile(member)
+                    assert found is not None
+                    return found.read()
     except (tarfile.TarError, EOFError, OSError) as error:
         raise _no_devkit(devkit, str(error)) from None
     raise _no_devkit(devkit, f"it holds no {name}")
 
 
-def _no_devkit(devkit: Path, why: str) -> ArchiveError:
+def _no_devkit(devkit: Location, why: str) -> ArchiveError:
     hint = f"fetch {facts.DEVKIT} again, or move it away to do without the comparison"
     return ArchiveError(Code.WRONG_FILE, f"not a devkit: {why}", devkit, hint=hint)
 
@@ -100,7 +100,7 @@ def counts_of(labels: npt.NDArray[np.int16]) -> Counts:
     return np.bincount(labels[labels >= 0], minlength=len(facts.classes())).astype(np.int64)
 
 
-def expectation(archive: Path, size: int, split: str, labels: npt.NDArray[np.int16]) -> Expectation | None:
+def expectation(archive: Location, size: int, split: str, labels: npt.NDArray[np.int16]) -> Expectation | None:
     """Return the images that every class of an archive should have, or None if no source states it.
 
     The source is the packaged facts for an official archive, and the devkit beside it for any other, unless that is

@@ -19,7 +19,7 @@ from ilsvrc import facts
 from ilsvrc.archive.names import NO_LABEL
 from ilsvrc.errors import LayoutError
 from ilsvrc.files import open_own, printable
-from ilsvrc.stores.path import Location
+from ilsvrc.stores.path import Location, StorePath
 from ilsvrc.tree.layout import Layout
 
 SCHEMA = pa.schema([("path", pa.string()), ("label", pa.int16()), ("size", pa.int64()), ("xxh3_128", pa.binary(16))])
@@ -84,7 +84,7 @@ def write_manifest(table: pa.Table, path: Path, metadata: dict[str, str] | None 
 
 
 def read_manifest(path: Location, schema: pa.Schema = SCHEMA) -> pa.Table:
-    """Return the memory-mapped table of a manifest file, or that of an object, after a check of every value.
+    """Return the memory-mapped table of a manifest file, after a check of every value.
 
     Readers of the table open files by its paths, so a path that leads out of the tree is refused. So is one of a
     shard, and a place outside its shard.
@@ -99,8 +99,7 @@ def read_manifest(path: Location, schema: pa.Schema = SCHEMA) -> pa.Table:
         If a link, a pipe or a folder has its name.
     """
     try:
-        data = _mapped(path) if isinstance(path, Path) else pa.BufferReader(path.read_bytes())
-        table = pa.ipc.open_file(data).read_all()
+        table = pa.ipc.open_file(_mapped(path)).read_all()
         table.validate(full=True)
     except pa.ArrowException as error:
         raise ValueError(f"{path} is no manifest: {error}") from None
@@ -112,8 +111,10 @@ def read_manifest(path: Location, schema: pa.Schema = SCHEMA) -> pa.Table:
     return table
 
 
-def _mapped(path: Path) -> pa.BufferReader:
-    """Return the bytes of a file of ours, mapped into memory."""
+def _mapped(path: Location) -> pa.BufferReader:
+    """Return the bytes of a file of ours, mapped into memory; those of an object in a store are fetched."""
+    if isinstance(path, StorePath):
+        return pa.BufferReader(path.read_bytes())
     fd = open_own(path, os.O_RDONLY)
     try:
         return pa.BufferReader(pa.py_buffer(mmap.mmap(fd, 0, prot=mmap.PROT_READ)))

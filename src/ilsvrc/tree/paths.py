@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import overload
+
 from ilsvrc.files import OWN_FOLDER
-from ilsvrc.stores.path import AnyPath
+from ilsvrc.stores.path import AnyPath, Location, StorePath
 
 
 def own(root: AnyPath) -> AnyPath:
@@ -11,9 +14,13 @@ def own(root: AnyPath) -> AnyPath:
     return root / OWN_FOLDER
 
 
-def manifest(root: AnyPath, split: str) -> AnyPath:
+@overload
+def manifest(root: Path, split: str) -> Path: ...
+@overload
+def manifest(root: StorePath, split: str) -> StorePath: ...
+def manifest(root: Location, split: str) -> Location:
     """Return the manifest of a split: path, label, size and digest of every image."""
-    return own(root) / f"{split}.arrow"
+    return root / OWN_FOLDER / f"{split}.arrow"
 
 
 def staging(root: AnyPath) -> AnyPath:

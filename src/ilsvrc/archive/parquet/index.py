@@ -24,10 +24,11 @@ from ilsvrc.archive.parquet.footer import BYTE_ARRAY
 from ilsvrc.archive.parquet.pages import LARGEST, damaged
 from ilsvrc.archive.parquet.table import NO_CLAIM, ONE_SPLIT, ImageTable, Names
 from ilsvrc.archive.sidecar import kept
-from ilsvrc.archive.source import FileSource
+from ilsvrc.archive.source import ArchiveSource
 from ilsvrc.errors import ArchiveError, DamageError
 from ilsvrc.events import Advanced, Finished, Listener, Started, silent
 from ilsvrc.issues import Code, Issue
+from ilsvrc.stores.path import Location
 
 _FORMAT = "parquet 1"
 """Version of the file format; a file of another version is built anew."""
@@ -139,7 +140,7 @@ class _Part:
     issues: tuple[Issue, ...]
 
 
-def open_index(sources: Sequence[FileSource], key: Path, listener: Listener = silent) -> ParquetIndex:
+def open_index(sources: Sequence[ArchiveSource], key: Location, listener: Listener = silent) -> ParquetIndex:
     """Return the index of a split in files, building and keeping it first where no index that fits is there.
 
     Parameters
@@ -160,7 +161,7 @@ def open_index(sources: Sequence[FileSource], key: Path, listener: Listener = si
     )
 
 
-def build_index(sources: Sequence[FileSource], listener: Listener = silent) -> ParquetIndex:
+def build_index(sources: Sequence[ArchiveSource], listener: Listener = silent) -> ParquetIndex:
     """Return the index of a split in files, having compared what names and label columns say.
 
     Raises
@@ -191,7 +192,7 @@ def build_index(sources: Sequence[FileSource], listener: Listener = silent) -> P
     return ParquetIndex(split, _sorted(parts, sources))
 
 
-def _part(source: FileSource) -> _Part:
+def _part(source: ArchiveSource) -> _Part:
     """Return the rows of one file."""
     try:
         table = ImageTable(source)
@@ -247,7 +248,7 @@ def _by_row_group(table: ImageTable, group: int) -> Extents:
     return found
 
 
-def _contradictions(source: FileSource, names: Names) -> Iterator[Issue]:
+def _contradictions(source: ArchiveSource, names: Names) -> Iterator[Issue]:
     """Yield an issue for each image of which the label column, or the wnid after the name, contradicts the name."""
     for said, by in ((names.claims, "the label column"), (names.repeated, "the end of its name")):
         for row in np.flatnonzero((said != NO_CLAIM) & (said != names.labels)).tolist():
@@ -273,7 +274,7 @@ def _refuse_contradictions(parts: Sequence[_Part]) -> None:
     raise DamageError(message, issues, hint=hint)
 
 
-def _sorted(parts: Sequence[_Part], sources: Sequence[FileSource]) -> pa.Table:
+def _sorted(parts: Sequence[_Part], sources: Sequence[ArchiveSource]) -> pa.Table:
     """Return the table of all rows in catalog order; refuse an image that is there twice."""
     names = pa.concat_arrays([part.names for part in parts])
     labels = np.concatenate([part.labels for part in parts])
@@ -297,7 +298,7 @@ def _sorted(parts: Sequence[_Part], sources: Sequence[FileSource]) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=SCHEMA)
 
 
-def _stored(data: pa.Buffer, sources: Sequence[FileSource]) -> ParquetIndex | None:
+def _stored(data: pa.Buffer, sources: Sequence[ArchiveSource]) -> ParquetIndex | None:
     """Return the index in a file's bytes, or None if it is damaged, stale, of other files, or impossible."""
     try:
         table, metadata = load(data, SCHEMA)
@@ -308,7 +309,7 @@ def _stored(data: pa.Buffer, sources: Sequence[FileSource]) -> ParquetIndex | No
     return index if fits else None
 
 
-def _metadata(sources: Sequence[FileSource], index: ParquetIndex) -> dict[bytes, bytes]:
+def _metadata(sources: Sequence[ArchiveSource], index: ParquetIndex) -> dict[bytes, bytes]:
     """Return what an index file says of the files that it was made from, and of itself."""
     files = [[source.path.name, *asdict(source.state).values()] for source in sources]
     texts = {"format": _FORMAT, "split": index.split, "files": json.dumps(files), "columns": index.columns}

@@ -7,12 +7,12 @@ import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from ilsvrc.archive.parquet.table import ImageTable
-from ilsvrc.archive.source import FileSource
+from ilsvrc.archive.remote import source_of
 from ilsvrc.errors import ArchiveError, DamageError, UsageError
 from ilsvrc.issues import Code, Issue
+from ilsvrc.stores.path import Location, StorePath, path_below
 
 SUFFIX = ".parquet"
 
@@ -44,11 +44,11 @@ class Shards:
     """
 
     split: str
-    folder: Path
-    files: tuple[Path, ...]
+    folder: Location
+    files: tuple[Location, ...]
     missing: tuple[str, ...]
-    unfinished: tuple[Path, ...]
-    key: Path
+    unfinished: tuple[Location, ...]
+    key: Location
     damaged: bool = False
 
     @property
@@ -81,7 +81,7 @@ class Shards:
         raise DamageError(f"{message}; missing: {named}{begun} [{Code.MISSING_FILE}]", issues, hint=hint)
 
 
-def find_shards(root: Path) -> list[Shards]:
+def find_shards(root: Location) -> list[Shards]:
     """Return the splits in Parquet files at a path, told by names, magic and the first image of one file of each.
 
     Parameters
@@ -98,7 +98,7 @@ def find_shards(root: Path) -> list[Shards]:
     return found
 
 
-def _alone(path: Path) -> Shards | None:
+def _alone(path: Location) -> Shards | None:
     """Return the split in one file; by its name, if it can't be read."""
     match, damaged = _NUMBERED.fullmatch(path.name), False
     try:
@@ -108,7 +108,7 @@ def _alone(path: Path) -> Shards | None:
     return Shards(split, path.parent, (path,), (), (), path.absolute(), damaged) if split else None
 
 
-def _folders(root: Path) -> Iterator[tuple[Path, Path]]:
+def _folders(root: Location) -> Iterator[tuple[Location, Location]]:
     """Yield the folders in which files may lie, and for each the beginning of paths that name what is in it."""
     if (root / "snapshots").is_dir():
         yield from _snapshot(root)
@@ -125,7 +125,7 @@ def _folders(root: Path) -> Iterator[tuple[Path, Path]]:
             yield root / "default" / name, root / "default" / name
 
 
-def _snapshot(repository: Path) -> Iterator[tuple[Path, Path]]:
+def _snapshot(repository: Location) -> Iterator[tuple[Location, Location]]:
     """Yield the folders of a data set in the hub's cache: those of the revision that is called main, else the newest.
 
     The cache keeps the index too, but beside the snapshots: what is in them is the hub's alone.
@@ -135,16 +135,21 @@ def _snapshot(repository: Path) -> Iterator[tuple[Path, Path]]:
         return
     main = repository / "refs" / "main"
     named = main.read_text(encoding="ascii", errors="replace").strip() if main.is_file() else ""
-    chosen = max(snapshots, key=lambda path: (path.name == named, path.stat().st_mtime_ns))
+    chosen = max(snapshots, key=lambda path: (path.name == named, _changed(path)))
     for folder, _ in _folders(chosen):
-        inner = "-".join(folder.relative_to(chosen).parts)
+        inner = "-".join(path_below(folder, chosen).parts)
         yield folder, repository / "-".join(part for part in (chosen.name, inner) if part)
 
 
-def _in_folder(folder: Path, keys: Path) -> Iterator[Shards | None]:
+def _changed(folder: Location) -> int:
+    """Return when a folder was changed, nanoseconds; 0 in a store, where no folder has a time."""
+    return 0 if isinstance(folder, StorePath) else folder.stat().st_mtime_ns
+
+
+def _in_folder(folder: Location, keys: Location) -> Iterator[Shards | None]:
     """Yield the splits whose files lie in a folder."""
-    numbered: dict[tuple[str, int], dict[int, Path]] = {}
-    others: dict[str, list[Path]] = {}
+    numbered: dict[tuple[str, int], dict[int, Location]] = {}
+    others: dict[str, list[Location]] = {}
     try:
         files = sorted(
             path for path in folder.iterdir() if path.name.endswith(SUFFIX) and not path.name.startswith(".")
@@ -165,7 +170,7 @@ def _in_folder(folder: Path, keys: Path) -> Iterator[Shards | None]:
         yield Shards(split, folder, tuple(paths), (), (), _key(folder, keys, f"{split}{SUFFIX}"))
 
 
-def _numbered(folder: Path, keys: Path, prefix: str, total: int, there: dict[int, Path]) -> Shards | None:
+def _numbered(folder: Location, keys: Location, prefix: str, total: int, there: dict[int, Location]) -> Shards | None:
     """Return the split whose files are numbered, if it is one; a link into the hub's cache may lead to nothing."""
     files = tuple(path for _, path in sorted(there.items()) if path.is_file())
     damaged = False
@@ -183,11 +188,11 @@ def _numbered(folder: Path, keys: Path, prefix: str, total: int, there: dict[int
     return Shards(split, folder, files, missing, unfinished, key, damaged)
 
 
-def _key(folder: Path, keys: Path, name: str) -> Path:
+def _key(folder: Location, keys: Location, name: str) -> Location:
     return folder / name if folder == keys else keys.with_name(f"{keys.name}-{name}")
 
 
-def _unfinished(folder: Path) -> tuple[Path, ...]:
+def _unfinished(folder: Location) -> tuple[Location, ...]:
     """Return the downloads that huggingface_hub has begun: in `blobs`, or below `.cache` in the user's folder."""
     for base in (folder, *folder.parents[:4]):
         for place in (base / "blobs", base / ".cache" / "huggingface" / "download"):
@@ -196,7 +201,7 @@ def _unfinished(folder: Path) -> tuple[Path, ...]:
     return tuple(sorted(folder.glob(_UNFINISHED)))
 
 
-def _split(files: tuple[Path, ...]) -> str | None:
+def _split(files: tuple[Location, ...]) -> str | None:
     """Return the split of the images in the first sound file; None if they are none of the data set.
 
     Raises
@@ -208,7 +213,7 @@ def _split(files: tuple[Path, ...]) -> str | None:
     for path in files:
         source = None
         try:
-            source = FileSource(path)
+            source = source_of(path)
             table = ImageTable(source)
             split = table.first_split()
             if split or table.rows:

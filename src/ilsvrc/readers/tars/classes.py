@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ilsvrc import facts
-from ilsvrc.archive.source import FileSource, FileState
+from ilsvrc.archive.remote import source_of, state_of
 from ilsvrc.errors import ArchiveError, DamageError, UsageError
 from ilsvrc.events import Listener, silent
 from ilsvrc.issues import Code, Issue
@@ -123,7 +123,7 @@ def _again(folder: Path, split: str, verify: bool) -> TarReader:
 
 
 def _tar(path: Path) -> Tar:
-    source = FileSource(path)
+    source = source_of(path)
     form = form_of(source.read(0, min(8, source.size)))
     source.close()
     return Tar(source, form, path.name.partition(".")[0])
@@ -235,5 +235,5 @@ def _joined(folder: Path, index: TarIndex, alone: Sequence[Class], issues: Seque
         contents,
         table=joined.take(order).combine_chunks(),
         folders=(*contents.folders, *(found.folder for found in alone)),
-        loose={found.folder: FileState.of(Path(found.folder)) for found in alone},
+        loose={found.folder: state_of(Path(found.folder)) for found in alone},
     )

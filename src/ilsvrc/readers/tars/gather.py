@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +14,7 @@ import xxhash
 
 from ilsvrc.archive.header import BLOCK
 from ilsvrc.archive.sidecar import WIDTH
-from ilsvrc.archive.source import FileSource, FileState
+from ilsvrc.archive.source import ArchiveSource, State
 from ilsvrc.archive.tar import Extent, Walk
 from ilsvrc.archive.walk import walk
 from ilsvrc.errors import ArchiveError, DamageError
@@ -25,6 +24,7 @@ from ilsvrc.readers.reader import LARGEST_IMAGE
 from ilsvrc.readers.tars.names import IMAGE, INNER, UnknownImage, contradicted, images_among, named
 from ilsvrc.readers.tars.packed import Sweep, sweep
 from ilsvrc.readers.tars.walk import PIECE, Piece, is_other, pieces
+from ilsvrc.stores.path import Location
 
 COLUMNS = pa.schema(
     [
@@ -57,7 +57,7 @@ class Tar:
     folder : folder that its members count as lying in: the wnid, for a tar of one class; else empty
     """
 
-    source: FileSource
+    source: ArchiveSource
     form: str
     folder: str = ""
 
@@ -195,11 +195,11 @@ def _digest(front: _Front, extent: Extent, inner: str) -> bytes:
 
 
 class _Front:
-    """What comes out of a sweep, read from front to back as a walk does: a ByteSource."""
+    """What comes out of a sweep, read from front to back as a walk does: a ArchiveSource."""
 
-    def __init__(self, source: FileSource, found: Sweep) -> None:
-        self.path: Path = source.path
-        self.state: FileState = source.state
+    def __init__(self, source: ArchiveSource, found: Sweep) -> None:
+        self.path: Location = source.path
+        self.state: State = source.state
         self.sweep = found
         self._at = 0
         self._said = 0

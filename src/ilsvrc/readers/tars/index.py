@@ -16,8 +16,8 @@ import xxhash
 
 from ilsvrc.archive.columns import are_named, lie_apart, text_of
 from ilsvrc.archive.index import load, numbers, one_chunk, save
+from ilsvrc.archive.remote import source_of
 from ilsvrc.archive.sidecar import WIDTH, kept
-from ilsvrc.archive.source import FileSource
 from ilsvrc.errors import ArchiveError, DataError
 from ilsvrc.events import Listener
 from ilsvrc.issues import Code
@@ -279,7 +279,7 @@ def _could_be_built(index: TarIndex) -> bool:
         lie_apart(starts[tar] + offset, size, int(ends.sum()))
         and all(_are_right(index.of_split(name), name) for name in SPLITS)
         and all(
-            Unpacked(FileSource(item.source.path, item.source.state), item.form, points).fits()
+            Unpacked(source_of(item.source.path, item.source.state), item.form, points).fits()
             for item, points in zip(index.tars, index.points, strict=True)
             if item.form
         )

@@ -25,7 +25,8 @@ from weakref import WeakSet
 import numpy as np
 import numpy.typing as npt
 
-from ilsvrc.archive.source import FileSource
+from ilsvrc.archive.remote import source_of
+from ilsvrc.archive.source import ArchiveSource
 from ilsvrc.errors import ArchiveError, MissingExtraError, UsageError
 from ilsvrc.issues import Code
 
@@ -74,7 +75,7 @@ def form_of(head: bytes) -> str:
     return next((form for magic, form in FORMS.items() if head.startswith(magic)), "")
 
 
-def sweep(source: FileSource, form: str, points: bytes | None = None) -> Sweep:
+def sweep(source: ArchiveSource, form: str, points: bytes | None = None) -> Sweep:
     """Return a sweep over a compressed file.
 
     Parameters
@@ -115,7 +116,7 @@ class Unpacked:
         The seek points that a sweep left.
     """
 
-    def __init__(self, source: FileSource, form: str, points: bytes) -> None:
+    def __init__(self, source: ArchiveSource, form: str, points: bytes) -> None:
         self.source = source
         self.form = form
         self.points = points
@@ -132,7 +133,7 @@ class Unpacked:
 
     def sweep(self) -> Sweep:
         """Return a sweep of one's own, to read much from front to back."""
-        return sweep(FileSource(self.source.path, self.source.state), self.form, self.points)
+        return sweep(source_of(self.source.path, self.source.state), self.form, self.points)
 
     def close(self) -> None:
         """Let go of what it has open; reading opens it again."""
@@ -167,7 +168,7 @@ class Unpacked:
 class GzipSweep:
     """A gzip file, decompressed by many threads of rapidgzip's."""
 
-    def __init__(self, source: FileSource, points: bytes | None, threads: int) -> None:
+    def __init__(self, source: ArchiveSource, points: bytes | None, threads: int) -> None:
         try:
             import rapidgzip
         except ImportError:
@@ -264,7 +265,7 @@ class ZstdSweep:
         to read on in it, but never back.
     """
 
-    def __init__(self, source: FileSource, points: bytes | None, longest: int | None = None) -> None:
+    def __init__(self, source: ArchiveSource, points: bytes | None, longest: int | None = None) -> None:
         try:
             import zstandard
         except ImportError:
@@ -367,7 +368,7 @@ class ZstdSweep:
         return True
 
 
-def _frames(points: bytes, source: FileSource) -> npt.NDArray[np.int64]:
+def _frames(points: bytes, source: ArchiveSource) -> npt.NDArray[np.int64]:
     """Return the frames that seek points tell of, and the ends, shape (F + 1, 2).
 
     Raises
@@ -389,7 +390,7 @@ def _reason(error: Exception) -> str:
     return "" if reason in ("", "std::exception") else f": {reason}"
 
 
-def _cut_short(source: FileSource, unpacked: int, packed: int) -> ArchiveError:
+def _cut_short(source: ArchiveSource, unpacked: int, packed: int) -> ArchiveError:
     detail = (
         f"the archive ends after {unpacked:,} bytes of its contents, around byte {min(packed, source.size):,} "
         "of the file: it is cut short"
@@ -397,7 +398,7 @@ def _cut_short(source: FileSource, unpacked: int, packed: int) -> ArchiveError:
     return ArchiveError(Code.TRUNCATED_ARCHIVE, detail, source.path, hint=_REFETCH)
 
 
-def _no_random_reads(source: FileSource, size: int) -> UsageError:
+def _no_random_reads(source: ArchiveSource, size: int) -> UsageError:
     path = shlex.quote(str(source.path))
     hint = (
         f"`ilsvrc prepare {path} DST` reads it from front to back; or compress it in many frames: "

@@ -17,8 +17,9 @@ import xxhash
 
 from ilsvrc.archive.columns import text_of
 from ilsvrc.archive.index import numbers, one_chunk
+from ilsvrc.archive.remote import source_of, state_of
 from ilsvrc.archive.sidecar import WIDTH
-from ilsvrc.archive.source import FileSource, FileState
+from ilsvrc.archive.source import ArchiveSource, State
 from ilsvrc.errors import ArchiveError, DamageError, UsageError
 from ilsvrc.issues import Code, Issue
 from ilsvrc.readers.ahead import InFiles, pieces, take_ahead
@@ -58,7 +59,7 @@ class Contents:
     points: tuple[bytes, ...]
     folders: tuple[str, ...]
     table: pa.Table
-    loose: dict[str, FileState] = field(default_factory=dict)
+    loose: dict[str, State] = field(default_factory=dict)
     issues: tuple[Issue, ...] = ()
 
     @classmethod
@@ -196,7 +197,7 @@ class TarReader(InFiles):
         sweeps: dict[int, Sweep] = {}
         read = partial(self._taken, sweeps=sweeps)
         try:
-            yield from take_ahead(rows, self.sizes[rows], read, will_need=self.will_need, let_go=self._let_go)
+            yield from take_ahead(rows, self.sizes[rows], read, will_need=self.will_need, let_go=self.let_go)
         finally:
             for sweep in sweeps.values():
                 sweep.close()
@@ -224,7 +225,7 @@ class TarReader(InFiles):
         for number in range(len(self._contents.tars)):
             self._source(number).refuse_replaced()
         for folder, state in self._contents.loose.items():
-            if not Path(folder).is_dir() or FileState.of(Path(folder)) != state:
+            if not Path(folder).is_dir() or state_of(Path(folder)) != state:
                 hint = "let nothing write to it, then run the same command again"
                 raise DamageError(f"{folder}: the folder changed while it was in use", [], hint=hint)
 
@@ -252,10 +253,10 @@ class TarReader(InFiles):
             return _reopened, (self._reopen, self.state, self.identity)
         return _remade, (self.split, self._contents, self._verify)
 
-    def _source(self, number: int) -> FileSource:
+    def _source(self, number: int) -> ArchiveSource:
         """Return the file of a tar; of many, one that is opened now, in the same state, and closed soon."""
         source = self._contents.tars[number].source
-        return source if len(self._contents.tars) <= MANY else FileSource(source.path, source.state)
+        return source if len(self._contents.tars) <= MANY else source_of(source.path, source.state)
 
     def _taken(self, row: int, sweeps: dict[int, Sweep]) -> bytes:
         """Return an image that is read among many, from the sweep of its tar if that is compressed."""
@@ -277,7 +278,7 @@ class TarReader(InFiles):
             raise self.where(row).fault(Code.CHANGED_IMAGE, _CHANGED)
         return data
 
-    def _ranges(self, rows: Rows, near: int) -> Iterator[tuple[FileSource, int, int]]:
+    def _ranges(self, rows: Rows, near: int) -> Iterator[tuple[ArchiveSource, int, int]]:
         """Yield tar, offset and length of each byte range that holds some images, of tars that are not compressed."""
         tars = self._tars[rows]
         for number in dict.fromkeys(tars.tolist()):

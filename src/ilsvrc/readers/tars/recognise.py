@@ -18,8 +18,9 @@ from ilsvrc import facts
 from ilsvrc.archive.find import splits_named
 from ilsvrc.archive.header import BLOCK, checksum_faults, member_name
 from ilsvrc.archive.names import split_of
+from ilsvrc.archive.remote import source_of, state_of
 from ilsvrc.archive.sidecar import folders
-from ilsvrc.archive.source import FileSource, FileState
+from ilsvrc.archive.source import ArchiveSource
 from ilsvrc.archive.tar import Extent, Walk
 from ilsvrc.errors import ArchiveError, DamageError, UsageError
 from ilsvrc.events import Listener, silent
@@ -137,7 +138,7 @@ def form_in_words(compressed: str) -> str:
 def peek(path: Path) -> Peek | None:
     """Return what a file seems to be by its first bytes; None if it is no tar with images of ILSVRC 2012."""
     try:
-        source = FileSource(path)
+        source = source_of(path)
         form = form_of(source.read(0, min(8, source.size)))
         paths = _first_paths(_Head(path, form) if form else source)
     except (OSError, UsageError, ArchiveError):
@@ -153,9 +154,9 @@ def peek(path: Path) -> Peek | None:
 def is_damaged(path: Path) -> bool:
     """Whether a file that is named as a tar does not begin as one, or can't be unpacked, or is not safe to."""
     try:
-        source = FileSource(path)
+        source = source_of(path)
         form = form_of(source.read(0, min(8, source.size)))
-        head: FileSource | _Head = _Head(path, form) if form else source
+        head: ArchiveSource | _Head = _Head(path, form) if form else source
         way = Walk(head, Extent(0, 1 << 62 if form else source.size), is_other)
         for _ in way.steps():
             if len(way.headers) >= _HEADERS:
@@ -252,7 +253,7 @@ def _tar(path: Path) -> Tar:
     UsageError
         If it is compressed in a way that can't be read at random.
     """
-    source = FileSource(path)
+    source = source_of(path)
     form = form_of(source.read(0, min(8, source.size)))
     if form in ("bzip2", "xz"):
         sweep(source, form)
@@ -269,7 +270,7 @@ def _is_official(paths: Sequence[str]) -> bool:
 
 
 class _Head:
-    """The first bytes of what is unpacked from a file: a ByteSource that ends early."""
+    """The first bytes of what is unpacked from a file: a ArchiveSource that ends early."""
 
     def __init__(self, path: Path, form: str) -> None:
         self.path = path
@@ -279,7 +280,7 @@ class _Head:
             else:
                 data = _read_some(pa.CompressedInputStream(pa.PythonFile(file, "r"), _ARROW[form]))
         self._data = data
-        self.state = replace(FileState.of(path), size=len(data))
+        self.state = replace(state_of(path), size=len(data))
 
     def read(self, offset: int, length: int) -> bytes:
         """Return exactly `length` bytes at `offset`."""
@@ -308,7 +309,7 @@ def _read_some(stream: pa.CompressedInputStream) -> bytes:
     return data
 
 
-def _first_paths(source: FileSource | _Head) -> tuple[str, ...]:
+def _first_paths(source: ArchiveSource | _Head) -> tuple[str, ...]:
     """Return the names of the first files of a tar; none if it does not begin as one."""
     way = Walk(source, Extent(0, 1 << 62 if isinstance(source, _Head) else source.size), is_other)
     with contextlib.suppress(ArchiveError):  # whoever opens it is told
@@ -336,7 +337,7 @@ def _image_splits(paths: Sequence[str]) -> set[str]:
     return {SPLITS[number] for number in np.unique(splits).tolist()}
 
 
-def _sampled(source: FileSource) -> set[str]:
+def _sampled(source: ArchiveSource) -> set[str]:
     """Return the splits that images are of whose headers are met in some places of a tar that is not compressed."""
     names: set[str] = set()
     step = max(_SAMPLE, source.size // _SAMPLES // BLOCK * BLOCK)

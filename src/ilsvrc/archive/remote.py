@@ -1,0 +1,191 @@
+"""Read the bytes of an archive in an object store, or on a web server, in place."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shlex
+from pathlib import Path
+from typing import Any
+from weakref import WeakSet
+
+from ilsvrc.archive.source import ArchiveSource, FileSource, FileState, State
+from ilsvrc.errors import ArchiveError, UsageError
+from ilsvrc.issues import Code
+from ilsvrc.stores.client import ChangedError, ObjectState
+from ilsvrc.stores.path import Location, StorePath
+from ilsvrc.stores.prefetch import Ranges, prefetch
+
+AT_ONCE = 128
+"""Small reads that are made at the same time: S3 answers in 20 ms or so, and 5,500 a second of one prefix."""
+
+_LEAVE_ALONE = "let no program write to it, then run the same command again"
+
+
+class StoreSource:
+    """An archive that is an object: each read is one request, or comes from what was announced.
+
+    Every request asks for the state in which the object was opened: a replaced object is an error, never other bytes.
+
+    Parameters
+    ----------
+    path
+        The object.
+    state
+        The state it must have; None for the state that it has now.
+
+    Raises
+    ------
+    UsageError
+        If there is no such object, or its server does not say in which state it is.
+    """
+
+    at_once = AT_ONCE
+
+    def __init__(self, path: StorePath, state: ObjectState | None = None) -> None:
+        self.path = path
+        self.state = state or self._now()
+        self._ranges = Ranges(self._fetch)
+        _SOURCES.add(self)
+
+    def _now(self) -> ObjectState:
+        state = self.path.state()
+        if state is None:
+            detail = "is a folder, not an object" if self.path.is_dir() else "does not exist"
+            raise UsageError(f"{self.path} {detail}")
+        if not state.etag and not state.changed:
+            hint = f"ilsvrc fetch {shlex.quote(str(self.path))} --to FOLDER"
+            detail = "the server gives neither an ETag nor a time of change, so another could take its place unseen"
+            raise UsageError(f"{self.path} can't be read in place: {detail}", hint=hint)
+        return state
+
+    @property
+    def size(self) -> int:
+        """Bytes of the archive when it was opened."""
+        return self.state.size
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return exactly `length` bytes at `offset`."""
+        stop = offset + length
+        if stop > self.size:
+            detail = f"the object ends at byte {self.size:,}, {stop - self.size:,} bytes short"
+            hint = "put the whole archive there again"
+            raise ArchiveError(Code.TRUNCATED_ARCHIVE, detail, str(self.path), offset=self.size, hint=hint)
+        return prefetch().read(self._ranges, offset, stop)
+
+    def _fetch(self, offset: int, length: int) -> bytes:
+        """Ask the server for a range of the state that was opened."""
+        try:
+            data = self.path.bucket.read(self.path.key, offset, length, self.state)
+        except ChangedError:
+            raise self._changed() from None
+        except FileNotFoundError:
+            raise self._gone() from None
+        if len(data) != length:
+            raise self._changed()
+        return data
+
+    def will_need(self, offset: int, length: int) -> None:
+        """Begin to fetch a range, which `read` then takes from memory; a hint and no more."""
+        stop = min(offset + length, self.size)
+        if offset < stop:
+            prefetch().announce(self._ranges, offset, stop)
+
+    def let_go(self, offset: int, length: int) -> None:
+        """Say that bytes will hardly be read again, so that their memory serves others; a hint and no more."""
+        if length > 0:
+            prefetch().drop(self._ranges, offset, offset + length)
+
+    def refuse_changed(self) -> None:
+        """Do nothing: every request asks for the state in which the object was opened."""
+
+    def refuse_replaced(self) -> None:
+        """Refuse an object that is no longer as it was opened; one request.
+
+        Raises
+        ------
+        ArchiveError
+            The message says what happened to the object.
+        """
+        state = self.path.state()
+        if state is None:
+            raise self._gone()
+        if state != self.state:
+            raise self._changed()
+
+    def close(self) -> None:
+        """Give back all memory; reading asks the server again."""
+        self.let_go(0, self.size)
+
+    def _changed(self) -> ArchiveError:
+        detail = "the archive changed while it was in use: another object has taken its place"
+        return ArchiveError(Code.WRONG_FILE, detail, str(self.path), hint=_LEAVE_ALONE)
+
+    def _gone(self) -> ArchiveError:
+        detail = "the archive was removed while it was in use"
+        hint = "put it back, then run the same command again"
+        return ArchiveError(Code.MISSING_FILE, detail, str(self.path), hint=hint)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return StoreSource, (self.path, self.state)
+
+
+def source_of(location: Location, state: State | None = None) -> ArchiveSource:
+    """Return the bytes of a file, or of an object in a store.
+
+    Parameters
+    ----------
+    location
+        Where it lies.
+    state
+        The state it must have; None for the state that it has now.
+
+    Raises
+    ------
+    UsageError
+        If nothing is there.
+    """
+    if isinstance(location, Path):
+        assert not isinstance(state, ObjectState)
+        return FileSource(location, state)
+    assert not isinstance(state, FileState)
+    return StoreSource(location, state)
+
+
+def state_of(location: Location) -> State:
+    """Return the state of a file, or of an object.
+
+    Raises
+    ------
+    FileNotFoundError
+        If nothing is there.
+    """
+    if isinstance(location, Path):
+        return FileState.of(location)
+    state = location.state()
+    if state is None:
+        raise FileNotFoundError(errno.ENOENT, "there is no such object", str(location))
+    return state
+
+
+def state_from(fields: dict[str, Any]) -> State:
+    """Return a state from its fields, as `dataclasses.asdict` gives them.
+
+    Raises
+    ------
+    TypeError
+        If they are not those of a state.
+    """
+    return ObjectState(**fields) if "etag" in fields else FileState(**fields)
+
+
+_SOURCES: WeakSet[StoreSource] = WeakSet()
+"""Every live source of this process, so that a fork can forget the parent's requests."""
+
+
+def _forget_all() -> None:
+    for source in list(_SOURCES):
+        source._ranges = Ranges(source._fetch)
+
+
+os.register_at_fork(after_in_child=_forget_all)
