@@ -186,14 +186,14 @@ def prepare(  # noqa: PLR0913  -- a public verb: each is named where it is used
         ),
         damaged=damaged,
     )
-    given = given_location(src, "SRC")
+    given, target = given_location(src, "SRC"), given_location(dst, "DST")
     if source == "delete" and isinstance(given, StorePath):
         hint = "leave out --source, and delete the objects yourself when the tree is checked: `ilsvrc check --deep`"
         raise UsageError(f"--source delete is for files of this machine, not for {given}", hint=hint)
     with opened(engine, jobs) as hands:
         given = given if hands.local else given.absolute()  # workers elsewhere have other working folders
-        to = destination(given_location(dst, "DST"), durable=not hands.local)
         plans = plans_of(given, options, listener)
+        to = destination(target, durable=not hands.local)
         to.refuse_impossible(options)
         if dry_run:
             decisions = [decide(plan, to, options) for plan in plans]

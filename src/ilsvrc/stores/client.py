@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -59,15 +59,29 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Version:
+    """What an object is called by a request that replaces this object and no other.
+
+    etag : by S3 and Azure
+    number : by Google's store
+    """
+
+    etag: str
+    number: str
+
+
+@dataclass(frozen=True, slots=True)
 class Head:
     """What a store says of an object besides its bytes.
 
     state : of the object
+    version : of the object
     since : time of the last change by the clock of the server, seconds
     notes : what was noted when it was put, by name
     """
 
     state: ObjectState
+    version: Version
     since: float
     notes: Mapping[str, str]
 
@@ -213,7 +227,8 @@ class Bucket:
             if isinstance(error, obstore.exceptions.NotFoundError):
                 return None
             raise self._told(error, key) from None
-        return Head(_state(found.meta), found.meta["last_modified"].timestamp(), dict(found.attributes))
+        since = found.meta["last_modified"].timestamp()
+        return Head(_state(found.meta), _version(found.meta), since, dict(found.attributes))
 
     def put(
         self,
@@ -221,10 +236,10 @@ class Bucket:
         data: bytes | Path,
         *,
         new: bool = False,
-        instead: str = "",
+        instead: Version | None = None,
         notes: Mapping[str, str] = MappingProxyType({}),
-    ) -> str:
-        """Write an object, which appears whole or not at all; return the ETag of its state.
+    ) -> Version:
+        """Write an object, which appears whole or not at all; return its version.
 
         Parameters
         ----------
@@ -236,7 +251,7 @@ class Bucket:
             Refuse to replace an object that is there. The server does that in the same request; one that can't, and
             of a file that goes in parts any, is asked just before.
         instead
-            The ETag of the object that it replaces, of no other; empty to replace any.
+            The version of the object that it replaces, of no other; None to replace any.
         notes
             What `head` is to tell of it, by names of small letters.
 
@@ -245,7 +260,7 @@ class Bucket:
         FileExistsError
             If `new` is asked for and it is there.
         ChangedError
-            If it has not the ETag that it must have.
+            If there is another version than it is to replace, or none.
         MachineError
             If the server does not take it.
         """
@@ -256,19 +271,21 @@ class Bucket:
             if self.state(key) is not None:
                 raise self._taken(key)
         elif new or (instead and self._conditions):
-            options["mode"] = "create" if new else {"e_tag": instead}
+            options["mode"] = "create" if instead is None else _condition(instead)
         try:
             done = obstore.put(self._opened(), key, data, chunk_size=PIECE, max_concurrency=AT_ONCE, **options)
         except obstore.exceptions.AlreadyExistsError:
             raise self._taken(key) from None
-        except obstore.exceptions.PreconditionError:
-            raise (self._taken(key) if new else ChangedError(key)) from None
+        except (obstore.exceptions.PreconditionError, FileNotFoundError):
+            if instead and instead.etag.startswith('"'):  # Ceph 16 knows ETags of PUT without quotes only
+                return self.put(key, data, instead=replace(instead, etag=instead.etag.strip('"')), notes=notes)
+            raise ChangedError(key) from None
         except obstore.exceptions.BaseError as error:
             if "mode" in options and _can_not(error):
                 self._conditions = False
                 return self.put(key, data, new=new, instead=instead, notes=notes)
             raise self._told(error, key) from None
-        return str(done["e_tag"] or "")
+        return _version(done)
 
     def copy(self, source: str, key: str) -> None:
         """Give an object's bytes and notes to another key; the server copies them. What is there is replaced."""
@@ -351,6 +368,16 @@ def _allows_http(root: Url) -> bool:
 def _state(meta: Any) -> ObjectState:
     changed = int(meta["last_modified"].timestamp() * 10**9)
     return ObjectState(int(meta["size"]), str(meta["e_tag"] or ""), 0 if meta["e_tag"] else changed)
+
+
+def _version(meta: Any) -> Version:
+    return Version(meta["e_tag"] or "", meta["version"] or "")
+
+
+def _condition(version: Version) -> dict[str, str]:
+    """Return what the library calls the version of an object that is to be replaced."""
+    told = {"e_tag": version.etag, "version": version.number}
+    return {name: text for name, text in told.items() if text}
 
 
 def _can_not(error: Exception) -> bool:

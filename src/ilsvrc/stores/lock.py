@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ilsvrc.errors import MachineError
 from ilsvrc.events import Listener, Note, silent
-from ilsvrc.stores.client import ChangedError
+from ilsvrc.stores.client import ChangedError, Version
 from ilsvrc.stores.path import StorePath
 
 PERIOD = 30.0
@@ -79,7 +79,7 @@ class Lock:
         self._path = path
         self._bucket = path.bucket
         self._listener = listener
-        self._etag = ""
+        self._version: Version | None = None
         self._lost = ""
         self._ended = threading.Event()
 
@@ -119,7 +119,7 @@ class Lock:
         found = self._bucket.head(self._path.key)
         if found is None:
             try:
-                self._etag = self._bucket.put(self._path.key, _document(holder), new=True)
+                self._version = self._bucket.put(self._path.key, _document(holder), new=True)
             except FileExistsError:
                 raise self._refusal(_holder(self._path), PATIENCE) from None
             self._try_conditions(holder)
@@ -129,7 +129,7 @@ class Lock:
         if not (other and other.is_gone) and left > 0:
             raise self._refusal(other, left)
         try:
-            self._etag = self._bucket.put(self._path.key, _document(holder), instead=found.state.etag)
+            self._version = self._bucket.put(self._path.key, _document(holder), instead=found.version)
         except ChangedError:
             raise self._refusal(_holder(self._path), PATIENCE) from None
         self._listener(Note(f"{self._path.parent.parent}: the run before was ended: {other or 'nobody knows whose'}"))
@@ -145,7 +145,7 @@ class Lock:
     def _try_conditions(self, holder: Holder) -> None:
         """Say so if the server puts an object that is there where it was asked not to."""
         try:
-            self._etag = self._bucket.put(self._path.key, _document(holder), new=True)
+            self._version = self._bucket.put(self._path.key, _document(holder), new=True)
         except FileExistsError:
             return
         text = (
@@ -169,7 +169,7 @@ class Lock:
         renewed = time.monotonic()
         while not self._ended.wait(PERIOD):
             try:
-                self._etag = self._bucket.put(self._path.key, _document(holder), instead=self._etag)
+                self._version = self._bucket.put(self._path.key, _document(holder), instead=self._version)
                 renewed = time.monotonic()
             except ChangedError:
                 self._lost = "another run took its lock over"
@@ -183,7 +183,7 @@ class Lock:
         """Remove the lock, if it is still this process's."""
         with contextlib.suppress(MachineError, OSError):
             found = self._bucket.head(self._path.key)
-            if not self._lost and found and found.state.etag == self._etag:
+            if not self._lost and found and self._version and found.version.etag == self._version.etag:
                 self._bucket.delete([self._path.key])
 
 

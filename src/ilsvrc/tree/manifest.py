@@ -99,8 +99,7 @@ def read_manifest(path: Location, schema: pa.Schema = SCHEMA) -> pa.Table:
         If a link, a pipe or a folder has its name.
     """
     try:
-        data = _mapped(path) if isinstance(path, Path) else pa.BufferReader(path.read_bytes())
-        table = pa.ipc.open_file(data).read_all()
+        table = pa.ipc.open_file(_mapped(path)).read_all()
         table.validate(full=True)
     except pa.ArrowException as error:
         raise ValueError(f"{path} is no manifest: {error}") from None

@@ -83,7 +83,9 @@ def larger(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("name", ["folders", "webdataset", "squashfs"])
-def test_a_killed_run_is_resumed_from_elsewhere(name: str, larger: Path, root: StorePath, tmp_path: Path) -> None:
+def test_a_killed_run_is_resumed_from_elsewhere(
+    name: str, larger: Path, root: StorePath, bucket: Bucket, tmp_path: Path
+) -> None:
     """kill -9 at random moments; then from another working folder, with nothing in the cache: the same objects."""
     rng = random.Random(name)
     words = ["--format", name, *([] if name == "folders" else ["--shard-images", "9"]), "--jobs", "2"]
@@ -91,11 +93,11 @@ def test_a_killed_run_is_resumed_from_elsewhere(name: str, larger: Path, root: S
     for number in range(4):
         cwd, cache = tmp_path / f"cwd{number}", tmp_path / f"cache{number}"
         cwd.mkdir()
-        enough = len(objects(root)) + rng.randrange(1, 30)
+        enough = len(bucket.keys(root.key)) + rng.randrange(1, 30)
         with open(tmp_path / "told", "w") as told:
             variables = os.environ | {"XDG_CACHE_HOME": str(cache)}
             process = subprocess.Popen(line, cwd=cwd, env=variables, stdout=told, stderr=told)
-        while number < 3 and process.poll() is None and len(objects(root)) < enough:
+        while number < 3 and process.poll() is None and len(bucket.keys(root.key)) < enough:
             time.sleep(0.01)
         if number < 3:
             process.send_signal(signal.SIGKILL)
@@ -332,7 +334,7 @@ def test_a_server_that_ignores_conditions_is_named(
 ) -> None:
     put = client.Bucket.put
 
-    def unconditional(self: client.Bucket, key: str, data: bytes | Path, **chosen: Any) -> str:
+    def unconditional(self: client.Bucket, key: str, data: bytes | Path, **chosen: Any) -> client.Version:
         return put(self, key, data, **{name: value for name, value in chosen.items() if name == "notes"})
 
     monkeypatch.setattr(client.Bucket, "put", unconditional)

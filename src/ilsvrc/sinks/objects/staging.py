@@ -112,7 +112,7 @@ class ObjectStaging:
             if found.notes[NOTE] == notes[NOTE]:
                 return
             try:
-                path.bucket.put(path.key, data, instead=found.state.etag, notes=notes)
+                path.bucket.put(path.key, data, instead=found.version, notes=notes)
             except ChangedError:
                 raise appeared(path) from None
 
@@ -205,19 +205,18 @@ class ObjectStaging:
         """
         for name, data in files.items():
             path = self.root / name
-            found = path.state()
-            if found is None:
-                with contextlib.suppress(FileExistsError):
-                    path.bucket.put(path.key, data, new=True)
-                    continue
-                found = path.state()
-            there = path.read_bytes()
+            found = path.bucket.head(path.key)
+            there = path.read_bytes() if found else None
             if there == data:
                 continue
-            if found is None or there != before.get(name):
+            if found and there != before.get(name):
                 hint = "move it away, then run the same command again"
                 raise UsageError(f"{path} is there, and ilsvrc did not write it", hint=hint)
-            path.bucket.put(path.key, data, instead=found.etag)
+            try:
+                path.bucket.put(path.key, data, new=found is None, instead=found.version if found else None)
+            except (FileExistsError, ChangedError):
+                if path.read_bytes() != data:  # else the request was repeated
+                    raise appeared(path) from None
 
     def taken(self, files: Mapping[str, bytes], before: Mapping[str, bytes]) -> StorePath | None:
         """Return the first small file whose name an object has that ilsvrc did not write."""
