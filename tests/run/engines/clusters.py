@@ -134,7 +134,8 @@ class Dask:
         for _ in range(workers):
             self.start_worker()
         with Client(f"tcp://127.0.0.1:{self.port}", timeout=120, set_as_default=False) as client:
-            client.wait_for_workers(workers, timeout=120)
+            if workers:
+                client.wait_for_workers(workers, timeout=120)
 
     def start_worker(self, *around: str, name: str = "") -> None:
         """Start a worker, by another program around it if one is given."""

@@ -42,7 +42,7 @@ def cluster() -> Iterator[Cluster]:
     words = [program, "start", "--head", "--block", "--node-ip-address=127.0.0.1", f"--port={made.port}"]
     words += [f"--ray-client-server-port={made.client_port}", "--num-cpus=3", "--include-dashboard=false"]
     words += ["--disable-usage-stats", f"--temp-dir={SOCKETS}-{os.getpid()}", "--object-store-memory=100000000"]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as head:
+    with subprocess.Popen([*map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as head:
         assert head.stdout is not None
         for line in head.stdout:
             if "--block" in line or re.search(r"running in the foreground|will now block", line):
