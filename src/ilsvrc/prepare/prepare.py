@@ -12,7 +12,7 @@ from typing import Any
 from ilsvrc import facts
 from ilsvrc.errors import IlsvrcError, UsageError, system_errors
 from ilsvrc.events import Listener, Note, silent
-from ilsvrc.files import locked, printable, read_own, remove_leftovers, write_text
+from ilsvrc.files import printable, read_own, remove_leftovers, write_text
 from ilsvrc.paths import given_path
 from ilsvrc.prepare.carryout import Workers, carry_out, changed_images, delete_source, make_way
 from ilsvrc.prepare.decision import Action, Decision, Destination, decide
@@ -23,11 +23,11 @@ from ilsvrc.prepare.report import Estimate, PrepareReport, SplitReport
 from ilsvrc.prepare.room import Room, refuse_full
 from ilsvrc.prepare.transforms import transform_of
 from ilsvrc.readers.units import Transform
+from ilsvrc.run.claim import Claim, claimed
 from ilsvrc.run.engine import Engine, PoolEngine
 from ilsvrc.run.engines.address import Given, opened
 from ilsvrc.run.engines.preflight import refuse_unfit_workers
 from ilsvrc.run.plan import Plan
-from ilsvrc.run.token import issued, revoke
 from ilsvrc.tree import paths
 from ilsvrc.tree.layout import TEMPLATES, Layout
 
@@ -195,8 +195,8 @@ def prepare(  # noqa: PLR0913  -- a public verb: each is named where it is used
             decisions = [decide(plan, to, options) for plan in plans]
             needed = estimate(decisions, target, options)
             return _report(target, options, decisions, dry_run=True, needed=needed)
-        with _claimed(target), _seen_by(hands, plans, target) as workers:
-            return _prepared(plans, to, options, workers, listener)
+        with _claimed(target, listener) as claim:
+            return _prepared(plans, to, options, _workers(hands, claim, plans), listener)
 
 
 def _prepared(
@@ -219,17 +219,11 @@ def _prepared(
     return report
 
 
-@contextlib.contextmanager
-def _seen_by(engine: Engine, plans: Sequence[Plan], target: Path) -> Iterator[Workers]:
-    """Yield the workers of an engine; those on other machines see source and target, and stop when this run does."""
-    if engine.local:
-        revoke(paths.own(target))
-        yield Workers(engine)
-        return
-    with issued(paths.own(target)) as token:
-        if isinstance(engine, PoolEngine):
-            refuse_unfit_workers(engine, token, plans)
-        yield Workers(engine, token)
+def _workers(engine: Engine, claim: Claim, plans: Sequence[Plan]) -> Workers:
+    """Return the workers of an engine; those on other machines see source and target."""
+    if isinstance(engine, PoolEngine) and not engine.local:
+        refuse_unfit_workers(engine, claim, plans)
+    return Workers(engine, claim)
 
 
 def _decided(plan: Plan, to: Destination, options: Options, workers: Workers, listener: Listener) -> Decision:
@@ -255,14 +249,14 @@ def _report(  # noqa: PLR0913  -- the parts of a report
 
 
 @contextlib.contextmanager
-def _claimed(target: Path) -> Iterator[None]:
-    """Hold the target's lock; a call that is refused before anything is written leaves nothing behind."""
+def _claimed(target: Path, listener: Listener) -> Iterator[Claim]:
+    """Hold the target for this run; a call that is refused before anything is written leaves nothing behind."""
     own = paths.own(target)
     new = [folder for folder in (own, target) if not folder.exists()]
     try:
-        with locked(paths.lock(target), what=str(target), wait=False):
+        with claimed(target, listener) as claim:
             remove_leftovers(target, own)
-            yield
+            yield claim
     except IlsvrcError:
         if new and not paths.journal(target).exists() and not paths.staging(target).exists():
             with contextlib.suppress(OSError):

@@ -37,6 +37,11 @@ def lock(root: Path) -> Path:
     return own(root) / "lock"
 
 
+def claim(root: Path) -> Path:
+    """Return the claim of the run that changes the tree; other machines and its workers look at it."""
+    return own(root) / "claim"
+
+
 def intent(root: Path) -> Path:
     """Return the list of the folders that `relabel` is renaming, there from the first rename to the last."""
     return own(root) / "relabel.json"

@@ -154,9 +154,16 @@ class Dask:
         """Start `dask` with these words."""
         program = [*around, sys.executable, "-m", "dask", *words]
         log = (self.folder / f"dask-{len(self.processes)}.log").open("wb")
-        environment = {**os.environ, "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "3"}
+        path = os.pathsep.join([str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH", "")])
+        environment = {**os.environ, "PYTHONPATH": path}  # workers import the tests' own tasks
         with log:
             self.processes.append(subprocess.Popen(program, stdout=log, stderr=log, cwd=self.folder, env=environment))
+
+    def stop_last(self) -> None:
+        """End the process that was started last."""
+        process = self.processes.pop()
+        process.terminate()
+        process.wait(60)
 
     def stop(self) -> None:
         """End all of them: the workers first, each with its nanny."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
@@ -82,16 +83,32 @@ def connected(place: str, jobs: int | None) -> Iterator[DaskEngine]:
     except ImportError:
         raise MissingExtraError("distributed", "dask") from None
     where = {"address": f"tcp:{place}"} if place.startswith("//") else {"scheduler_file": _file(place)}
+    with _quiet():
+        try:
+            client: Any = Client(**where, timeout=CONNECT, set_as_default=False)
+        except (OSError, TimeoutError, ValueError) as error:
+            detail = f"no Dask scheduler answers at {place.removeprefix('//')}: {error}"
+            hint = "start one: dask scheduler; then workers: dask worker HOST:PORT"
+            raise MachineError(detail, hint=hint) from error
+        try:
+            yield DaskEngine(client, jobs)
+        finally:
+            with suppress(Exception):  # the work is done, or has failed for a better reason
+                client.close(timeout=5)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Dask from printing what ilsvrc says in its own words, such as the traceback of a lost connection."""
+    loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
     try:
-        client = Client(**where, timeout=CONNECT, set_as_default=False)
-    except (OSError, TimeoutError, ValueError) as error:
-        detail = f"no Dask scheduler answers at {place.removeprefix('//')}: {error}"
-        raise MachineError(detail, hint="start one: dask scheduler; then workers: dask worker HOST:PORT") from error
-    try:
-        yield DaskEngine(client, jobs)
+        yield
     finally:
-        with suppress(Exception):  # the work is done, or has failed for a better reason
-            client.close(timeout=5)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def client_of(given: Any) -> Any:
