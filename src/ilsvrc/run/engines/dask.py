@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Executor, Future, InvalidStateError
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,41 @@ CONNECT = 30.0
 
 WORKERS = 60.0
 """Seconds that the first worker may take to come."""
+
+
+class DaskExecutor(Executor):
+    """Runs each call as a task of a Dask cluster.
+
+    Dask has such an executor (`Client.get_executor`), whose futures never end where the scheduler is lost at the wrong
+    moment (cfexecutor.py, `_cascade_future`, of version 2026.8).
+
+    Parameters
+    ----------
+    client
+        A `distributed.Client`.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Start a task and return its future."""
+        task, future = self._client.submit(fn, *args, pure=False, **kwargs), Future[Any]()
+        task.add_done_callback(partial(_settle, future))
+        future.add_done_callback(lambda future: task.cancel() if future.cancelled() else None)
+        return future
+
+
+def _settle(future: Future[Any], task: Any) -> None:
+    """Give a future the result of a task that is over, or its exception; in a thread of Dask's."""
+    try:
+        result = task.result()
+    except BaseException as error:
+        outcome: Callable[[], None] = partial(future.set_exception, error)
+    else:
+        outcome = partial(future.set_result, result)
+    with suppress(InvalidStateError):  # it was cancelled
+        outcome()
 
 
 class DaskEngine(PoolEngine):
@@ -45,7 +82,7 @@ class DaskEngine(PoolEngine):
         except TimeoutError:
             detail = f"the Dask cluster at {_name(client)} has no workers"
             raise MachineError(detail, hint=f"start some: dask worker {_name(client)}") from None
-        super().__init__(client.get_executor(pure=False), jobs or sum(client.nthreads().values()), local=False)
+        super().__init__(DaskExecutor(client), jobs or sum(client.nthreads().values()), local=False)
 
     def answers(self, question: Callable[[], Any]) -> dict[str, Any]:
         """Call a function on every worker; return by worker its result, or the exception that came instead."""
@@ -59,7 +96,8 @@ class DaskEngine(PoolEngine):
             detail = f"{unit}: {error.allowed_failures + 1} Dask workers died while they did it"
             hint = "they may have run out of memory: see their logs, give them more; the same command resumes"
             return MachineError(detail, hint=hint)
-        if isinstance(error, (CancelledError, ConnectionError)) or self._client.status != "running":
+        lost = isinstance(error, (CancelledError, asyncio.CancelledError, ConnectionError))
+        if lost or self._client.status != "running":
             detail = f"the Dask scheduler at {_name(self._client)} was lost while {unit} was done"
             return MachineError(detail, hint="start it and its workers again, then run the same command: it resumes")
         return super().explained(unit, error)
@@ -100,7 +138,7 @@ def connected(place: str, jobs: int | None) -> Iterator[DaskEngine]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep Dask from printing what ilsvrc says in its own words, such as the traceback of a lost connection."""
-    loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client")]
+    loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client", "tornado.application")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.CRITICAL + 1)
