@@ -1,9 +1,9 @@
 """How far one driver carries: one and two workers for real, and a simulation of 8 to 512 workers.
 
 The simulation is one of discrete events. The driver hands out a unit at a time and takes a receipt at a time, as
-`PoolEngine` does; a unit takes it the time that was measured of it with an executor whose workers do nothing. A worker reads
-its unit from a store (a latency for each of the requests that it makes one after the other, then the bytes, by its
-share of the store's bandwidth), does it for the time that was measured of it, and writes its shard likewise.
+`PoolEngine` does; a unit takes it the time that was measured with an executor whose workers do nothing. A worker
+reads its unit from a store (a latency for each of the requests that it makes one after the other, then the bytes, by
+its share of the store's bandwidth), does it for the time that was measured of it, and writes its shard likewise.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ SHARD = 250
 """Images in a shard: 5,125 units, so that 512 workers have ten each."""
 
 REQUESTS = 4
-"""Requests that a unit makes one after the other: its images, announced together; shard, part of the manifest, claim."""
+"""Requests of a unit, one after the other: its images, announced together; shard, part of the manifest, claim."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,20 +258,19 @@ def plot(costs: Costs, path: Path) -> None:
 
 
 def main() -> None:
-    made = argparse.ArgumentParser(description=__doc__)
-    made.add_argument("--size", type=float, default=5e8, help="bytes of the archive (%(default)g)")
-    made.add_argument("--runs", type=int, default=3, help="counted runs on one and two workers (%(default)s)")
-    made.add_argument("--plot", type=Path, help="write the plot to this SVG")
-    options = made.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", type=float, default=5e8, help="bytes of the archive (%(default)g)")
+    parser.add_argument("--runs", type=int, default=3, help="counted runs on one and two workers (%(default)s)")
+    parser.add_argument("--plot", type=Path, help="write the plot to this SVG")
+    options = parser.parse_args()
     costs = measured(options.size)
     print(f"driver: {costs.driver * 1e3:.2f} ms a unit of {SHARD} images, of processor time")
-    print(
-        f"worker: {costs.image * 1e3:.2f} ms an image, varying by {costs.spread:.0%}; {costs.share:.2f} of its bytes\n"
-    )
+    made = f"{costs.share:.2f} of its bytes"
+    print(f"worker: {costs.image * 1e3:.2f} ms an image, varying by {costs.spread:.0%}; {made}")
     if options.runs:
         seconds = real(options.size, options.runs)
-        print(f"1 worker: {seconds[1]:.1f} s; 2 workers: {seconds[2]:.1f} s, {seconds[1] / seconds[2]:.2f} times\n")
-    print(table(costs), machine(DATA), sep="\n\n")
+        print(f"1 worker: {seconds[1]:.1f} s; 2 workers: {seconds[2]:.1f} s, {seconds[1] / seconds[2]:.2f} times")
+    print(f"\n{table(costs)}\n\n{machine(DATA)}")
     if options.plot:
         plot(costs, options.plot)
 

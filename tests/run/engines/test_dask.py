@@ -27,7 +27,7 @@ from tests.run.engines.clusters import FORMATS, Dask, await_that, begun, command
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dask]:
-    needs("distributed")
+    needs("distributed", "psutil")
     dask = Dask(tmp_path_factory.mktemp("dask"))
     try:
         dask.start()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
@@ -18,7 +17,7 @@ from ilsvrc.run.engines.address import opened
 from ilsvrc.run.engines.ray import RayEngine
 from ilsvrc.testing.contracts import EngineContract
 from tests.oracles import needs
-from tests.run.engines.clusters import FORMATS, begun, command, contents, free_port, receipts, run
+from tests.run.engines.clusters import FORMATS, begun, command, contents, free_port, kill_all, receipts, run
 
 SOCKETS = "/tmp/ilsvrc-ray"
 """Ray's own folder: paths of sockets have at most 107 bytes, so it can't be pytest's."""
@@ -54,17 +53,8 @@ def cluster() -> Iterator[Cluster]:
         try:
             yield Cluster(found[1], f"ray://127.0.0.1:{client}")
         finally:
-            _kill(head.pid)
+            kill_all([head])  # by itself it would drain for half a minute
             del os.environ["RAY_AUTH_MODE"]
-
-
-def _kill(head: int) -> None:
-    """End a head and all its processes at once: by itself it would drain for half a minute."""
-    import psutil
-
-    for process in [*psutil.Process(head).children(recursive=True), psutil.Process(head)]:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
 
 
 @pytest.fixture(scope="module")

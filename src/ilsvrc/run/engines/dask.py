@@ -96,7 +96,7 @@ class DaskEngine(PoolEngine):
             detail = f"{unit}: {error.allowed_failures + 1} Dask workers died while they did it"
             hint = "they may have run out of memory: see their logs, give them more; the same command resumes"
             return MachineError(detail, hint=hint)
-        lost = isinstance(error, (CancelledError, asyncio.CancelledError, ConnectionError))
+        lost = isinstance(error, (CancelledError, asyncio.CancelledError, OSError))  # a task returns its own OSErrors
         if lost or self._client.status != "running":
             detail = f"the Dask scheduler at {_name(self._client)} was lost while {unit} was done"
             return MachineError(detail, hint="start it and its workers again, then run the same command: it resumes")
