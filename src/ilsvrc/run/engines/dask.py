@@ -24,8 +24,8 @@ WORKERS = 60.0
 class DaskExecutor(Executor):
     """Runs each call as a task of a Dask cluster.
 
-    Dask has such an executor (`Client.get_executor`), whose futures never end where the scheduler is lost at the wrong
-    moment (cfexecutor.py, `_cascade_future`, of version 2026.8).
+    Dask has such an executor (`Client.get_executor`), whose futures never end where the scheduler is lost while a
+    result is fetched (cfexecutor.py, `_cascade_future`, of version 2026.8).
 
     Parameters
     ----------
