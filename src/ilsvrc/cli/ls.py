@@ -72,8 +72,8 @@ def _browser(source: Path) -> Iterator[Browser]:
         try:
             yield Browser(source)
         except (FileNotFoundError, IsADirectoryError) as error:
-            way = shlex.quote(str(given_location(source)))
-            hint = f"`ilsvrc ls {way}` lists the splits, then their classes and images"
+            command = f"ilsvrc ls {shlex.quote(str(given_location(source)))}"
+            hint = f"`{command}` lists the splits, then their classes and images"
             raise UsageError(str(error), hint=hint) from None
         finally:
             for warning in caught:
