@@ -1,4 +1,4 @@
-"""The page of object stores: every example does what it says, with buckets on real servers for those that it names."""
+"""The page of object stores: every example does what it says, on real servers."""
 
 from __future__ import annotations
 
