@@ -21,6 +21,7 @@ import simplejpeg
 from ilsvrc.archive.source import FileSource
 from ilsvrc.errors import DamageError, MachineError
 from ilsvrc.images.decode import UndecodableError, pillow
+from ilsvrc.images.pixels import ppm_header
 from ilsvrc.issues import Code, Issue
 from ilsvrc.readers.reader import Int
 from ilsvrc.readers.units import Sample
@@ -49,24 +50,27 @@ _PAGE = 8 << 20
 _SIDE = (1 << 16) - 1
 """Most pixels of a side."""
 
-_SEEN = np.dtype([("mode", "u1"), ("width", "<u2"), ("height", "<u2"), ("pixels", "<u8")])
-"""What a piece says of each image at its end: how FFCV reads it, its sides, bytes of pixels after its file."""
+_SEEN = np.dtype([("mode", "u1"), ("width", "<u2"), ("height", "<u2"), ("begin", "<u8"), ("pixels", "<u8")])
+"""What a piece says of each image at its end: how FFCV reads it, from which byte; bytes of pixels after its file."""
 
 
 class _Look(NamedTuple):
-    """How FFCV reads an image: sides in pixels; the pixels themselves, where it can't decode the file."""
+    """How FFCV reads an image: sides in pixels, first byte; the pixels themselves, where it can't decode the file."""
 
+    mode: int
     width: int
     height: int
-    pixels: bytes
+    begin: int = 0
+    pixels: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class Ffcv(Plain):
-    """Fields `image`, an `RGBImageField` in mode jpg, and `label`, an `IntField`; -1 in the test split.
+    """Fields `image`, an `RGBImageField`, and `label`, an `IntField`; -1 in the test split.
 
     The JPEG files are copied, not encoded anew. FFCV does not decode CMYK and PNG, and hands out what was in
-    memory before: such images have their pixels behind their file, and FFCV gets the pixels, in mode raw.
+    memory before: such images have their pixels behind their file, and FFCV gets the pixels, in mode raw. Of a PPM,
+    which is a file of pixels, it gets those in the file.
     """
 
     name: ClassVar[str] = "ffcv"
@@ -83,7 +87,7 @@ class Ffcv(Plain):
         for sample in samples:
             look = _look(sample)
             placed = Placed(sample, file.append(sample.data, look.pixels))
-            seen.append((_RAW if look.pixels else _JPG, look.width, look.height, len(look.pixels)))
+            seen.append((look.mode, look.width, look.height, look.begin, len(look.pixels)))
             yield placed
         file.append(np.array(seen, _SEEN).tobytes())
 
@@ -122,19 +126,26 @@ def _look(sample: Sample) -> _Look:
     DamageError
         If it is no image: FFCV must know its sides.
     """
+    if header := ppm_header(sample.data):
+        return _of_raw(sample, (header.width, header.height), header.size)
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(sample.data)
         if colours not in ("CMYK", "YCCK"):
-            return _Look(width, height, b"")
+            return _Look(_JPG, width, height)
     except ValueError:
         pass  # no JPEG
     try:
         image = pillow(sample.data)
     except UndecodableError as error:
         raise _refused(sample, Code.NOT_AN_IMAGE, str(error)) from None
-    if max(image.size) > _SIDE:
-        raise _refused(sample, Code.UNDECODABLE, f"{image.width:,} by {image.height:,} pixels") from None
-    return _Look(*image.size, image.tobytes())
+    return _of_raw(sample, image.size, len(sample.data), image.tobytes())
+
+
+def _of_raw(sample: Sample, size: tuple[int, int], begin: int, pixels: bytes = b"") -> _Look:
+    """Return how FFCV reads pixels, which begin in an image's file or behind it."""
+    if max(size) > _SIDE:
+        raise _refused(sample, Code.UNDECODABLE, f"{size[0]:,} by {size[1]:,} pixels")
+    return _Look(_RAW, *size, begin, pixels)
 
 
 def _refused(sample: Sample, code: Code, detail: str) -> DamageError:
@@ -207,13 +218,13 @@ def _packed(sizes: Int, page: int) -> Int:
 
 def _tables(blocks: _Blocks, offsets: Int, table: pa.Table) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """Return metadata and allocations: where FFCV finds the file, or the pixels behind it."""
-    sizes, pixels = table.column("size").to_numpy(), blocks.seen["pixels"]
-    pointers = np.where(pixels > 0, offsets + sizes, offsets)
+    begins = blocks.seen["begin"].astype(np.int64)
+    pointers = offsets + begins
     metadata = np.zeros(len(offsets), _METADATA)
     for name in ("mode", "width", "height"):
         metadata[name] = blocks.seen[name]
     metadata["pointer"], metadata["label"] = pointers, table.column("label").to_numpy()
     allocations = np.zeros(len(offsets), _ALLOCATION)
     allocations["sample"], allocations["pointer"] = np.arange(len(offsets)), pointers
-    allocations["size"] = np.where(pixels > 0, pixels, sizes)
+    allocations["size"] = blocks.sizes - begins
     return metadata, allocations
