@@ -24,7 +24,10 @@ from ilsvrc.run.plan import Plan
 from ilsvrc.run.proof import Claim, claims_of
 from ilsvrc.sinks.base import Stage, State
 from ilsvrc.sinks.folder import FolderSink
+from ilsvrc.sinks.formats.base import Format
+from ilsvrc.sinks.formats.whole import Whole
 from ilsvrc.sinks.links import Link, on_one_file_system, refuse_impossible
+from ilsvrc.sinks.onefile import Places
 from ilsvrc.sinks.shards import ShardSink
 from ilsvrc.tree import paths
 from ilsvrc.tree.layout import TEMPLATES
@@ -216,17 +219,28 @@ def _sink(plan: Plan, to: Destination, options: Options) -> FolderSink | ShardSi
     """Return what writes the split."""
     told = provenance(plan)
     if options.sharded:
-        return ShardSink(
-            to.root, plan.split, options.format_chosen(), len(plan.units), told, to.durable, options.repair
-        )
+        form = options.format_chosen()
+        places = _places(plan, form, to)
+        return ShardSink(to.root, plan.split, form, len(plan.units), told, to.durable, options.repair, places)
     link = _link(plan, to.root, options)
     return FolderSink(to.root, plan.split, told, durable=to.durable, link=link)
+
+
+def _places(plan: Plan, form: Format, to: Destination) -> Places | None:
+    """Return where images go in the one file of a split, if their sizes are known, and one machine writes to it.
+
+    Machines that share a file system by a network may each hold another state of a page that two of them write to.
+    """
+    if not isinstance(form, Whole) or not plan.sized or to.durable:
+        return None
+    bounds = [*(unit.start for unit in plan.units), len(plan.rows)]
+    return Places.of(form, plan.reader.sizes[plan.rows], bounds)
 
 
 def _need(plan: Plan, units: tuple[Unit, ...], to: Destination, sink: FolderSink | ShardSink) -> Need:
     """Return the space that these units take."""
     if isinstance(sink, ShardSink):
-        return need_of_shards(plan, units, whole=sink.format.whole)
+        return need_of_shards(plan, units, twice=sink.format.whole and not sink.places)
     return need_of(plan, units, to.block, sink.link)
 
 

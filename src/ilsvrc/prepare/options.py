@@ -18,7 +18,6 @@ from ilsvrc.sinks.formats.registry import (
     FORMATS,
     format_of,
     refuse_missing_extra,
-    refuse_missing_program,
 )
 from ilsvrc.sinks.links import Link
 
@@ -101,11 +100,8 @@ class Options:
         ------
         MissingExtraError
             If a package that writes it is not installed.
-        UsageError
-            If a program is not.
         """
         refuse_missing_extra(self.format)
-        refuse_missing_program(self.format)
         return format_of(self.format)
 
     def _refuse_shards(self) -> None:

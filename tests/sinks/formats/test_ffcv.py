@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from ilsvrc.errors import DamageError, UsageError
 from ilsvrc.images.pixels import ppm
 from ilsvrc.readers.locate import open_reader
 from ilsvrc.readers.units import Sample
-from ilsvrc.sinks.formats.ffcv import _look, _packed, _page_of
+from ilsvrc.sinks.formats.ffcv import Ffcv, _look
 from ilsvrc.testing import MiniSpec, write_mini
 from ilsvrc.testing.faults import Fault
 from tests.cli.helpers import ilsvrc as ilsvrc_command
@@ -66,7 +67,7 @@ def test_the_file_is_that_of_ffcvs_own_writer_and_its_loader_reads_it(tmp_path: 
             assert np.abs(pixels[f"arr_{at}"] - wanted).max() <= 2
 
 
-def test_cmyk_and_png_have_their_pixels_beside_their_file(tmp_path: Path) -> None:
+def test_pixels_of_cmyk_and_png_lie_behind_all_images(tmp_path: Path) -> None:
     """FFCV gets the pixels, exactly; the files come back byte for byte."""
     official, out = written(tmp_path, ODD)
     told, files, labels = read(official, out, tmp_path)
@@ -175,19 +176,38 @@ def test_modes_that_make_no_sense_are_refused(chosen: dict[str, str], said: str,
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_pages_grow_if_pixels_turn_out_not_to_fit(jobs: int, tmp_path: Path) -> None:
+    """A CMYK image of 15 KB with 9 MB of pixels: how large they are is known once all files are looked at."""
+    official = write_mini(tmp_path / "official", PLAIN).folder
+    ilsvrc.prepare(official, tmp_path / "tree", jobs=1, splits=("train",))
+    shutil.rmtree(tmp_path / "tree/.ilsvrc")
+    wide = next((tmp_path / "tree/train").rglob("*.JPEG"))
+    Image.new("CMYK", (2_000, 1_500), (9, 99, 199, 19)).save(wide, "JPEG")
+    out = tmp_path / "out"
+    ilsvrc.prepare(tmp_path / "tree", out, format="ffcv", shard_images=25, jobs=jobs, verify="none")
+    told, files, labels = read(tmp_path / "tree", out, tmp_path)
+    assert told["page"] == 16 << 20
+    assert told["raw"] == [wide.name]
+    assert told["by pages"] == {"labels": labels, "worst": 0, "images": len(files)}
+    assert contents(out) == contents(tmp_path / "tree")
+    assert ilsvrc_command("check", out, "--deep").returncode == 0
+
+
 @pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
 def test_only_what_ffcv_does_not_decode_gets_pixels(mode: str) -> None:
     file = io.BytesIO()
     Image.new(mode, (30, 20)).save(file, "JPEG")
-    look = _look(Sample("a/b.JPEG", "b.JPEG", 0, file.getvalue()))
-    assert (look.width, look.height, len(look.pixels)) == (30, 20, 30 * 20 * 3 if mode == "CMYK" else 0)
+    data = file.getvalue()
+    behind = len(data) if mode == "CMYK" else 0
+    assert _look(Sample("a/b.JPEG", "b.JPEG", 0, data)) == (mode == "CMYK", 30, 20, behind)
 
 
 def test_a_file_of_pixels_is_read_behind_its_header() -> None:
     data = ppm(Image.new("RGB", (30, 20), (1, 2, 3)))
-    look = _look(Sample("a/b.JPEG", "b.JPEG", 0, data, ending="ppm"))
-    assert data[look.begin :] == bytes((1, 2, 3)) * 600
-    assert (look.width, look.height, look.pixels) == (30, 20, b"")
+    *told, begin = _look(Sample("a/b.JPEG", "b.JPEG", 0, data, ending="ppm"))
+    assert data[begin:] == bytes((1, 2, 3)) * 600
+    assert told == [1, 30, 20]
 
 
 def test_what_is_no_image_is_refused_by_name() -> None:
@@ -201,8 +221,11 @@ def test_what_is_no_image_is_refused_by_name() -> None:
 def test_no_image_crosses_a_page_and_none_overlap(largest: int) -> None:
     sizes = np.random.default_rng(0).integers(1, largest + 1, 400)
     sizes[7] = largest
-    page = _page_of(sizes)
-    offsets = _packed(sizes, page)
+    layout = Ffcv().layout(sizes)
+    page, begins = layout.page, layout.begins(sizes)
+    offsets = begins[1:] - sizes
+    assert begins[0] == layout.first
+    assert layout.first % page == 0
     assert page >= max(largest, 8 << 20)
     assert page & (page - 1) == 0
     assert (offsets // page == (offsets + sizes - 1) // page).all()
