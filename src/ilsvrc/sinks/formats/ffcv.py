@@ -81,7 +81,7 @@ class Ffcv(OneFile):
     def layout(self, sizes: Int, notes: bytes | None = None) -> Pages:
         """Return pages that hold the largest image, and the largest pixels that lie behind all images."""
         seen = _seen(notes or b"")
-        behind = _pixels(seen)[seen["begin"] == sizes] if notes else []
+        behind = _pixels(seen)[seen["begin"] == sizes].tolist() if notes else []
         largest = max([_PAGE, *sizes[sizes > _PAGE].tolist(), *behind])
         page = 1 << (largest - 1).bit_length()
         start = _HEADER.itemsize + 2 * _FIELD.itemsize + len(sizes) * _METADATA.itemsize
