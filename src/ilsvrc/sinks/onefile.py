@@ -75,7 +75,8 @@ def completed(
     pieces
         The files with the images of each unit: of `places`, the one file.
     """
-    notes, table = b"".join(table.column(_NOTE.name).to_pylist()), table.select(SHARDED.names)
+    notes = b"".join(b"".join(chunk.to_pylist()) for chunk in table.column(_NOTE.name).chunks)
+    table = table.select(SHARDED.names)
     sizes = table.column("size").to_numpy()
     layout = format.layout(sizes, notes)
     if places is None or places.layout != layout:

@@ -13,6 +13,9 @@ import xxhash
 from ilsvrc.readers.units import Sample
 
 _PIECE = 8 << 20
+_PARTS = 1024
+"""Most parts that one call of the system writes: Linux's IOV_MAX; POSIX promises 16."""
+
 
 
 class Placed(NamedTuple):
@@ -165,7 +168,7 @@ class ShardFile:
         left = sum(view.nbytes for view in views)
         self._at += left
         while left:
-            written = self._written(os.writev, self._fd, views)
+            written = self._written(os.writev, self._fd, views[:_PARTS])
             left -= written
             while views and written >= views[0].nbytes:
                 written -= views.pop(0).nbytes
