@@ -17,7 +17,6 @@ _PARTS = 1024
 """Most parts that one call of the system writes: Linux's IOV_MAX; POSIX promises 16."""
 
 
-
 class Placed(NamedTuple):
     """Where an image's bytes lie in its shard.
 
