@@ -141,7 +141,7 @@ def test_publishing_is_resumed_wherever_it_stopped(
 def test_a_lost_shard_is_named_and_repaired(mini: Path, written: Path) -> None:
     before = contents(written)
     (written / "train-000001.tar").unlink()
-    with pytest.raises(DamageError, match=r"1 of .* missing") as caught:
+    with pytest.raises(DamageError, match=r"now 1 of 3 shards are missing") as caught:
         again(mini, written)
     assert "--repair" in caught.value.hint
     again(mini, written, repair=True)
@@ -175,6 +175,30 @@ def test_shards_beside_a_prepared_tree_are_refused(mini: Path, tmp_path: Path) -
     assert contents(tmp_path / "tree") == before
 
 
+def test_folders_beside_shards_are_refused_and_not_called_damaged(mini: Path, tmp_path: Path) -> None:
+    """MDS has its shards in a folder of the split's name, as a tree has its images."""
+    prepare(mini, tmp_path / "out", format="mds", jobs=1)
+    before = contents(tmp_path / "out")
+    for repair in (False, True):
+        with pytest.raises(UsageError, match="holds shards of train"):
+            prepare(mini, tmp_path / "out", jobs=1, repair=repair)
+    assert {name for name, data in contents(tmp_path / "out").items() if before[name] != data} <= {".ilsvrc/lock"}
+
+
+def test_the_hint_of_a_run_that_finished_nothing_can_be_followed(mini: Path, tmp_path: Path) -> None:
+    """EDM refuses the first JPEG: its hint names options, and the work that is there has none of value."""
+    with pytest.raises(UsageError, match="no PNG") as caught:
+        prepare(mini, tmp_path / "out", format="edm", jobs=1)
+    assert "--crop 64 --encode png" in caught.value.hint
+    assert prepare(mini, tmp_path / "out", format="edm", crop=64, encode="png", jobs=1).ok
+
+
+def test_a_dry_run_counts_shards(mini: Path, tmp_path: Path) -> None:
+    for options, how in (("webdataset", "1 shard of webdataset"), ("lmdb", "one file of lmdb")):
+        done = ilsvrc_command("prepare", mini, tmp_path / "out", "--format", options, "--dry-run").stdout
+        assert f"  how: {how}, images byte for byte" in done.splitlines()
+
+
 def test_options_that_contradict_each_other_are_refused(mini: Path, tmp_path: Path) -> None:
     refused: list[tuple[dict[str, Any], str]] = [
         ({"shard_size": "1MB"}, "folders have none"),
@@ -185,6 +209,11 @@ def test_options_that_contradict_each_other_are_refused(mini: Path, tmp_path: Pa
         ({"format": "webdataset", "source": "delete"}, "folders only"),
         ({"format": "tarball"}, "webdataset"),
         ({"format": "webdataset", "order": "none"}, "catalog"),
+        ({"order": "catalog"}, "folders have none"),
+        ({"format": "webdataset", "link": "hard"}, "leave link out"),
+        ({"format": "webdataset", "seed": -1}, "0 or more"),
+        ({"format": "webdataset", "seed": 1 << 64}, "2 to the 64th"),
+        ({"format": "webdataset", "seed": 1, "order": "catalog"}, "leave seed or order out"),
     ]
     for options, word in refused:
         with pytest.raises(UsageError) as caught:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from ilsvrc.tree import paths
 from ilsvrc.tree.manifest import SHARDED, metadata_of, read_manifest
 
 _ORIGIN = "the manifest"
-_AGAIN = "`ilsvrc prepare SRC {} --repair` writes shards again, with the source and the options that they came from"
+_AGAIN = "`ilsvrc prepare SRC {} --format {} --repair`, with the source and the options of the first run, mends it"
 
 
 def check_shards(
@@ -79,7 +80,7 @@ def check_shards(
         comparison=findings[-1].comparison,
         wanted=manifest.num_rows,
         unproved=False,
-        hint=_AGAIN.format(printable(str(found.path))) if issues else "",
+        hint=_AGAIN.format(shlex.quote(printable(str(found.path))), form.name) if issues else "",
     )
 
 

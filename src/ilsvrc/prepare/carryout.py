@@ -155,7 +155,8 @@ def _repair(decision: Decision, engine: Engine, listener: Listener) -> None:
     receipts = work(decision.plan, decision.units, sink, machinery)
     confirm(decision.plan, machinery)
     sink.mend(receipts, missing, read_manifest(sink.manifest, sink.staged.schema))
-    text = f"{decision.plan.split}: {len(missing):,} {sink.pieces} were missing or changed, and are written again"
+    pieces = sink.pieces if len(missing) != 1 else sink.pieces.removesuffix("s")
+    text = f"{decision.plan.split}: {len(missing):,} {pieces} missing or changed, now written again"
     listener(Note(text))
 
 

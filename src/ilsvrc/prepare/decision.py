@@ -95,7 +95,9 @@ class Decision:
         if isinstance(self.sink, ShardSink):
             made = "made anew" if self.plan.transform else "byte for byte"
             swept = ", swept into buckets first" if self.buckets else ""
-            return f"{self.sink.count:,} shards of {self.sink.format.name}, images {made}{swept}"
+            count, whole = self.sink.count, self.sink.format.whole
+            shards = "one file" if whole else f"{count:,} shard{'' if count == 1 else 's'}"
+            return f"{shards} of {self.sink.format.name}, images {made}{swept}"
         if self.plan.transform:
             return "made anew"
         return f"{_HOW[self.sink.link]}{'; --link hard would take no room' if self.could_be_linked else ''}"
@@ -175,7 +177,11 @@ def decide(plan: Plan, to: Destination, options: Options, *, changed: tuple[Issu
         If the target holds something else, a file has no digest to prove, or must not be deleted.
     """
     sink = _sink(plan, to, options)
-    state = sink.state(plan, to.journal.plans(plan.split))
+    begun = to.journal.plans(plan.split)
+    state = sink.state(plan, begun)
+    if state.stage is Stage.OTHER and not sink.staged.buckets.exists():
+        done = to.journal.done_units(str(begun[-1].get("plan")))
+        state = state if done else replace(state, stage=Stage.STALE)  # it finished nothing: nothing is lost
     state = replace(state, missing=(*state.missing, *(changed or ())))
     _refuse_state(state, plan, sink, options)
     if options.source == "delete":
@@ -331,9 +337,10 @@ def _refuse_to_adopt(state: State, plan: Plan, sink: FolderSink | ShardSink, opt
 
 def _gutted(plan: Plan, state: State, sink: FolderSink | ShardSink, options: Options) -> DamageError:
     kept = f"; {plan.reader.path} is kept" if options.source == "delete" else ""
+    whole = len(sink.paths) if isinstance(sink, ShardSink) else len(plan.reader)
     detail = (
         f"{sink.root / plan.split} was complete once; now {len(state.missing):,} of "
-        f"{len(plan.reader):,} images are missing or have another size{kept}"
+        f"{whole:,} {sink.pieces} are missing or have another size{kept}"
     )
     hint = "add --repair to write them again from the source"
     return DamageError(detail, state.missing[:MOST_LISTED], hint=hint)

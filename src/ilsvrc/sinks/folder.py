@@ -124,6 +124,8 @@ class FolderSink:
         wanted = partial(_written, plan, table)
         if staged and not differences(table, wanted()) and not lacking(self.root, wanted()):
             return State(Stage.HALF_PUBLISHED, manifest=table)
+        if holds_shards(self.manifest):
+            return State(Stage.OCCUPIED, f"{self.root} holds shards of {self.split}")
         split = self.root / self.split
         why = self._unrecorded()
         if why and split.is_dir() and not split.is_symlink():
