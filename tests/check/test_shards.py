@@ -80,3 +80,22 @@ def test_an_image_that_is_lost_is_only_there(mini: Path, tmp_path: Path) -> None
     prepare(mini, tmp_path / "some", format="webdataset", resize=32, classes=["n01440764"], jobs=1)
     report = check(tmp_path / "some", against=mini, jobs=1)
     assert [part.comparison and part.comparison.only_there.count for part in report.parts] == [20, 10]
+
+
+@pytest.mark.parametrize("form", ["folders", "mds"])
+def test_images_that_the_source_lacked_are_counted_as_prepare_counts_them(tmp_path: Path, form: str) -> None:
+    """Of Kaggle's folders no digest is known, and the facts list 1,281,167 images."""
+    spec = MiniSpec(classes=3, per_class=2, val_per_class=1, mean_bytes=3_000, form="kaggle")
+    source = write_mini(tmp_path / "source", spec).folder
+    prepare(source, tmp_path / "out", format=form, jobs=1)
+    report = check(tmp_path / "out")
+    assert report.ok
+    assert "train has 6 of 1,281,167 images" in report.verdict
+    assert "val has 3 of 50,000 images" in report.verdict
+    prepare(source, tmp_path / "some", format=form, classes=["0", "1"], jobs=1)
+    assert "train has 4 of 2,600 images of these classes" in check(tmp_path / "some").verdict
+    assert "2,600" not in check(tmp_path / "some", against=source).verdict
+
+
+def test_a_proved_archive_lacks_nothing(small: Path) -> None:
+    assert "1,281,167" not in check(small).verdict

@@ -19,6 +19,7 @@ from ilsvrc.sinks.shards import ShardSink
 from ilsvrc.testing.contracts import UNITS, SinkContract, images_of, samples
 from ilsvrc.tree.manifest import SHARDED, metadata_of, read_manifest, write_manifest
 from tests.cli.helpers import ilsvrc as ilsvrc_command
+from tests.prepare.test_prepare import val_txt
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -275,7 +276,10 @@ def test_shards_of_a_format_that_is_not_known_are_named(written: Path) -> None:
     manifest = written / ".ilsvrc/train.arrow"
     table = read_manifest(manifest, SHARDED)
     manifest.unlink()  # the table is mapped from it
-    write_manifest(table, manifest, metadata_of(table) | {"format": "zzz"})
+    told = metadata_of(table)
+    write_manifest(
+        table, manifest, told | {"format": "zzz", "settings": told["settings"].replace("webdataset", "zzz")}
+    )
     issues = [issue for part in check(written).parts for issue in part.issues]
     assert [(issue.key, "there is no format 'zzz'" in issue.detail) for issue in issues] == [
         (".ilsvrc/train.arrow", True)
@@ -313,3 +317,104 @@ def test_damaged_manifest_is_not_called_one_of_other_settings(mini: Path, writte
     (written / ".ilsvrc/train.arrow").unlink()
     with pytest.raises(UsageError, match="no manifest says that ilsvrc wrote it"):
         again(mini, written)
+
+
+def altered(out: Path, change: Callable[[pa.Table, dict[str, str]], tuple[pa.Table, dict[str, str]]]) -> None:
+    """Write the manifest of train with other values."""
+    manifest = out / ".ilsvrc/train.arrow"
+    table = read_manifest(manifest, SHARDED)
+    changed, metadata = change(table, metadata_of(table))
+    manifest.unlink()  # the table is mapped from it
+    write_manifest(changed, manifest, metadata)
+
+
+def labels_swapped(table: pa.Table, metadata: dict[str, str]) -> tuple[pa.Table, dict[str, str]]:
+    labels = table.column("label").to_pylist()
+    labels[3] = (labels[3] + 1) % 6
+    return table.set_column(1, SHARDED.field("label"), pa.array(labels, pa.int16())), metadata
+
+
+def format_exchanged(table: pa.Table, metadata: dict[str, str]) -> tuple[pa.Table, dict[str, str]]:
+    return table, metadata | {"format": "mds"}
+
+
+def image_of_another_split(table: pa.Table, metadata: dict[str, str]) -> tuple[pa.Table, dict[str, str]]:
+    names = table.column("path").to_pylist()
+    moved = pa.array([names[0].replace("train/", "val/"), *names[1:]])
+    return table.set_column(0, SHARDED.field("path"), moved), metadata
+
+
+@pytest.mark.parametrize("change", [labels_swapped, format_exchanged, image_of_another_split])
+def test_altered_manifest_is_refused_wherever_it_is_read(mini: Path, written: Path, change: Any) -> None:
+    altered(written, change)
+    with pytest.raises(DataError, match=r"train\.arrow"):
+        ShardReader.open(written, "train")
+    [issue] = check(written).damage
+    assert issue.key == ".ilsvrc/train.arrow"
+    with pytest.raises(UsageError, match=r"train\.arrow"):
+        again(mini, written)
+
+
+def test_shards_under_other_names_are_not_called_compared(mini: Path, written: Path) -> None:
+    def renamed(table: pa.Table, metadata: dict[str, str]) -> tuple[pa.Table, dict[str, str]]:
+        return table, metadata | {"shards": metadata["shards"].replace("train-000001.tar", "mine.tar")}
+
+    (written / "train-000001.tar").rename(written / "mine.tar")
+    altered(written, renamed)
+    with pytest.raises(UsageError, match=r"is damaged.*mine\.tar"):
+        again(mini, written)
+
+
+def test_labels_of_the_users_may_differ_from_those_of_names(mini: Path, tmp_path: Path) -> None:
+    """With --trust-val-labels they are those of the file, in the manifest too."""
+    file = val_txt(tmp_path / "val.txt")
+    lines = file.read_text().splitlines()
+    lines[292] = "ILSVRC2012_val_00000293.JPEG 5"  # a tench, by the ground truth
+    file.write_text("\n".join(lines))
+    chosen: dict[str, Any] = {"splits": ["val"], "jobs": 1}
+    prepare(mini, tmp_path / "out", format="mds", val_labels=file, trust_val_labels=True, **chosen)
+    prepare(tmp_path / "out", tmp_path / "converted", format="webdataset", **chosen)
+    for folder in (tmp_path / "out", tmp_path / "converted"):
+        reader = ShardReader.open(folder, "val")
+        assert dict(zip(reader.names.to_pylist(), reader.labels, strict=True))["ILSVRC2012_val_00000293.JPEG"] == 5
+        assert check(folder).ok
+
+
+@pytest.mark.parametrize(
+    ("name", "index"),
+    [("mds", "val/index.json"), ("webdataset", "val-index.json"), ("tfrecord", "imagenet2012/5.1.0/features.json")],
+)
+def test_damaged_index_is_written_again_with_repair(mini: Path, tmp_path: Path, name: str, index: str) -> None:
+    out = tmp_path / "out"
+    prepare(mini, out, format=name, jobs=1)
+    whole = (out / index).read_bytes()
+    (out / index).write_bytes(whole[:-9])
+    with pytest.raises(UsageError, match="is not what ilsvrc writes there") as caught:
+        prepare(mini, out, format=name, jobs=1)
+    assert "--repair" in caught.value.hint
+    assert not check(out).ok
+    prepare(mini, out, format=name, jobs=1, repair=True)
+    assert (out / index).read_bytes() == whole
+    assert check(out).ok
+
+
+def test_a_link_in_the_place_of_an_index_is_left_alone(mini: Path, written: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (written / "val-index.json").unlink()
+    (written / "val-index.json").symlink_to(tmp_path / "mine")
+    with pytest.raises(UsageError, match=r"val-index\.json"):
+        again(mini, written, repair=True)
+    assert (written / "val-index.json").is_symlink()
+
+
+def test_images_that_tensorflow_fails_at_are_refused(mini: Path, tmp_path: Path) -> None:
+    """It decodes WebP to four dimensions, as an animation, and TFDS wants three: as_dataset() ends at the first."""
+    chosen: dict[str, Any] = {"splits": ["val"], "jobs": 1}
+    with pytest.raises(UsageError, match="readers of tfrecord fail") as caught:
+        prepare(mini, tmp_path / "out", format="tfrecord", encode="webp:90", **chosen)
+    assert "--encode jpeg:90" in caught.value.hint
+    assert not (tmp_path / "out").exists()
+    prepare(mini, tmp_path / "webp", format="array_record", encode="webp:90", **chosen)
+    with pytest.raises(UsageError, match="readers of tfrecord fail"):
+        prepare(tmp_path / "webp", tmp_path / "out", format="tfrecord", **chosen)
+    assert prepare(tmp_path / "webp", tmp_path / "out", format="tfrecord", encode="png", **chosen).ok

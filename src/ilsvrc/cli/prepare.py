@@ -20,6 +20,7 @@ from ilsvrc.prepare.options import DAMAGED, FORMAT, LINK, ORDER, ORDER_BY, SOURC
 from ilsvrc.prepare.prepare import prepare as prepare_tree
 from ilsvrc.prepare.report import PrepareReport, SplitReport
 from ilsvrc.readers.subset import read_selection
+from ilsvrc.words import counted
 
 _EXAMPLES = """**Examples**
 
@@ -214,4 +215,5 @@ def _line(split: SplitReport) -> str:
     """Return one line for a split: its counts, and the digest that was proved."""
     proof = f"{split.digest} proved ({split.against})" if split.digest else "digest not verified"
     size, rate = decimal(split.bytes), f" in {split.seconds:.1f} s" if split.seconds else ""
-    return f"{split.split}: {split.images:,} images, {split.classes:,} classes, {size}{rate}; {proof}"
+    counts = f"{counted(split.images, 'image')}, {counted(split.classes, 'class')}"
+    return f"{split.split}: {counts}, {size}{rate}; {proof}"

@@ -27,6 +27,7 @@ from ilsvrc.sinks.comparing import DIFFERENT, AdoptingSink, ComparingSink
 from ilsvrc.sinks.folder import FolderSink
 from ilsvrc.sinks.shards import ShardSink
 from ilsvrc.tree.manifest import read_manifest
+from ilsvrc.words import counted
 
 
 def changed_images(decision: Decision, engine: Engine, listener: Listener) -> tuple[Issue, ...]:
@@ -155,8 +156,8 @@ def _repair(decision: Decision, engine: Engine, listener: Listener) -> None:
     receipts = work(decision.plan, decision.units, sink, machinery)
     confirm(decision.plan, machinery)
     sink.mend(receipts, missing, read_manifest(sink.manifest, sink.staged.schema))
-    pieces = sink.pieces if len(missing) != 1 else sink.pieces.removesuffix("s")
-    text = f"{decision.plan.split}: {len(missing):,} {pieces} missing or changed, now written again"
+    pieces = counted(len(missing), sink.pieces.removesuffix("s"))
+    text = f"{decision.plan.split}: {pieces} missing or changed, now written again"
     listener(Note(text))
 
 

@@ -29,6 +29,7 @@ from ilsvrc.sinks.shards import ShardSink
 from ilsvrc.tree import paths
 from ilsvrc.tree.layout import TEMPLATES
 from ilsvrc.tree.manifest import metadata_of, read_manifest
+from ilsvrc.words import counted
 
 MOST_LISTED = 20
 """Images that an error lists; it tells how many there are in all."""
@@ -95,8 +96,7 @@ class Decision:
         if isinstance(self.sink, ShardSink):
             made = "made anew" if self.plan.transform else "byte for byte"
             swept = ", swept into buckets first" if self.buckets else ""
-            count, whole = self.sink.count, self.sink.format.whole
-            shards = "one file" if whole else f"{count:,} shard{'' if count == 1 else 's'}"
+            shards = "one file" if self.sink.format.whole else counted(self.sink.count, "shard")
             return f"{shards} of {self.sink.format.name}, images {made}{swept}"
         if self.plan.transform:
             return "made anew"
@@ -369,7 +369,13 @@ def _claims(plan: Plan, verify: str) -> tuple[Claim, ...]:
         return ()
     claims = claims_of(plan.reader, verify)
     if plan.reader.form != ArchiveReader.form:
-        return claims or claims_of(plan.reader) or ()
+        claims = claims or claims_of(plan.reader)
+        if claims is None and verify != "md5":  # which nobody asked for
+            sums = SUMS_FILES[verify]
+            detail = f"no {sums} beside it says what its {verify} should be"
+            hint = f"put {sums} beside it, as {verify}sum writes it, or leave --verify out"
+            raise ArchiveError(Code.NO_DIGEST, detail, plan.reader.path, hint=hint)
+        return claims or ()
     if claims is None:
         path, sums = plan.reader.path, SUMS_FILES[verify]
         detail = f"not the official archive, and no {sums} beside it says what its {verify} should be"

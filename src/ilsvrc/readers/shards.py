@@ -29,7 +29,7 @@ from ilsvrc.readers.ahead import InFiles, pieces
 from ilsvrc.readers.blocks import BLOCKS
 from ilsvrc.readers.reader import SHARDS, Container, Found, Int, Place, Rows
 from ilsvrc.tree import paths
-from ilsvrc.tree.manifest import SHARDED, metadata_of, read_manifest
+from ilsvrc.tree.manifest import SHARDED, given_labels, metadata_of, read_manifest
 
 DAMAGED_MANIFEST = "restore it from a copy, or run `ilsvrc prepare SRC DST` again with an empty folder as DST"
 """What to do about a manifest that can't be read: `prepare` takes no shards for its own without one."""
@@ -88,7 +88,7 @@ class ShardReader(InFiles):
         ArchiveError
             If a shard is not there, or has another size than it was written with.
         """
-        return cls.of(path, split, _manifest(path, split))
+        return cls.of(path, split, manifest_of(path, split))
 
     @classmethod
     def of(cls, path: Path, split: str, table: pa.Table) -> ShardReader:
@@ -117,6 +117,11 @@ class ShardReader(InFiles):
             for batch in self._table.select([name]).to_batches(max_chunksize=1 << 16):
                 hashed.update(_lines(batch.column(0)))
         return hashed.hexdigest()
+
+    @property
+    def given_labels(self) -> str | None:
+        """Digest of the validation labels that a user gave in place of those that names state; None if none were."""
+        return given_labels(self._table)
 
     @property
     def state(self) -> str:
@@ -227,7 +232,7 @@ def _reopened(path: Path, split: str, state: str) -> ShardReader:
     return reader
 
 
-def _manifest(path: Path, split: str) -> pa.Table:
+def manifest_of(path: Path, split: str) -> pa.Table:
     """Return the manifest of shards.
 
     Raises
@@ -237,7 +242,10 @@ def _manifest(path: Path, split: str) -> pa.Table:
     """
     manifest = paths.manifest(path, split)
     try:
-        return read_manifest(manifest, SHARDED)
+        table = read_manifest(manifest, SHARDED)
+        if not pc.all(pc.match_substring_regex(table.column("path"), f"^{split}/[^/]+$")).as_py():
+            raise ValueError(f"{manifest} is no manifest: it lists images that are not in {split}")
+        return table
     except FileNotFoundError:
         detail = f"it is gone, and the shards of {split} can't be read without it"
         raise ArchiveError(Code.UNREADABLE, detail, manifest, hint=DAMAGED_MANIFEST) from None
@@ -282,7 +290,7 @@ def recognise(root: Path) -> list[Found]:
     tables = {}
     for split in SPLITS if root.is_dir() else ():
         with contextlib.suppress(ArchiveError):
-            tables[split] = _manifest(root, split)
+            tables[split] = manifest_of(root, split)
     found = [Found(split, _form(table), root, partial(_open, root, split, table)) for split, table in tables.items()]
     lost = [split for split in SPLITS if tables and split not in tables and _is_lost(root, split, tables)]
     return [

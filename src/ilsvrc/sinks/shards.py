@@ -94,8 +94,8 @@ class ShardSink:
         self.staged.refuse_foreign()
         manifest = self.staged.ours(self.manifest)
         if manifest is not None:
-            if unplanned := _unplanned(manifest, plan):
-                detail = f"{self.manifest} is damaged: it has other images than the source: {unplanned}"
+            if unplanned := _unplanned(manifest, plan) or self._misnamed(manifest):
+                detail = f"{self.manifest} is damaged: it has other images or shards than planned: {unplanned}"
                 return State(Stage.OCCUPIED, detail)
             return State(
                 Stage.PUBLISHED,
@@ -116,6 +116,14 @@ class ShardSink:
         if stage is Stage.FRESH and (foreign := self._foreign_closing()):
             return State(Stage.OCCUPIED, f"{foreign} is there, and ilsvrc did not write it")
         return State(stage)
+
+    def _misnamed(self, manifest: pa.Table) -> str:
+        """Return the first shard of a manifest that is not where the format has it."""
+        planned = [str(path.relative_to(self.root)) for path in self.paths]
+        named = [shard.path for shard in shards_of(manifest)]
+        if len(named) != len(planned):
+            return f"{len(named):,} shards of {len(planned):,}"
+        return next((name for name, path in zip(named, planned, strict=True) if name != path), "")
 
     def _foreign_manifest(self) -> str:
         """Say in which way the manifest that is there is not the one of this source and these settings."""
@@ -295,8 +303,8 @@ class ShardSink:
         return [(_number(receipt), receipt.outputs[0]) for receipt in receipts]
 
     def restore_lists(self, manifest: pa.Table) -> None:
-        """Write the files that make the shards readable, where they are not there."""
-        self._close(manifest)
+        """Write the files that make the shards readable, where they are lost; if `thorough`, changed ones too."""
+        self._close(manifest, mend=self.thorough)
         sync_path(self.root)
 
     def clear(self) -> None:
@@ -331,8 +339,16 @@ class ShardSink:
                 return path
         return None
 
-    def _close(self, manifest: pa.Table) -> None:
-        """Write the closing files, in place of those that an earlier split needed; of nobody else's."""
+    def _close(self, manifest: pa.Table, *, mend: bool = False) -> None:
+        """Write the closing files, in place of those that an earlier split needed; of nobody else's.
+
+        Parameters
+        ----------
+        manifest
+            Of this split.
+        mend
+            Whether a closing file with other contents is taken for ours, and damaged: this split is published.
+        """
         before, after = self._closing(manifest)
         for name, data in after.items():
             path = self.root / name
@@ -340,9 +356,9 @@ class ShardSink:
                 found = path.read_bytes() if path.is_file() else None
                 if found == data:
                     continue
-                if found is None or found != before.get(name):
-                    hint = "move it away, then run the same command again"
-                    raise UsageError(f"{path} is there, and ilsvrc did not write it", hint=hint)
+                if found is None or not (mend or found == before.get(name)):
+                    hint = "move it away, then run the same command again; if it is damaged, add --repair"
+                    raise UsageError(f"{path} is not what ilsvrc writes there", hint=hint)
             with written_whole(path) as beside:
                 beside.write_bytes(data)
 
@@ -421,8 +437,9 @@ def _unplanned(manifest: pa.Table, plan: Planned) -> str:
     """Return the first images that a manifest has in place of those planned; images made anew may be left out."""
     if plan.sized:
         return ", ".join(differences(manifest, plan.images())[:3])
-    planned = {path for path, _ in plan.images()}
-    return ", ".join([path for path in manifest.column("path").to_pylist() if path not in planned][:3])
+    planned, listed = {path for path, _ in plan.images()}, manifest.column("path").to_pylist()
+    twice = [] if len(set(listed)) == len(listed) else [f"{len(listed) - len(set(listed)):,} images twice"]
+    return ", ".join([*(path for path in listed if path not in planned), *twice][:3])
 
 
 def _refuse_unplanned(table: pa.Table, names: Sequence[str], root: Path) -> None:
