@@ -29,7 +29,7 @@ from ilsvrc.readers.ahead import InFiles, pieces
 from ilsvrc.readers.blocks import BLOCKS
 from ilsvrc.readers.reader import SHARDS, Container, Found, Int, Place, Rows
 from ilsvrc.tree import paths
-from ilsvrc.tree.manifest import SHARDED, given_labels, metadata_of, read_manifest
+from ilsvrc.tree.manifest import SHARDED, given_labels, metadata_of, read_manifest, settings_of
 
 DAMAGED_MANIFEST = "restore it from a copy, or run `ilsvrc prepare SRC DST` again with an empty folder as DST"
 """What to do about a manifest that can't be read: `prepare` takes no shards for its own without one."""
@@ -100,7 +100,7 @@ class ShardReader(InFiles):
             pa.table({"label": table.column("label"), "name": names}),
             sort_keys=[("label", "ascending"), ("name", "ascending")],
         )
-        shards = Shards(path, _form(table), sources, _ending(metadata_of(table)))
+        shards = Shards(path, _form(table), sources, _ending(table))
         return cls(split, shards, table.take(ordered).combine_chunks(), whole=True)
 
     @cached_property
@@ -243,8 +243,8 @@ def manifest_of(path: Path, split: str) -> pa.Table:
     manifest = paths.manifest(path, split)
     try:
         table = read_manifest(manifest, SHARDED)
-        if not pc.all(pc.match_substring_regex(table.column("path"), f"^{split}/[^/]+$")).as_py():
-            raise ValueError(f"{manifest} is no manifest: it lists images that are not in {split}")
+        if not pc.all(pc.match_substring_regex(table.column("path"), rf"^{split}/[A-Za-z0-9_]+\.JPEG$")).as_py():
+            raise ValueError(f"{manifest} is no manifest: it lists paths that are no images of {split}")
         return table
     except FileNotFoundError:
         detail = f"it is gone, and the shards of {split} can't be read without it"
@@ -254,12 +254,13 @@ def manifest_of(path: Path, split: str) -> pa.Table:
         raise ArchiveError(Code.UNREADABLE, detail, manifest, hint=DAMAGED_MANIFEST) from None
 
 
-def _ending(metadata: Mapping[str, str]) -> str:
+_ENDINGS = ("jpg", "png", "webp")
+
+
+def _ending(table: pa.Table) -> str:
     """Return what the images of a manifest are: jpg, unless its settings say that they were encoded otherwise."""
-    try:
-        return str(json.loads(metadata["settings"]).get("ending", "jpg"))
-    except (KeyError, ValueError, TypeError, AttributeError):
-        return "jpg"
+    ending = settings_of(table).get("ending")
+    return ending if isinstance(ending, str) and ending in _ENDINGS else "jpg"
 
 
 def _source(root: Path, shard: dict[str, object], form: str) -> FileSource:

@@ -145,7 +145,7 @@ def _fault_of_shards(table: pa.Table) -> str:
         return "it names no shards"
     if "format" not in metadata_of(table) or not isinstance(shards, list):
         return "it names no shards"
-    settings = _settings(table)
+    settings = settings_of(table)
     if settings.get("format", metadata_of(table)["format"]) != metadata_of(table)["format"]:
         return f"its format is {metadata_of(table)['format']}, and its settings say {settings['format']}"
     if fault := _fault_of_labels(table, given=given_labels(table) is not None):
@@ -193,7 +193,7 @@ _UNSTATED = -2
 """The label of an image whose name states none."""
 
 
-def _settings(table: pa.Table) -> dict[str, object]:
+def settings_of(table: pa.Table) -> dict[str, object]:
     """Return the settings that a manifest was written with; none if it tells none that can be read."""
     try:
         settings = json.loads(metadata_of(table)["settings"])
@@ -204,13 +204,13 @@ def _settings(table: pa.Table) -> dict[str, object]:
 
 def given_labels(table: pa.Table) -> str | None:
     """Return the digest of the validation labels that the user gave for a manifest's images; None if none were."""
-    digest = _settings(table).get("val_labels")
+    digest = settings_of(table).get("val_labels")
     return digest if isinstance(digest, str) else None
 
 
 def chosen_classes(table: pa.Table) -> list[int] | None:
     """Return the classes that a manifest was written for, by index; None for all of them."""
-    chosen = _settings(table).get("classes")
+    chosen = settings_of(table).get("classes")
     every = range(len(facts.classes()))
     return [index for index in every if index in chosen] if isinstance(chosen, list) else None
 
