@@ -200,6 +200,16 @@ def test_a_dry_run_counts_shards(mini: Path, tmp_path: Path) -> None:
         assert f"  how: {how}, images byte for byte" in done.splitlines()
 
 
+@pytest.mark.parametrize("name", ["ffcv", "array_record", "lmdb"])
+def test_the_room_that_is_told_suffices(mini: Path, tmp_path: Path, name: str) -> None:
+    """FFCV's pages have 8 MiB, however small the images are."""
+    chosen: dict[str, Any] = {"format": name, "splits": ["val"], "jobs": 1}
+    told = prepare(mini, tmp_path / "out", dry_run=True, **chosen).estimate
+    prepare(mini, tmp_path / "out", **chosen)
+    assert told is not None
+    assert told.needs_bytes >= sum(path.stat().st_size for path in (tmp_path / "out").rglob("*") if path.is_file())
+
+
 def test_options_that_contradict_each_other_are_refused(mini: Path, tmp_path: Path) -> None:
     refused: list[tuple[dict[str, Any], str]] = [
         ({"shard_size": "1MB"}, "folders have none"),

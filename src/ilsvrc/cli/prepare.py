@@ -101,13 +101,13 @@ def prepare(
     ] = False,
     repair: Annotated[
         bool,
-        typer.Option("--repair", help="Read a finished tree; write again images that are missing or changed."),
+        typer.Option("--repair", help="Read what is finished; write missing and changed images or shards again."),
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what is there, what would be written, room and time; do nothing.")
     ] = False,
 ) -> None:
-    """Turn the official archives, or ImageNet in any other form, into verified class folders.
+    """Turn the official archives, or ImageNet in any other form, into verified class folders or shards.
 
     Other forms are class tars, trees of any layout, Kaggle's zip, Hugging Face's Parquet, tars of trees.
 
