@@ -428,3 +428,9 @@ def test_images_that_tensorflow_fails_at_are_refused(mini: Path, tmp_path: Path)
     with pytest.raises(UsageError, match="readers of tfrecord fail"):
         prepare(tmp_path / "webp", tmp_path / "out", format="tfrecord", **chosen)
     assert prepare(tmp_path / "webp", tmp_path / "out", format="tfrecord", encode="png", **chosen).ok
+
+
+def test_what_shards_prove_is_said(written: Path, tmp_path: Path) -> None:
+    """They have no digest as a whole: their reader compares every image with its own."""
+    said = ilsvrc_command("prepare", written, tmp_path / "back").stdout
+    assert said.count("; every image compared with its recorded digest\n") == 2

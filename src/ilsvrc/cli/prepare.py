@@ -19,6 +19,7 @@ from ilsvrc.paths import given_path
 from ilsvrc.prepare.options import DAMAGED, FORMAT, LINK, ORDER, ORDER_BY, SOURCE, VERIFY
 from ilsvrc.prepare.prepare import prepare as prepare_tree
 from ilsvrc.prepare.report import PrepareReport, SplitReport
+from ilsvrc.readers.reader import SHARDS
 from ilsvrc.readers.subset import read_selection
 from ilsvrc.words import counted
 
@@ -195,8 +196,9 @@ def _duration(seconds: float) -> str:
 
 def print_prepared(console: Console, report: PrepareReport, source: Path) -> None:
     """Print the report of a tree; one with damaged images is not called ready."""
+    forms = {decided["split"]: decided["form"] for decided in report.decisions}
     for split in report.splits:
-        console.print(_line(split), markup=False)
+        console.print(_line(split, forms[split.split]), markup=False)
     known = [issue for split in report.splits for issue in split.issues if not issue.is_damage]
     print_issues(console, "odd in the official archives too, as expected", known)
     print_issues(console, "damaged in the source itself", report.damage)
@@ -211,9 +213,11 @@ def print_prepared(console: Console, report: PrepareReport, source: Path) -> Non
     console.print(f"  next: `{command}` decodes every image of the source and lists the faults", markup=False)
 
 
-def _line(split: SplitReport) -> str:
-    """Return one line for a split: its counts, and the digest that was proved."""
+def _line(split: SplitReport, form: str) -> str:
+    """Return one line for a split: its counts, and the digest that was proved, or those of its images."""
     proof = f"{split.digest} proved ({split.against})" if split.digest else "digest not verified"
+    if not split.digest and form.endswith(SHARDS) and split.seconds:
+        proof = "every image compared with its recorded digest"
     size, rate = decimal(split.bytes), f" in {split.seconds:.1f} s" if split.seconds else ""
     counts = f"{counted(split.images, 'image')}, {counted(split.classes, 'class')}"
     return f"{split.split}: {counts}, {size}{rate}; {proof}"
