@@ -30,7 +30,7 @@ from ilsvrc.readers.units import Sample, Unit
 from ilsvrc.sinks.base import Planned, Receipt, Stage, State, left_out
 from ilsvrc.sinks.links import Link, link_image
 from ilsvrc.sinks.lists import Lists
-from ilsvrc.sinks.staging import Staging, holds_shards, read_file, write_file
+from ilsvrc.sinks.staging import Staging, holds_shards, read_file, refuse_no_file, write_file
 from ilsvrc.tree import paths
 from ilsvrc.tree.layout import TEMPLATES
 from ilsvrc.tree.manifest import (
@@ -264,9 +264,7 @@ class FolderSink:
                 hint = "put the folder itself in its place, or move it away; nothing was changed"
                 raise UsageError(f"{folder} is {kind}", hint=hint)
         for issue in gone:
-            path = self.root / issue.key
-            if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode) and not path.is_symlink():
-                raise UsageError(f"{path} is no file", hint="move it away, then run the same command again")
+            refuse_no_file(self.root / issue.key, links=True)
 
     def restore_lists(self, manifest: pa.Table) -> None:
         """Write the lists beside the split that are not there.

@@ -22,7 +22,7 @@ from ilsvrc.issues import Code, Issue
 from ilsvrc.readers.units import Sample, Unit
 from ilsvrc.sinks.base import Output, Planned, Receipt, Stage, State, left_out
 from ilsvrc.sinks.formats.base import Format, Shard, ShardFile, Whole, Written, digest_of
-from ilsvrc.sinks.staging import Staging, created
+from ilsvrc.sinks.staging import Staging, created, refuse_no_file
 from ilsvrc.tree import paths
 from ilsvrc.tree.manifest import SCHEMA, SHARDED, ShardedRow, differences, metadata_of, read_manifest, table_of
 
@@ -269,9 +269,7 @@ class ShardSink:
             If a link or a folder has the place of a shard.
         """
         for issue in gone:
-            path = self.root / issue.key
-            if path.is_symlink() or (path.exists() and not path.is_file()):
-                raise UsageError(f"{path} is no file", hint="move it away, then run the same command again")
+            refuse_no_file(self.root / issue.key)
 
     def mend(self, receipts: Sequence[Receipt], gone: Sequence[Issue], manifest: pa.Table) -> None:
         """Give shards that were written again the places of those that are missing or changed.
