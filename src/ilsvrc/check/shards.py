@@ -9,18 +9,20 @@ import numpy as np
 
 from ilsvrc.check.against import Other, compare
 from ilsvrc.check.counts import issues_of
+from ilsvrc.check.overview import overview_of
 from ilsvrc.check.report import Compared, Findings, NotCompared, PartReport
-from ilsvrc.check.sweep import Sweeper, sweep
+from ilsvrc.check.sweep import Sweeper, Swept, sweep
 from ilsvrc.errors import DataError, IlsvrcError
 from ilsvrc.events import Advanced, Finished, Listener, Started, silent
 from ilsvrc.files import printable
 from ilsvrc.issues import Code, Issue
-from ilsvrc.readers.reader import Found
+from ilsvrc.readers.reader import Found, Reader
 from ilsvrc.readers.shards import DAMAGED_MANIFEST
 from ilsvrc.sinks.formats.base import Format, Shard
 from ilsvrc.sinks.formats.registry import format_of
 from ilsvrc.sinks.shards import is_whole, lacking, shards_of, written_at
 from ilsvrc.tree import paths
+from ilsvrc.tree.counts import Expectation, counts_of
 from ilsvrc.tree.manifest import SHARDED, metadata_of, read_manifest
 
 _ORIGIN = "the manifest"
@@ -28,7 +30,12 @@ _AGAIN = "`ilsvrc prepare SRC {} --repair` writes shards again, with the source 
 
 
 def check_shards(
-    found: Found, *, against: Other | None = None, sweeper: Sweeper | None = None, listener: Listener = silent
+    found: Found,
+    *,
+    against: Other | None = None,
+    sweeper: Sweeper | None = None,
+    overview: bool = False,
+    listener: Listener = silent,
 ) -> PartReport:
     """Return what is wrong with the shards of a split.
 
@@ -43,9 +50,13 @@ def check_shards(
         The same split of another data set, which it is compared with image by image.
     sweeper
         Reads every image; None for a check that is not deep.
+    overview
+        Whether the report has the figures of the split.
     listener
         Gets progress.
     """
+    reader: Reader | None = None
+    swept: Swept | None = None
     try:
         manifest = read_manifest(paths.manifest(found.path, found.split), SHARDED)
         form = format_of(metadata_of(manifest)["format"])
@@ -56,7 +67,7 @@ def check_shards(
     findings, whole = [_compared(deep=sweeper is not None)], not issues
     if sweeper and whole:
         issues += _changed(found.path, shards, found.split, listener)
-    if whole and (sweeper or against is not None):
+    if whole and (sweeper or against is not None or overview):
         try:
             reader = found.open(listener=listener)
             swept = (
@@ -66,6 +77,11 @@ def check_shards(
             findings += [compare(reader, against, swept, sweeper)] if against is not None else []
         except DataError as error:
             issues += issues_of(error)
+    issues += [issue for one in findings for issue in one.issues]
+    made = None
+    if reader and overview:
+        wanted = Expectation(counts_of(labels), _ORIGIN)
+        made = overview_of(reader, issues, records=swept.records if swept else None, expected=wanted)
     return PartReport(
         where=printable(str(found.path)),
         split=found.split,
@@ -73,13 +89,14 @@ def check_shards(
         images=manifest.num_rows,
         classes=len(np.unique(labels[labels >= 0])),
         bytes=sum(shard.size for shard in shards),
-        issues=(*issues, *(issue for one in findings for issue in one.issues)),
+        issues=tuple(issues),
         compared=tuple(made for one in findings for made in one.compared),
         not_compared=tuple(lack for one in findings for lack in one.not_compared),
         comparison=findings[-1].comparison,
         wanted=manifest.num_rows,
         unproved=False,
         hint=_AGAIN.format(printable(str(found.path))) if issues else "",
+        overview=made,
     )
 
 
