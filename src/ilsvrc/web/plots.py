@@ -14,6 +14,9 @@ WIDTH, HEIGHT = 1_000, 100
 _GAP = 0.12
 """Share of a bar's place that stays free."""
 
+_SEPARATE = 200
+"""Classes up to which there is room between their bars."""
+
 
 @dataclass(frozen=True, slots=True)
 class Bar:
@@ -72,13 +75,16 @@ def _ticks(edges: Sequence[float], written: Callable[[float], str]) -> tuple[str
 
 @dataclass(frozen=True, slots=True)
 class ClassPlot:
-    """Images of each class as thin bars, in order of the index: an SVG path for each state, however many classes.
+    """Images of each class as bars, in order of the index: an SVG path for each state, however many classes.
+
+    Classes that have no image and should have none have no place in it.
 
     even : classes with as many images as there should be, or all where nothing says how many
     fewer : classes with fewer
     more : classes with more
     wanted : the outline of what there should be; empty if nothing says so
     most : images at the top of the plot
+    ticks : labels below the plot
     """
 
     even: str
@@ -86,26 +92,26 @@ class ClassPlot:
     more: str
     wanted: str
     most: int
+    ticks: tuple[str, ...]
 
 
 def class_plot(classes: ClassCounts) -> ClassPlot:
     """Return the plot of images per class."""
     wanted = classes.wanted or classes.found
+    shown = [index for index, counts in enumerate(zip(classes.found, wanted, strict=True)) if any(counts)]
     most = max(*classes.found, *wanted, 1)
-    step = WIDTH / len(classes.found)
-    pieces: dict[str, list[str]] = {"even": [], "fewer": [], "more": []}
-    for number, (found, due) in enumerate(zip(classes.found, wanted, strict=True)):
+    step = WIDTH / max(1, len(shown))
+    width = step * (1 - _GAP if len(shown) <= _SEPARATE else 1)
+    paths = dict.fromkeys(("even", "fewer", "more", "wanted"), "")
+    for number, index in enumerate(shown):
+        found, due, left = classes.found[index], wanted[index], f"{step * number:.5g}"
         state = "even" if found == due else "fewer" if found < due else "more"
-        if found:
-            pieces[state].append(
-                f"M{step * number:g} {HEIGHT}v-{_scaled(found, most)}h{step:g}v{_scaled(found, most)}z"
-            )
-    outline = [
-        f"{'L' if number else 'M'}{step * number:g} {HEIGHT - float(_scaled(due, most)):g}h{step:g}"
-        for number, due in enumerate(wanted)
-    ]
-    paths = {state: "".join(drawn) for state, drawn in pieces.items()}
-    return ClassPlot(**paths, wanted="".join(outline) if classes.wanted else "", most=most)
+        height = _scaled(found, most)
+        paths[state] += f"M{left} {HEIGHT}v-{height}h{width:.5g}v{height}z" if found else ""
+        if classes.wanted:
+            paths["wanted"] += f"{'L' if number else 'M'}{left} {_scaled(most - due, most)}h{step:.5g}"
+    ends = [shown[0], shown[len(shown) // 2], shown[-1]] if len(shown) > 2 else shown
+    return ClassPlot(**paths, most=most, ticks=tuple(f"index {index}" for index in ends))
 
 
 def _scaled(count: int, most: int) -> str:

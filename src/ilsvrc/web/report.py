@@ -112,7 +112,7 @@ def render(report: CheckReport, *, command: str, environment: dict[str, str]) ->
         .get_template("report.html")
         .render(
             report=report,
-            finding=report.finding,
+            details=_sentence(report.verdict.removeprefix(report.finding).removeprefix(": ")),
             state=_state(report),
             parts=[PartView(part, report.deep) for part in report.parts],
             damage=list_issues(report, known=False),
@@ -127,6 +127,10 @@ def render(report: CheckReport, *, command: str, environment: dict[str, str]) ->
         )
     )
     return page.replace("\r", "")
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _state(report: CheckReport) -> str:
