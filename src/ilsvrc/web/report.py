@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import shlex
 import stat
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -71,32 +73,41 @@ def refuse_place(path: Path) -> None:
         If a folder, a pipe or a file that is no report of ours has the name, or its folder does not exist.
     MissingExtraError
         If Jinja2, which reports are written by, is not installed.
+    OSError
+        If the folder can't be written to.
     """
     _jinja()
     shown = printable(str(path))
     try:
         found = os.lstat(path)
     except FileNotFoundError:
-        if not path.absolute().parent.is_dir():
-            folder = printable(str(path.parent))
-            raise UsageError(
-                f"{folder} is no folder, so no report can be written there", hint=_mkdir(folder)
-            ) from None
+        folder = path.absolute().parent
+        if not folder.is_dir():
+            shown = printable(str(path.parent))
+            hint = f"make it first: mkdir -p {shlex.quote(shown)}"
+            raise UsageError(f"{shown} is no folder, so no report can be written there", hint=hint) from None
+        _try_to_write(path)
         return
     except NotADirectoryError:
         hint = "give --report a path whose folder exists, such as --report report.html"
         raise UsageError(f"{shown} lies below a file", hint=hint) from None
     if stat.S_ISDIR(found.st_mode):
         raise UsageError(
-            f"{shown} is a folder", hint=f"name a file in it: --report {printable(str(path / 'report.html'))}"
+            f"{shown} is a folder",
+            hint=f"name a file in it: --report {shlex.quote(printable(str(path / 'report.html')))}",
         )
     if not stat.S_ISREG(found.st_mode) or not _is_report(path):
         hint = "give --report another name; nothing was changed"
         raise UsageError(f"{shown} is there and is no report of ilsvrc's, so it is not replaced", hint=hint)
 
 
-def _mkdir(folder: str) -> str:
-    return f"make it first: mkdir -p {folder}"
+def _try_to_write(path: Path) -> None:
+    """Make a file without a name in the folder of a path, which must be possible there."""
+    try:
+        with tempfile.TemporaryFile(dir=path.absolute().parent):
+            pass
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 def _is_report(path: Path) -> bool:
