@@ -7,7 +7,7 @@ RUNS ?= 5
 ROUNDS ?= 200
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 
-.PHONY: help setup demo test bench bench-full bench-fetch bench-inplace bench-labels bench-readers bench-shards bench-zips bench-parquet bench-tars bench-forms campaign-detect campaign-fetch campaign-interrupt campaign-shards campaign-peers readers lint types layers facts clean
+.PHONY: help setup demo test bench bench-full bench-fetch bench-inplace bench-labels bench-readers bench-report bench-shards bench-zips bench-parquet bench-tars bench-forms campaign-detect campaign-fetch campaign-interrupt campaign-shards campaign-peers readers lint types layers facts clean
 
 help:  ## say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /: /'
@@ -18,7 +18,7 @@ setup: .venv/installed  ## make the virtual environment
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..."; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[devkit,fetch,fsspec]' --group dev
+	$(BIN)/python -m pip install --quiet --editable '.[devkit,fetch,fsspec,view]' --group dev
 	@touch $@
 
 demo: setup  ## write a miniature ILSVRC 2012, prepare it, check it
@@ -91,6 +91,9 @@ bench-tars: setup  ## index a tar of a tree, sweep and index a tar.gz; against t
 
 bench-forms: setup  ## prepare from a tree, a zip, Parquet, archives; against cp -r: SIZE= bytes of images
 	$(BIN)/python -m bench.forms --size $(SIZE) --runs $(RUNS)
+
+bench-report: setup  ## build the report of a full-size data set with 50,000 faults, open it in chromium
+	$(BIN)/python -m bench.report --runs $(RUNS)
 
 bench-fetch: setup  ## time fetch against plain aria2c on the same server
 	$(BIN)/python -m bench.fetch --runs $(RUNS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,15 +25,15 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory, tree: Path) -> Path:
-    """Faults of archives and of a tree without a manifest, which has no classes that are whole."""
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Faults of both splits, in a folder whose name can't be broken at a word."""
     folder = tmp_path_factory.mktemp("report")
-    faults = frozenset([Fault.TRUNCATED_IMAGE, Fault.ZERO_BYTE_IMAGE, Fault.CMYK, Fault.PNG_AS_JPEG])
-    write_mini(folder / "data", MiniSpec(classes=6, per_class=3, mean_bytes=3_000, faults=faults))
-    shutil.copytree(tree, folder / "data", dirs_exist_ok=True)
-    (folder / "data/train" / ("a_very_long_name_without_a_break" * 6)).write_text("stray")
-    found = check(folder / "data", deep=True, overview=True, jobs=1)
-    write_report(folder / "report.html", found, command="ilsvrc check 'a b' --deep " * 5, environment=environment())
+    data = folder / ("a_very_long_name_without_a_break" * 4)
+    kinds = [Fault.TRUNCATED_IMAGE, Fault.ZERO_BYTE_IMAGE, Fault.CMYK, Fault.PNG_AS_JPEG, Fault.MISSING_IMAGES]
+    write_mini(data, MiniSpec(classes=8, per_class=3, val_per_class=2, mean_bytes=3_000, faults=frozenset(kinds)))
+    found = check(data, deep=True, overview=True, jobs=1)
+    assert [bool(part.faults) for part in found.parts] == [True, True]
+    write_report(folder / "report.html", found, command=f"ilsvrc check --deep {data}", environment=environment())
     return folder / "report.html"
 
 
@@ -49,7 +48,12 @@ def opened(browser: Any, report: Path, request: pytest.FixtureRequest) -> Iterat
 def test_page_opens_without_a_word_and_asks_for_nothing(opened: Watched, report: Path) -> None:
     assert opened.messages == []
     assert [url for url in opened.requests if not url.startswith("data:")] == [report.as_uri()]
-    opened.page.wait_for_function("[...document.images].every((image) => image.complete && image.naturalWidth)")
+    widths = opened.page.evaluate(
+        "Promise.all([...document.images].map((image) => { image.loading = 'eager';"
+        " return image.decode().then(() => image.naturalWidth); }))"
+    )
+    assert widths
+    assert min(widths) > 0
 
 
 def listed(page: Any) -> list[str]:
