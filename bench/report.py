@@ -41,12 +41,13 @@ def chosen(reader: Reader, count: int) -> list[int]:
 def picture(reader: Reader, rows: list[int]) -> None:
     """Write a picture in place of the zeros of some images, for thumbnails; those of an earlier run stay."""
     camera = Camera(0, 20_000)
-    for row in rows:
-        if not reader.read(row).startswith(b"\xff\xd8"):
-            data = camera.jpeg(reader.name(row), reader.labels.item(row))
-            with reader.path.open("r+b") as file:
-                file.seek(reader.where(row).offset)
-                file.write(data[: reader.sizes.item(row)])
+    with reader.path.open("r+b") as file:
+        for row in rows:
+            place = reader.where(row).offset
+            file.seek(place)
+            if file.read(2) != b"\xff\xd8":
+                file.seek(place)
+                file.write(camera.jpeg(reader.name(row), reader.labels.item(row))[: reader.sizes.item(row)])
 
 
 def faulty(part: PartReport, count: int) -> PartReport:
