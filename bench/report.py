@@ -50,6 +50,13 @@ def picture(reader: Reader, rows: list[int]) -> None:
                 file.write(camera.jpeg(reader.name(row), reader.labels.item(row))[: reader.sizes.item(row)])
 
 
+def prepared(archive: Path, faults: int) -> None:
+    """Write pictures to an archive, and index it."""
+    reader = find_splits(archive)["train"].open()
+    picture(reader, chosen(reader, faults)[:LISTED])
+    find_splits(archive)["train"].open()
+
+
 def faulty(part: PartReport, count: int) -> PartReport:
     """Return a part with as many faults, each of an image of its own, of all kinds of CODES, in all classes."""
     assert part.overview is not None
@@ -87,9 +94,7 @@ def main() -> None:
     made.add_argument("--runs", type=int, default=5, help="openings of the page (%(default)s)")
     options = made.parse_args()
     archive = simulated(options.fraction)
-    reader = find_splits(archive)["train"].open()
-    picture(reader, chosen(reader, options.faults)[:LISTED])
-    find_splits(archive)["train"].open()  # indexed again, if pictures were written
+    prepared(archive, options.faults)
     begun = time.perf_counter()
     report = check(archive, overview=True)
     checked = time.perf_counter()

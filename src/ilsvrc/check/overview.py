@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ilsvrc.check.loaders import LoaderLabels, class_labels
 from ilsvrc.check.places import NO_ROW, rows_of
 from ilsvrc.errors import DataError
+from ilsvrc.events import Advanced, Finished, Listener, Started, silent
 from ilsvrc.images.measure import KINDS, measure
 from ilsvrc.issues import Issue
 from ilsvrc.readers.reader import Int, Place, Reader
@@ -165,13 +166,14 @@ class Overview:
         }
 
 
-def overview_of(
+def overview_of(  # noqa: PLR0913  -- what a check has found out already, each by its name
     reader: Reader,
     issues: Sequence[Issue],
     *,
     records: npt.NDArray[Any] | None = None,
     expected: Expectation | None = None,
     loaders: tuple[LoaderLabels, ...] | None = None,
+    listener: Listener = silent,
 ) -> Overview:
     """Return the figures of a split.
 
@@ -187,8 +189,12 @@ def overview_of(
         How many images each class should have, if anything says so.
     loaders
         The labels that loaders give to its folders; None if it has none: then those of folders named by wnid.
+    listener
+        Gets the progress of reading a sample.
     """
-    measures = Measures.from_records(records, len(reader), None) if records is not None else _sampled(reader)
+    measures = (
+        Measures.from_records(records, len(reader), None) if records is not None else _sampled(reader, listener)
+    )
     return Overview(
         images=reader,
         rows=rows_of(reader, issues),
@@ -215,22 +221,27 @@ def sample_of(reader: Reader, count: int = SAMPLE) -> Int:
     return rows
 
 
-def _sampled(reader: Reader) -> Measures | None:
+def _sampled(reader: Reader, listener: Listener) -> Measures | None:
     """Measure a sample; nothing where a range can't be read without all before it."""
     if not len(reader) or (reader.containers() and reader.spans(reader.storage_order()[:1]) is None):
         return None
-    records = np.array(list(_records(reader, sample_of(reader))), RECORD)
-    seed = SEED if len(reader) > SAMPLE else None
-    return Measures.from_records(records[records["kind"] > 0], len(reader), seed)
+    stage, rows, records = f"measure {reader.split}", sample_of(reader), list[tuple[int, int, int]]()
+    listener(Started(stage, int(reader.sizes[rows].sum()), len(rows)))
+    for data in _readable(reader, rows):
+        records.append(record_of(measure(data)))
+        listener(Advanced(stage, len(data), 1))
+    listener(Finished(stage))
+    found = np.array(records, RECORD)
+    return Measures.from_records(found[found["kind"] > 0], len(reader), SEED if len(reader) > SAMPLE else None)
 
 
-def _records(reader: Reader, rows: Int) -> Iterator[tuple[int, int, int]]:
-    """Yield a RECORD of each of some rows; an image that can't be read has none."""
+def _readable(reader: Reader, rows: Int) -> Iterator[bytes]:
+    """Yield the bytes of some rows; those of an image that can't be read are left out."""
     at = 0
     while at < len(rows):
         try:
             for _, data in reader.take(rows[at:]):
                 at += 1
-                yield record_of(measure(data))
+                yield data
         except (DataError, OSError):  # the check itself tells which images can't be read
             at += 1

@@ -78,7 +78,7 @@ def check_packed(  # noqa: PLR0913  -- the choices of `check`, each with its nam
             warnings.simplefilter("always")
             reader = found.open(listener=listener)
         warned = tuple(printable(str(warning.message)) for warning in caught)
-        return _check(reader, warned, against, sweeper, hashed or Hashed(), overview=overview)
+        return _check(reader, warned, against, sweeper, hashed or Hashed(), overview=overview, listener=listener)
     except DataError as error:
         split = "" if found.form == ARCHIVE else found.split
         size = found.path.stat().st_size if found.path.is_file() else 0
@@ -97,6 +97,7 @@ def _check(  # noqa: PLR0913  -- as check_packed
     hashed: Hashed,
     *,
     overview: bool,
+    listener: Listener,
 ) -> PartReport:
     claims = claims_of(reader)
     counted = count_packed(reader, compared=against is not None)
@@ -109,7 +110,10 @@ def _check(  # noqa: PLR0913  -- as check_packed
     findings = [counted, _digest_comparisons(claims, deep=sweeper is not None), compare_solution(reader)]
     findings += [compare(reader, against, swept, sweeper)] if against is not None else []
     issues += [issue for one in findings[1:] for issue in one.issues]
-    records = swept.records if swept else None
+    made = None
+    if overview:
+        records = swept.records if swept else None
+        made = overview_of(reader, issues, records=records, expected=counted.expected, listener=listener)
     return PartReport(
         where=printable(str(reader.path)),
         split=reader.split,
@@ -126,7 +130,7 @@ def _check(  # noqa: PLR0913  -- as check_packed
         digest=_digest(proved),
         warnings=warned,
         hint=_next_step(reader, counted, warned=bool(warned)),
-        overview=overview_of(reader, issues, records=records, expected=counted.expected) if overview else None,
+        overview=made,
     )
 
 

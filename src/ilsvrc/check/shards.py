@@ -80,8 +80,8 @@ def check_shards(
     issues += [issue for one in findings for issue in one.issues]
     made = None
     if reader and overview:
-        wanted = Expectation(counts_of(labels), _ORIGIN)
-        made = overview_of(reader, issues, records=swept.records if swept else None, expected=wanted)
+        records, wanted = swept.records if swept else None, Expectation(counts_of(labels), _ORIGIN)
+        made = overview_of(reader, issues, records=records, expected=wanted, listener=listener)
     return PartReport(
         where=printable(str(found.path)),
         split=found.split,

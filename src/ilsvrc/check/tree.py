@@ -69,7 +69,10 @@ def check_tree(  # noqa: PLR0913  -- the choices of `check`, each with its name
     issues += [*(issue for one in findings for issue in one.issues), *_found_in(swept, manifest)]
     order, warnings = _order(tree)
     wanted = expected.expected or (Expectation(counts_of(manifest.labels), manifest.origin) if manifest else None)
-    records = swept.records if swept else None
+    made = None
+    if overview:
+        records, loaders = swept.records if swept else None, folder_labels(tree)
+        made = overview_of(reader, issues, records=records, expected=wanted, loaders=loaders, listener=listener)
     return PartReport(
         where=printable(str(folder)),
         split=split,
@@ -87,9 +90,7 @@ def check_tree(  # noqa: PLR0913  -- the choices of `check`, each with its name
         order=order,
         warnings=warnings,
         hint=_next_step(tree) if manifest is None else "" if against is not None else _repair(tree, manifest, issues),
-        overview=overview_of(reader, issues, records=records, expected=wanted, loaders=folder_labels(tree))
-        if overview
-        else None,
+        overview=made,
     )
 
 

@@ -86,8 +86,8 @@ class Listing:
         return list(dict.fromkeys(entry.split for entry in self.entries))
 
 
-Place_ = tuple[PartReport, int]
-"""An issue by its part and its number in that."""
+Found = tuple[PartReport, int]
+"""An issue: its part, and its number in that."""
 
 
 def list_issues(report: CheckReport, *, known: bool) -> Listing:
@@ -148,7 +148,7 @@ def _kinds(codes: Sequence[str], classes: Sequence[str], listed: Iterable[str]) 
     return tuple(Kind(code, count, len(about[code]), named[code]) for code, count in Counter(codes).most_common())
 
 
-def _row(found: Place_) -> int:
+def _row(found: Found) -> int:
     part, number = found
     return part.overview.rows.item(number) if part.overview else NO_ROW
 
