@@ -15,7 +15,7 @@ import numpy as np
 from bench.data import DATA, simulated
 from bench.table import aligned, machine
 from ilsvrc.check.check import check
-from ilsvrc.check.overview import overview_of
+from ilsvrc.check.places import rows_of
 from ilsvrc.check.report import CheckReport, PartReport
 from ilsvrc.issues import Code, Issue
 from ilsvrc.readers.locate import find_splits
@@ -66,7 +66,7 @@ def faulty(part: PartReport, count: int) -> PartReport:
         Issue(reader.where(row).key, CODES[number % len(CODES)], detail)
         for number, row in enumerate(chosen(reader, count))
     )
-    return replace(part, issues=issues, overview=overview_of(reader, issues))
+    return replace(part, issues=issues, overview=replace(part.overview, rows=rows_of(reader, issues)))
 
 
 def opened(file: Path, runs: int) -> list[tuple[float, float]]:

@@ -17,7 +17,7 @@ from PIL import Image
 from ilsvrc import facts
 from ilsvrc.check import overview
 from ilsvrc.check.check import check
-from ilsvrc.check.overview import Histogram, Measures, sample_of
+from ilsvrc.check.overview import SEED, Histogram, Measures, sample_of
 from ilsvrc.check.report import CheckReport
 from ilsvrc.readers.locate import find_splits
 from ilsvrc.testing.faults import Fault
@@ -94,6 +94,12 @@ def test_sample_is_the_same_in_every_form_and_is_said_to_be_one(
         order = reader.storage_order().tolist()
         assert [order.index(row) for row in rows.tolist()] == sorted(order.index(row) for row in rows.tolist())
         chosen.add(frozenset(reader.name(row) for row in rows.tolist()))
+        for part in check(tmp_path / form, overview=True).parts:
+            assert part.overview is not None
+            measures = part.overview.measures
+            assert measures is not None
+            drawn = (7, 7, 20, SEED) if part.split == "train" else (4, 4, 4, None)
+            assert (measures.images, measures.read, measures.of, measures.seed) == drawn
     assert len(chosen) == 1
     assert len(next(iter(chosen))) == 7
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ilsvrc import facts
 from ilsvrc.check.check import check
-from ilsvrc.check.overview import overview_of
+from ilsvrc.check.places import rows_of
 from ilsvrc.check.report import CheckReport
 from ilsvrc.issues import Code, Issue
 from ilsvrc.testing.images import Camera
@@ -45,8 +45,9 @@ def test_page_of_fifty_thousand_faults_is_small(tmp_path: Path) -> None:
         for row in chosen[:PICTURED]:
             file.seek(reader.where(row).offset)
             file.write(camera.jpeg(reader.name(row), 0)[: reader.sizes.item(row)])
-    reader = next(iter(check(tmp_path, overview=True).parts)).overview.images  # type: ignore[union-attr]
-    part = replace(part, issues=issues, overview=overview_of(reader, issues))
+    (part,) = check(tmp_path, overview=True).parts
+    assert part.overview is not None
+    part = replace(part, issues=issues, overview=replace(part.overview, rows=rows_of(part.overview.images, issues)))
     tracemalloc.start()
     text = render(CheckReport(part.where, False, (part,)), command="ilsvrc check", environment={})
     _, peak = tracemalloc.get_traced_memory()

@@ -19,6 +19,7 @@ from ilsvrc.issues import Code, Issue
 from ilsvrc.testing.faults import Fault
 from ilsvrc.testing.mini import MiniSpec, write_mini
 from ilsvrc.testing.spec import Form
+from ilsvrc.web import listing
 from ilsvrc.web.report import GENERATOR, refuse_place, render, visible, write_report
 from tests.web.pages import attributes, loads, parsed, rows
 
@@ -88,6 +89,16 @@ def test_faults_are_in_the_table_with_class_and_place(damaged: CheckReport) -> N
     assert sum(image.get("src", "").startswith("data:image/jpeg;base64,") for image in document.iter("img")) == 3
     kinds = {kind: count for kind, count, *_ in rows(document, "Faults by kind")}
     assert kinds == {"Kind": "Faults", "truncated-image": "1", "png": "1", "cmyk": "1", "zero-bytes": "1"}
+
+
+def test_sentences_have_spaces_between_them(damaged: CheckReport, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing, "LISTED", 3)
+    monkeypatch.setattr(listing, "PICTURED", 1)
+    text = " ".join("".join(parsed(rendered(damaged)).itertext()).split())
+    assert (
+        "4 in all. The first 3 are listed by name, some of every kind; --json has them all. 3 more images are" in text
+    )
+    assert "Pixels and formats are those of all 18 images, of which 17 could be measured, by their headers." in text
 
 
 def test_every_plot_has_a_name_and_a_table(damaged: CheckReport) -> None:

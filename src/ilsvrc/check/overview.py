@@ -16,6 +16,7 @@ from ilsvrc.events import Advanced, Finished, Listener, Started, silent
 from ilsvrc.images.measure import KINDS, measure
 from ilsvrc.issues import Issue
 from ilsvrc.readers.reader import Int, Place, Reader
+from ilsvrc.readers.tars.reader import TarReader
 from ilsvrc.run.order import shuffled
 from ilsvrc.sinks.measuring import RECORD, record_of
 from ilsvrc.tree.counts import Expectation, counts_of
@@ -86,8 +87,9 @@ class Measures:
     """What the headers of images say.
 
     images : how many were measured; a file that is no image is not counted
+    read : how many were read for it
     of : how many there are
-    seed : of the sample that was measured; None if all images were
+    seed : of the sample that was read; None if all images were
     kinds : how many are of each format, by its name
     width, height : in pixels, as they are stored
     aspect : width by height
@@ -95,6 +97,7 @@ class Measures:
     """
 
     images: int
+    read: int
     of: int
     seed: int | None
     kinds: dict[str, int]
@@ -104,7 +107,7 @@ class Measures:
     common: tuple[tuple[int, int, int], ...]
 
     @classmethod
-    def from_records(cls, records: npt.NDArray[Any], of: int, seed: int | None) -> Self:
+    def from_records(cls, records: npt.NDArray[Any], of: int, sample: int | None = None) -> Self:
         """Return the measures of some images.
 
         Parameters
@@ -113,8 +116,8 @@ class Measures:
             A RECORD of each image.
         of
             How many images the split has.
-        seed
-            Of the sample; None if they are all images.
+        sample
+            How many were drawn by SEED and read; None if all were read.
         """
         widths, heights = records["width"].astype(np.int64), records["height"].astype(np.int64)
         kinds = np.bincount(records["kind"], minlength=len(KINDS) + 1)[1:].tolist()
@@ -122,8 +125,9 @@ class Measures:
         most = np.argsort(-counts, kind="stable")[:COMMON]
         return cls(
             images=len(records),
+            read=of if sample is None else sample,
             of=of,
-            seed=seed,
+            seed=None if sample is None else SEED,
             kinds={kind: count for kind, count in zip(KINDS, kinds, strict=True) if count},
             width=Histogram.of(widths, _PIXELS),
             height=Histogram.of(heights, _PIXELS),
@@ -140,7 +144,7 @@ class Overview:
     rows : the reader's row of the image that each issue of the part is about, -1 for none; shape (issues,), int64
     classes : images per class; None for the test split
     bytes : of images' files
-    measures : what their headers say; None if that was not asked, as it takes reading all of a compressed file
+    measures : what their headers say; None for a compressed tar that was not read whole
     loaders : the labels that loaders give
     """
 
@@ -192,9 +196,7 @@ def overview_of(  # noqa: PLR0913  -- what a check has found out already, each b
     listener
         Gets the progress of reading a sample.
     """
-    measures = (
-        Measures.from_records(records, len(reader), None) if records is not None else _sampled(reader, listener)
-    )
+    measures = Measures.from_records(records, len(reader)) if records is not None else _sampled(reader, listener)
     return Overview(
         images=reader,
         rows=rows_of(reader, issues),
@@ -210,8 +212,8 @@ def _classes(reader: Reader, expected: Expectation | None) -> ClassCounts:
     return ClassCounts(found, tuple(expected.counts.tolist()), expected.origin) if expected else ClassCounts(found)
 
 
-def sample_of(reader: Reader, count: int = SAMPLE) -> Int:
-    """Return the rows of a sample, shape (min(count, N),), int64, in storage order; all of them of a small split."""
+def sample_of(reader: Reader, count: int) -> Int:
+    """Return the rows of a sample, shape (min(count, N),), int64, in storage order."""
     order = reader.storage_order()
     if len(reader) <= count:
         return order
@@ -222,17 +224,20 @@ def sample_of(reader: Reader, count: int = SAMPLE) -> Int:
 
 
 def _sampled(reader: Reader, listener: Listener) -> Measures | None:
-    """Measure a sample; nothing where a range can't be read without all before it."""
-    if not len(reader) or (reader.containers() and reader.spans(reader.storage_order()[:1]) is None):
+    """Measure a sample; nothing of a compressed tar, where an image costs megabytes to be decompressed before it."""
+    packed = isinstance(reader, TarReader) and reader.containers()
+    if not len(reader) or (packed and reader.spans(reader.storage_order()[:1]) is None):
         return None
-    stage, rows, records = f"measure {reader.split}", sample_of(reader), list[tuple[int, int, int]]()
+    stage, rows, records = f"measure {reader.split}", sample_of(reader, SAMPLE), list[tuple[int, int, int]]()
     listener(Started(stage, int(reader.sizes[rows].sum()), len(rows)))
     for data in _readable(reader, rows):
         records.append(record_of(measure(data)))
         listener(Advanced(stage, len(data), 1))
     listener(Finished(stage))
     found = np.array(records, RECORD)
-    return Measures.from_records(found[found["kind"] > 0], len(reader), SEED if len(reader) > SAMPLE else None)
+    return Measures.from_records(
+        found[found["kind"] > 0], len(reader), len(rows) if len(rows) < len(reader) else None
+    )
 
 
 def _readable(reader: Reader, rows: Int) -> Iterator[bytes]:

@@ -173,9 +173,10 @@ class PartView:
         found = self.part.overview.measures if self.part.overview else None
         if found is None:
             return ""
-        if found.seed is not None:
-            return f"a sample of {found.images:,} of {found.of:,} images, drawn by seed {found.seed}"
-        return f"all {found.of:,} images" if found.images == found.of else f"{found.images:,} of {found.of:,} images"
+        some = "" if found.images == found.read else f", of which {found.images:,} could be measured"
+        if found.seed is None:
+            return f"all {found.of:,} images{some}"
+        return f"a sample of {found.read:,} of {found.of:,} images, drawn by seed {found.seed}{some}"
 
     @cached_property
     def class_plot(self) -> plots.ClassPlot | None:
