@@ -1,0 +1,112 @@
+"""`ilsvrc prepare` from a bucket: the same files as from the archives on a disk, whatever the network does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ilsvrc.testing.mini import MiniSpec, write_mini
+from tests.cli.helpers import ilsvrc, ilsvrc_json
+from tests.stores.proxy import Fault, Proxy, Request, every, proxy_to
+from tests.stores.servers import Bucket, environment
+
+
+@pytest.fixture(scope="session")
+def archives(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Some hundred images: enough units of work for a run to be killed between them."""
+    folder = tmp_path_factory.mktemp("archives")
+    write_mini(folder, MiniSpec(classes=20, per_class=12, val_per_class=2, mean_bytes=20_000))
+    return folder
+
+
+@pytest.fixture
+def source(bucket: Bucket, archives: Path) -> Bucket:
+    bucket.put({f"archives/{path.name}": path.read_bytes() for path in archives.iterdir() if path.is_file()})
+    return bucket
+
+
+@pytest.fixture
+def proxy(source: Bucket, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    with proxy_to(source.server.endpoint) as proxy:
+        for name, value in environment(proxy.endpoint).items():
+            monkeypatch.setenv(name, value)
+        yield proxy
+
+
+def contents(tree: Path) -> dict[str, bytes]:
+    """Return all files that a user sees."""
+    files = (path for path in tree.rglob("*") if path.is_file())
+    return {str(p.relative_to(tree)): p.read_bytes() for p in files if ".ilsvrc" not in p.parts}
+
+
+@pytest.mark.parametrize("form", ["folders", "webdataset"])
+def test_what_is_prepared_is_what_the_disk_gives(source: Bucket, archives: Path, tmp_path: Path, form: str) -> None:
+    ilsvrc("prepare", archives, tmp_path / "local", "--format", form)
+    ilsvrc("prepare", source.url("archives"), tmp_path / "remote", "--format", form)
+    local = contents(tmp_path / "local")
+    assert contents(tmp_path / "remote") == local
+    assert len(local) >= (280 if form == "folders" else 2)
+    assert ilsvrc_json("check", "--deep", tmp_path / "remote")["ready"]
+
+
+def test_every_byte_is_proved_though_requests_fail(
+    source: Bucket, archives: Path, proxy: Proxy, tmp_path: Path
+) -> None:
+    faults = [Fault(status=503), Fault(drop=True), Fault(cut=1000), Fault(delay=0.2)]
+    plans = [every(7 + number, fault, path="img_train") for number, fault in enumerate(faults)]
+
+    def plan(request: Request) -> Fault | None:
+        return next((fault for made in plans if (fault := made(request))), None)
+
+    proxy.plan = plan
+    ilsvrc("prepare", source.url("archives"), tmp_path / "remote", "--verify", "md5")
+    ilsvrc("prepare", archives, tmp_path / "local")
+    assert contents(tmp_path / "remote") == contents(tmp_path / "local")
+    assert len({str(answer.fault) for answer in proxy.answers}) == 5
+
+
+def test_a_killed_run_is_resumed_from_another_folder(
+    source: Bucket, archives: Path, proxy: Proxy, tmp_path: Path
+) -> None:
+    """Kill -9 in the middle; the second run has another working folder, home and cache."""
+    target = tmp_path / "remote"
+    proxy.plan = lambda request: Fault(delay=0.1) if "img_train" in request.path else None
+    first = start(tmp_path / "one", "prepare", source.url("archives"), target, "--jobs", "1")
+    journal = target / ".ilsvrc"
+    end = time.monotonic() + 120
+    while sum(1 for _ in target.rglob("*.JPEG")) < 60:
+        assert first.poll() is None, "it ended before it could be killed"
+        assert time.monotonic() < end, sorted(journal.rglob("*"))
+        time.sleep(0.01)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
+    assert not (target / "train").exists()
+    proxy.plan = None
+    proxy.forget()
+    second = start(tmp_path / "another", "prepare", source.url("archives"), target)
+    _, said = second.communicate(timeout=120)
+    assert second.returncode == 0, said
+    ilsvrc("prepare", archives, tmp_path / "local")
+    assert contents(target) == contents(tmp_path / "local")
+
+
+def start(home: Path, *arguments: object) -> subprocess.Popen[str]:
+    """Start the program on what might be another machine: only the target and the server are the same."""
+    home.mkdir()
+    places = {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), "TMPDIR": str(home)}
+    return subprocess.Popen(
+        [sys.executable, "-m", "ilsvrc", *map(str, arguments)],
+        cwd=home,
+        env={**os.environ, **places},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
