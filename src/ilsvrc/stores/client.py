@@ -286,15 +286,15 @@ _STATUS = re.compile(r"\b([45]\d\d [A-Z][A-Za-z ]+)")
 _CAUSES = (
     (re.compile(r"dns error|failed to lookup", re.IGNORECASE), "its name is not known"),
     (re.compile(r"connection refused", re.IGNORECASE), "nobody answers there (connection refused)"),
-    (re.compile(r"timed? ?out", re.IGNORECASE), "the server did not answer in time"),
+    (re.compile(r"\b(timed ?out|timeout)\b", re.IGNORECASE), "the server did not answer in time"),
     (re.compile(r"certificate", re.IGNORECASE), "its certificate is not trusted"),
 )
 
 
 def _reason(error: Exception) -> str:
     """Return why a request failed: the status or the cause alone, never the request, which may hold credentials."""
-    text = str(error).partition("Debug source")[0]
-    status = _STATUS.search(text)
+    text = str(error)
+    status = _STATUS.search(text.partition("Debug source")[0])
     if status:
         return f"the server answers {status[1].strip()}"
     for pattern, words in _CAUSES:
