@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from ilsvrc.archive.find import find_archives
 from ilsvrc.archive.index import Index
 from ilsvrc.archive.remote import source_of
@@ -12,17 +10,18 @@ from ilsvrc.archive.source import ArchiveSource
 from ilsvrc.errors import system_errors
 from ilsvrc.events import Listener, Note, silent
 from ilsvrc.files import locked
-from ilsvrc.paths import given_path
+from ilsvrc.paths import given_location
 from ilsvrc.readers.archive import ArchiveReader
 from ilsvrc.run.engine import Engine, default_jobs, process_engine, refuse_jobs
 from ilsvrc.run.loop import Machinery, run
 from ilsvrc.run.plan import Plan
 from ilsvrc.run.proof import HashingProof, NoProof, claims_of
 from ilsvrc.sinks.digests import DigestSink
+from ilsvrc.stores.path import Location
 
 
 @system_errors()
-def record_digests(source: Path | str, *, jobs: int | None = None, listener: Listener = silent) -> list[Index]:
+def record_digests(source: Location | str, *, jobs: int | None = None, listener: Listener = silent) -> list[Index]:
     """Record xxh3_128 of every image beside the index of every archive; return the indices.
 
     Each archive is read once, front to back. If something says what its md5 should be, that is proved in the same
@@ -44,7 +43,7 @@ def record_digests(source: Path | str, *, jobs: int | None = None, listener: Lis
         another run records the same digests.
     """
     refuse_jobs(jobs)
-    archives = find_archives(given_path(source), ("train", "val", "test"))
+    archives = find_archives(given_location(source), ("train", "val", "test"))
     engine = process_engine(jobs or default_jobs())
     return [_record(source_of(archive), engine, listener) for archive in archives]
 

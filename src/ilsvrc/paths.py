@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 from ilsvrc.errors import UsageError
@@ -32,8 +33,8 @@ def given_path(path: Path | str, name: str = "the path") -> Path:
     """
     location = given_location(path, name)
     if isinstance(location, StorePath):
-        hint = "give a folder of this machine; `ilsvrc prepare` and `ilsvrc check` read from stores"
-        raise UsageError(f"{name} must be a path, but {location} is an address in a store", hint=hint)
+        hint = f"give a path of this machine; `ilsvrc prepare {shlex.quote(str(location))} FOLDER` brings images here"
+        raise UsageError(f"{location} lies in an object store, and {name} must be a path of this machine", hint=hint)
     return location
 
 

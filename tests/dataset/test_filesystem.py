@@ -211,6 +211,8 @@ def test_a_local_cache_reads_through(mini: Path, tree: Path, tmp_path: Path) -> 
 class FolderBrowser(Browser):
     """Looks into any local folder: fsspec's own tests want folders and files of their names side by side."""
 
+    root: Path
+
     def entries(self, path: str = "") -> Iterator[Entry]:
         found = self.root / path
         if found.is_dir():

@@ -14,7 +14,7 @@ from ilsvrc.check.report import CheckReport, PartReport
 from ilsvrc.cli.app import app
 from ilsvrc.cli.output import print_issues, progress, show
 from ilsvrc.issues import damage
-from ilsvrc.paths import given_path
+from ilsvrc.paths import given_location
 
 _EXAMPLES = """**Examples**
 
@@ -47,8 +47,8 @@ def check(
     is wrong.
     """
     with progress() as listener:
-        other = given_path(against, "--against") if against else None
-        report = check_path(given_path(path), deep=deep, against=other, jobs=jobs, listener=listener)
+        other = given_location(against, "--against") if against else None
+        report = check_path(given_location(path), deep=deep, against=other, jobs=jobs, listener=listener)
     show(report.to_dict(), lambda console: _print(console, report), ok=report.ok)
 
 

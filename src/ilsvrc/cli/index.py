@@ -16,7 +16,7 @@ from ilsvrc.cli.output import progress, show
 from ilsvrc.digests import record_digests
 from ilsvrc.events import Listener
 from ilsvrc.files import printable
-from ilsvrc.paths import given_path
+from ilsvrc.paths import given_location
 from ilsvrc.readers.archive import ArchiveReader
 from ilsvrc.readers.locate import find_splits, nothing_found
 from ilsvrc.readers.reader import Reader
@@ -52,7 +52,7 @@ def index(
 
 def _opened(source: Path, listener: Listener) -> list[Reader]:
     """Open every split at a path, in whatever form; this indexes it, where no index is kept that fits."""
-    path = given_path(source).absolute()
+    path = given_location(source).absolute()
     found = find_splits(path)
     if not found:
         raise nothing_found(path)

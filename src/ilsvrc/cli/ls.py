@@ -17,6 +17,7 @@ from ilsvrc.cli.app import app
 from ilsvrc.cli.output import errors, settings, show
 from ilsvrc.dataset.filesystem import Browser, Entry
 from ilsvrc.errors import UsageError
+from ilsvrc.paths import given_location
 
 Source = Annotated[Path, typer.Argument(metavar="SRC", help="Folder of the archives, one archive, or a tree.")]
 
@@ -71,7 +72,8 @@ def _browser(source: Path) -> Iterator[Browser]:
         try:
             yield Browser(source)
         except (FileNotFoundError, IsADirectoryError) as error:
-            hint = f"`ilsvrc ls {shlex.quote(str(source))}` lists the splits, then their classes and images"
+            command = f"ilsvrc ls {shlex.quote(str(given_location(source)))}"
+            hint = f"`{command}` lists the splits, then their classes and images"
             raise UsageError(str(error), hint=hint) from None
         finally:
             for warning in caught:

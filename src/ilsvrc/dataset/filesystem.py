@@ -11,7 +11,6 @@ import os
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
@@ -19,9 +18,10 @@ from fsspec.spec import AbstractFileSystem
 
 from ilsvrc import facts
 from ilsvrc.errors import UsageError
-from ilsvrc.paths import given_path
+from ilsvrc.paths import given_location
 from ilsvrc.readers.locate import open_reader, splits_at
 from ilsvrc.readers.reader import Reader
+from ilsvrc.stores.path import Location
 from ilsvrc.tree.scan import SPLIT_FOLDERS
 
 
@@ -46,7 +46,7 @@ class IlsvrcFileSystem(AbstractFileSystem):  # type: ignore[misc]
     protocol = "ilsvrc"
     root_marker = ""
 
-    def __init__(self, root: str | Path | None = None, fo: str | Path | None = None, **options: Any) -> None:
+    def __init__(self, root: str | Location | None = None, fo: str | Location | None = None, **options: Any) -> None:
         super().__init__(**options)
         place = root if root is not None else fo
         if place is None:
@@ -171,8 +171,8 @@ class Browser:
         A folder of archives, one archive, a tree, or one split's folder.
     """
 
-    def __init__(self, root: Path | str) -> None:
-        self.root = given_path(root).absolute()
+    def __init__(self, root: Location | str) -> None:
+        self.root = given_location(root).absolute()
         self._readers: dict[str, Reader] = {}
 
     def entries(self, path: str = "") -> Iterator[Entry]:

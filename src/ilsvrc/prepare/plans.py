@@ -7,7 +7,6 @@ import shlex
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +31,7 @@ from ilsvrc.readers.tree import TreeReader
 from ilsvrc.run.order import Order, cut, shuffled
 from ilsvrc.run.plan import Damaged, Plan
 from ilsvrc.sinks.formats.base import Format, Limited
+from ilsvrc.stores.path import Location
 from ilsvrc.tree.counts import NEEDS_SCIPY, Expectation, count_issues, counts_of, expectation, official_counts
 from ilsvrc.tree.layout import TEMPLATES, Layout, refuse_collisions
 
@@ -42,7 +42,7 @@ _MOST_NAMED = 3
 """Images that a warning names."""
 
 
-def plans_of(src: Path, options: Options, listener: Listener) -> list[Plan]:
+def plans_of(src: Location, options: Options, listener: Listener) -> list[Plan]:
     """Return a plan for each split to prepare, once its source is indexed and nothing speaks against it."""
     layout, labels = Layout.parse(options.layout), _val_labels(options)
     classes = select_classes(options.classes) if options.classes else None
@@ -193,7 +193,7 @@ def _labels_by_number(reader: Reader, given: npt.NDArray[np.int16]) -> npt.NDArr
     return np.where(listed, given[np.where(listed, numbers, 1) - 1], np.int16(NO_LABEL))
 
 
-def _sources(src: Path, options: Options, listener: Listener) -> list[Found]:
+def _sources(src: Location, options: Options, listener: Listener) -> list[Found]:
     """Return the splits to prepare: one asked for by name must be there, of another one a warning is enough."""
     splits = options.splits or ("train", "val")
     _refuse_unfinished(src, splits)
@@ -234,7 +234,7 @@ def _warn_of_others(all_found: Sequence[Found], chosen: Sequence[Found], listene
             listener(Note(text, warning=True))
 
 
-def _refuse_unfinished(source: Path, splits: Sequence[str]) -> None:
+def _refuse_unfinished(source: Location, splits: Sequence[str]) -> None:
     """Refuse a folder whose archive of one of these splits is still being fetched: its split would be left out."""
     for split in splits:
         others = " ".join(f"--split {other}" for other in splits if other != split and _is_whole(source, other))
@@ -242,7 +242,7 @@ def _refuse_unfinished(source: Path, splits: Sequence[str]) -> None:
         refuse_downloading(source, (split,), otherwise=otherwise)
 
 
-def _is_whole(source: Path, split: str) -> bool:
+def _is_whole(source: Location, split: str) -> bool:
     """Return whether a split is there, and its archive is not still being fetched."""
     try:
         refuse_downloading(source, (split,))

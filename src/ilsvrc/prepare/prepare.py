@@ -14,7 +14,7 @@ from ilsvrc import facts
 from ilsvrc.errors import IlsvrcError, UsageError, system_errors
 from ilsvrc.events import Listener, Note, silent
 from ilsvrc.files import locked, printable, read_own, remove_leftovers, write_text
-from ilsvrc.paths import given_path
+from ilsvrc.paths import given_location, given_path
 from ilsvrc.prepare.carryout import carry_out, changed_images, delete_source, make_way
 from ilsvrc.prepare.decision import Action, Decision, Destination, decide
 from ilsvrc.prepare.estimate import estimate, need_of_all
@@ -26,13 +26,14 @@ from ilsvrc.prepare.transforms import transform_of
 from ilsvrc.readers.units import Transform
 from ilsvrc.run.engine import Engine, PoolEngine, default_jobs, process_engine, refuse_rerun_script
 from ilsvrc.run.plan import Plan
+from ilsvrc.stores.path import Location, StorePath
 from ilsvrc.tree import paths
 from ilsvrc.tree.layout import TEMPLATES, Layout
 
 
 @system_errors()
 def prepare(  # noqa: PLR0913  -- a public verb: each is named where it is used
-    src: Path | str,
+    src: Location | str,
     dst: Path | str,
     *,
     splits: Sequence[str] | None = None,
@@ -73,7 +74,8 @@ def prepare(  # noqa: PLR0913  -- a public verb: each is named where it is used
     Parameters
     ----------
     src
-        The folder that holds the archives, one archive, or a tree that any tool made: class folders, or one heap.
+        The folder that holds the archives, one archive, or a tree that any tool made: class folders, or one heap. Or
+        the address of archives or shards in an object store, such as `s3://bucket/imagenet`.
     dst
         The folder that gets `train`, `val`, `classes.json`, lists of labels and `.ilsvrc`.
     splits
@@ -181,7 +183,10 @@ def prepare(  # noqa: PLR0913  -- a public verb: each is named where it is used
         ),
         damaged=damaged,
     )
-    given, target = given_path(src, "SRC"), given_path(dst, "DST").absolute()
+    given, target = given_location(src, "SRC"), given_path(dst, "DST").absolute()
+    if source == "delete" and isinstance(given, StorePath):
+        hint = "leave out --source, and delete the objects yourself when the tree is checked: `ilsvrc check --deep`"
+        raise UsageError(f"--source delete is for files of this machine, not for {given}", hint=hint)
     workers = _engine(engine, jobs)
     plans = plans_of(given, options, listener)
     _refuse_target(target)

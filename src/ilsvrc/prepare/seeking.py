@@ -19,6 +19,7 @@ from ilsvrc.run.plan import Plan
 from ilsvrc.run.proof import NoProof, Proof
 from ilsvrc.sinks.buckets import BucketSink
 from ilsvrc.sinks.shards import ShardSink
+from ilsvrc.stores.path import StorePath
 
 WORTH = 4 << 30
 """Bytes of images below which a source is not measured: it is read in minutes in any order."""
@@ -37,8 +38,8 @@ _IMAGES = 256
 def is_slow_to_seek(reader: Reader, clock: Callable[[], float] = time.monotonic) -> bool:
     """Whether random reads of images reach less than a quarter of the rate of a sweep; takes a second at most.
 
-    Of images in containers only: files of their own are not swept. Both rates are measured of the disk: what the
-    system has in memory of the images is dropped before.
+    Of images in containers only: files of their own are not swept, and of a store many reads are made at once. Both
+    rates are measured of the disk: what the system has in memory of the images is dropped before.
 
     Parameters
     ----------
@@ -47,6 +48,8 @@ def is_slow_to_seek(reader: Reader, clock: Callable[[], float] = time.monotonic)
     clock
         Returns seconds.
     """
+    if isinstance(reader.path, StorePath):
+        return False
     sweep = reader.storage_order()
     if not reader.containers() or len(sweep) < 4 * _IMAGES or reader.spans(sweep[:1]) is None:
         return False

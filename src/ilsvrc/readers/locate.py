@@ -25,7 +25,7 @@ from ilsvrc.tree.scan import split_of
 FORMS = ("shards", "archive", "zip", "parquet", "tars.recognise", "tree")
 """Modules of the forms, each imported when it is needed. Where a split is there in two forms, the first counts."""
 
-IN_STORES = ("shards", "archive", "zip", "parquet")
+IN_STORES = ("shards", "archive", "zip", "parquet", "tars.recognise")
 """Those that are read from object stores too."""
 
 DEEPEST = 3

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import xxhash
 
 from ilsvrc.archive.find import SPLITS
-from ilsvrc.archive.remote import source_of
+from ilsvrc.archive.remote import of_each, source_of
 from ilsvrc.archive.source import ArchiveSource
 from ilsvrc.errors import ArchiveError, MachineError, UsageError
 from ilsvrc.events import Listener, silent
@@ -87,7 +87,7 @@ class ShardReader(InFiles):
         """
         table = _manifest(path, split)
         told = json.loads(metadata_of(table)["shards"])
-        sources = {number: _source(path, shard) for number, shard in enumerate(told)}
+        sources = dict(enumerate(of_each(partial(_source, path), told)))
         names = pc.replace_substring_regex(table.column("path"), "^.*/", "")
         ordered = pc.sort_indices(
             pa.table({"label": table.column("label"), "name": names}),
@@ -181,8 +181,7 @@ class ShardReader(InFiles):
 
     def require_unchanged(self) -> None:
         """Refuse shards that are not in the state in which they were opened."""
-        for source in self._sources.values():
-            source.refuse_replaced()
+        of_each(lambda source: source.refuse_replaced(), list(self._sources.values()))
 
     def part(self, rows: Rows) -> ShardReader:
         """Return a reader of these rows alone, in this order, with the shards that they lie in."""

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ilsvrc.errors import MachineError, UsageError
+from ilsvrc.errors import MachineError, NetworkError, UsageError
 from ilsvrc.stores.library import library
 from ilsvrc.stores.url import WEB, Url
 
@@ -244,8 +244,8 @@ class Bucket:
         if isinstance(error, (exceptions.UnauthenticatedError, exceptions.PermissionDeniedError)):
             hint = "credentials come from the environment, a profile or its role: docs/how-to/object-stores.md"
             return MachineError(f"{where}: the server refuses these credentials, or this access", hint=hint)
-        hint = "look whether the address and the endpoint are right, then run the same command again"
-        return MachineError(f"{where}: {_reason(error)}", hint=hint)
+        hint = "look whether the address and the endpoint are right, then run the same command again: it resumes"
+        return NetworkError(f"{where}: {_reason(error)}", hint=hint)
 
 
 _BUCKETS: dict[Url, Bucket] = {}
@@ -283,11 +283,12 @@ def _state(meta: Any) -> ObjectState:
 
 
 _STATUS = re.compile(r"\b([45]\d\d [A-Z][A-Za-z ]+)")
+_RETRIED = re.compile(r"after (\d+) retries")
 _CAUSES = (
-    (re.compile(r"dns error|failed to lookup", re.IGNORECASE), "its name is not known"),
-    (re.compile(r"connection refused", re.IGNORECASE), "nobody answers there (connection refused)"),
-    (re.compile(r"\b(timed ?out|timeout)\b", re.IGNORECASE), "the server did not answer in time"),
-    (re.compile(r"certificate", re.IGNORECASE), "its certificate is not trusted"),
+    (re.compile(r"dns error|failed to lookup", re.IGNORECASE), "the server's name is not known"),
+    (re.compile(r"connection ?refused", re.IGNORECASE), "nobody answers there (connection refused)"),
+    (re.compile(r"certificate", re.IGNORECASE), "the server's certificate is not trusted"),
+    (re.compile(r"timed ?out", re.IGNORECASE), "the server did not answer in time"),
 )
 
 
@@ -295,9 +296,8 @@ def _reason(error: Exception) -> str:
     """Return why a request failed: the status or the cause alone, never the request, which may hold credentials."""
     text = str(error)
     status = _STATUS.search(text.partition("Debug source")[0])
-    if status:
-        return f"the server answers {status[1].strip()}"
-    for pattern, words in _CAUSES:
-        if pattern.search(text):
-            return words
-    return f"the request failed ({type(error).__name__})"
+    causes = [words for pattern, words in _CAUSES if pattern.search(text)]
+    failed = f"the request failed ({type(error).__name__})"
+    reason = f"the server answers {status[1].strip()}" if status else next(iter(causes), failed)
+    tried = _RETRIED.search(text)
+    return f"{reason}, after {tried[1]} retries" if tried and tried[1] != "0" else reason
