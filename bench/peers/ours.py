@@ -9,9 +9,9 @@ from pathlib import Path
 
 from ilsvrc.archive.sidecar import open_index
 from ilsvrc.archive.source import FileSource
-from ilsvrc.prepare.room import Room, need_of
 from ilsvrc.readers.archive import ArchiveReader
 from ilsvrc.run.plan import Plan
+from ilsvrc.sinks.room import Room, need_of
 from ilsvrc.tree.layout import Layout, refuse_collisions
 
 

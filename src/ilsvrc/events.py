@@ -23,13 +23,14 @@ class Advanced:
     """A stage advanced by `bytes` and `images` since its last event.
 
     `detail` is a few words on the progress (speed, connections, time left), where the sender can say more than the
-    numbers do.
+    numbers do. `worker` is the host and process that did it, where several do.
     """
 
     stage: str
     bytes: int = 0
     images: int = 0
     detail: str = ""
+    worker: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from ilsvrc.facts import Digest
 from ilsvrc.files import locked
 from ilsvrc.issues import Code
 from ilsvrc.prepare.prepare import prepare
-from ilsvrc.prepare.room import Room
+from ilsvrc.sinks.room import Room
 
 JOBS = 1
 

@@ -17,11 +17,11 @@ from ilsvrc import prepare
 from ilsvrc.check.check import check
 from ilsvrc.errors import DamageError, MachineError, UsageError
 from ilsvrc.files import OwnFolder
-from ilsvrc.prepare.room import Room
 from ilsvrc.readers.units import Sample
 from ilsvrc.run.engine import SerialEngine
 from ilsvrc.sinks.folder import FolderSink
 from ilsvrc.sinks.links import Link, can_clone, link_image
+from ilsvrc.sinks.room import Room
 from ilsvrc.testing.contracts import UNITS, samples
 from tests.cli.helpers import ilsvrc
 from tests.sinks import test_sinks

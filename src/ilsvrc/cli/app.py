@@ -32,6 +32,9 @@ def ilsvrc(
         bool, typer.Option("--verbose", "-v", help="List every fault, not only the first 20.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    events: Annotated[
+        bool, typer.Option("--events", help="Print one JSON object per event on standard error.")
+    ] = False,
     version: Annotated[  # noqa: ARG001  -- handled by its callback
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
@@ -43,4 +46,5 @@ def ilsvrc(
     """
     settings.verbosity = int(verbose) - int(quiet)
     settings.json = as_json
+    settings.events = events
     settings.command = context.invoked_subcommand or ""

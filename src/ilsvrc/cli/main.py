@@ -34,7 +34,7 @@ _COMMANDS = {
 }
 """The module of each command, in the order of `--help`."""
 
-_COMMON = ("--json", "-q", "--quiet", "-v", "--verbose")
+_COMMON = ("--json", "--events", "-q", "--quiet", "-v", "--verbose")
 _SHORTAGES = ("can't start new thread", "failed to map segment", "cannot allocate memory", "bad_alloc")
 """Messages of libraries that lack memory or processes, in errors whose type does not say so."""
 
@@ -55,6 +55,14 @@ _MAY_BE_EMPTY = ("--classes", "--faults")
 def main(arguments: list[str] | None = None) -> int:
     """Run the program and return its exit status; an expected failure prints no traceback."""
     words = _options_first(sys.argv[1:] if arguments is None else arguments)
+    status = _status(words)
+    if "--events" in words:
+        _tell_event("ended", {"exit_status": status})
+    return status
+
+
+def _status(words: list[str]) -> int:
+    """Run the program and return its exit status."""
     as_json = "--json" in words
     try:
         status = _run(words)
@@ -123,6 +131,13 @@ def _ended(status: int, *, as_json: bool) -> int:
     return status
 
 
+def _tell_event(event: str, fields: dict[str, object]) -> None:
+    """Write an event of the program's own, for --events."""
+    from ilsvrc.cli.event_lines import line
+
+    process.write_error(line(event, fields))
+
+
 def _is_shortage(error: BaseException) -> bool:
     """Whether an error means that the machine has too little memory, or allows too few processes or threads."""
     text = str(error).lower()
@@ -163,10 +178,12 @@ def _report_any(error: Exception, *, as_json: bool) -> int:
 
 def _report(error: IlsvrcError) -> int:
     """Print an error for people, and with --json as the document; return its exit status."""
-    from ilsvrc.cli.output import errors, print_document, settings
+    from ilsvrc.cli.output import errors, nowhere, print_document, settings
     from ilsvrc.errors import ArchiveError, DamageError
 
-    console = errors()
+    if settings.events:
+        _tell_event("failed", {"error": error.message, "hint": error.hint, "exit_status": error.exit_status})
+    console = errors() if not settings.events else nowhere()
     console.print("error:", error.message, style="bold red", markup=False)
     issues = error.issues if isinstance(error, DamageError) else ()
     for issue in issues:

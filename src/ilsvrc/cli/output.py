@@ -11,6 +11,7 @@ from typing import Any
 import typer
 from rich.console import Console
 
+from ilsvrc.cli.event_lines import EventLines
 from ilsvrc.cli.progress import Progress
 from ilsvrc.issues import Issue
 
@@ -24,11 +25,13 @@ class Settings:
 
     verbosity : -1 for -q, 0, 1 for -v
     json : standard output is one JSON document
+    events : standard error has one JSON object a line for each event
     command : the command that is called
     """
 
     verbosity: int = 0
     json: bool = False
+    events: bool = False
     command: str = ""
 
 
@@ -39,14 +42,21 @@ settings = Settings()
 """Set once by the program's callback; commands read it."""
 
 
-def progress() -> Progress:
+def progress() -> Progress | EventLines:
     """Return a listener that shows the events of the library on standard error."""
+    if settings.events:
+        return EventLines()
     return Progress(errors(), quiet=settings.verbosity < 0)
 
 
 def errors() -> Console:
     """Return the console for messages; made anew so that a redirected standard error is seen."""
     return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def nowhere() -> Console:
+    """Return a console that shows nothing."""
+    return Console(quiet=True)
 
 
 def show(document: dict[str, Any], text: Callable[[Console], None], *, ok: bool = True) -> None:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.filesize import decimal
 
 from ilsvrc.cli.app import app
-from ilsvrc.cli.output import print_issues, progress, show
+from ilsvrc.cli.output import print_issues, progress, settings, show
 from ilsvrc.files import printable
 from ilsvrc.images.transform import FILTERS
 from ilsvrc.paths import given_path
@@ -20,6 +20,7 @@ from ilsvrc.prepare.options import DAMAGED, FORMAT, LINK, ORDER, ORDER_BY, SOURC
 from ilsvrc.prepare.prepare import prepare as prepare_tree
 from ilsvrc.prepare.report import PrepareReport, SplitReport
 from ilsvrc.readers.subset import read_selection
+from ilsvrc.run.engines.address import FORMS, MPI, PROCESSES, opened
 
 _EXAMPLES = """**Examples**
 
@@ -95,6 +96,9 @@ def prepare(
         str, typer.Option(help=f"Images that can't be decoded, where they are made anew: {', '.join(DAMAGED)}.")
     ] = "stop",
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Processes; one per processor by default.")] = None,
+    engine: Annotated[
+        str, typer.Option(metavar="ENGINE", help=f"Who does the work: {', '.join(FORMS)}.")
+    ] = PROCESSES,
     restart: Annotated[
         bool, typer.Option("--restart", help="Discard an unfinished run that had other settings.")
     ] = False,
@@ -113,9 +117,11 @@ def prepare(
     The digest is checked in the same pass that unpacks; no inner archive is written; a split appears by one rename
     when all of it is durable. Archives without an official digest are checked against MD5SUMS beside them.
     """
-    chosen = None if classes is None else str(Path(classes).expanduser()) if classes.startswith("~") else classes
-    labels = None if chosen is None else tuple(map(str, sorted(read_selection(chosen))))
-    with progress() as listener:
+    if engine == MPI and _served():
+        return
+    with progress() as listener, opened(engine, jobs) as workers:  # from here on an error releases MPI's ranks
+        chosen = None if classes is None else str(Path(classes).expanduser()) if classes.startswith("~") else classes
+        labels = None if chosen is None else tuple(map(str, sorted(read_selection(chosen))))
         report = prepare_tree(
             source,
             target,
@@ -145,12 +151,23 @@ def prepare(
             orient=orient,
             damaged=damaged,
             dry_run=dry_run,
+            engine=workers,
             listener=listener,
         )
     if report.dry_run:
         show(report.to_dict(), lambda console: print_decided(console, report))
         return
     show(report.to_dict(), lambda console: print_prepared(console, report, source), ok=report.ok)
+
+
+def _served() -> bool:
+    """Serve the driver to its end, if this process is a rank of an MPI job other than 0; return whether it is."""
+    from ilsvrc.run.engines import mpi
+
+    if mpi.is_worker():
+        mpi.serve()
+        return True
+    return False
 
 
 def print_decided(console: Console, report: PrepareReport) -> None:
@@ -196,6 +213,11 @@ def print_prepared(console: Console, report: PrepareReport, source: Path) -> Non
     """Print the report of a tree; one with damaged images is not called ready."""
     for split in report.splits:
         console.print(_line(split), markup=False)
+        for worker in split.workers if settings.verbosity > 0 else ():
+            rate = f"{decimal(worker.bytes_per_second)}/s for {worker.seconds:.1f} s"
+            console.print(
+                f"  {worker.worker}: {worker.units:,} units, {worker.images:,} images, {rate}", markup=False
+            )
     known = [issue for split in report.splits for issue in split.issues if not issue.is_damage]
     print_issues(console, "odd in the official archives too, as expected", known)
     print_issues(console, "damaged in the source itself", report.damage)

@@ -11,11 +11,11 @@ from typing import Any
 
 from ilsvrc.archive.expected import SUMS_FILES
 from ilsvrc.archive.sidecar import Verified, recorded
-from ilsvrc.errors import ArchiveError, DamageError, MachineError, UsageError
+from ilsvrc.errors import ArchiveError, DamageError, UsageError
 from ilsvrc.files import printable
 from ilsvrc.issues import Code, Issue
+from ilsvrc.prepare.destination import Destination, image_file
 from ilsvrc.prepare.options import Options
-from ilsvrc.prepare.room import Need, Room, existing, need_of, need_of_shards
 from ilsvrc.prepare.seeking import WORTH, is_slow_to_seek
 from ilsvrc.readers.archive import ArchiveReader
 from ilsvrc.readers.units import Unit
@@ -23,12 +23,11 @@ from ilsvrc.run.journal import Journal
 from ilsvrc.run.plan import Plan
 from ilsvrc.run.proof import Claim, claims_of
 from ilsvrc.sinks.base import Stage, State
-from ilsvrc.sinks.folder import FolderSink
-from ilsvrc.sinks.links import Link, on_one_file_system, refuse_impossible
-from ilsvrc.sinks.shards import ShardSink
-from ilsvrc.tree import paths
+from ilsvrc.sinks.links import Link, on_one_file_system
+from ilsvrc.sinks.room import Need, existing
+from ilsvrc.sinks.target import Target
 from ilsvrc.tree.layout import TEMPLATES
-from ilsvrc.tree.manifest import metadata_of, read_manifest
+from ilsvrc.tree.manifest import metadata_of
 
 MOST_LISTED = 20
 """Images that an error lists; it tells how many there are in all."""
@@ -64,7 +63,7 @@ class Decision:
     """
 
     plan: Plan
-    sink: FolderSink | ShardSink
+    sink: Target
     state: State
     action: Action
     units: tuple[Unit, ...]
@@ -92,22 +91,17 @@ class Decision:
     @property
     def how(self) -> str:
         """How images come into the target, in words."""
-        if isinstance(self.sink, ShardSink):
-            made = "made anew" if self.plan.transform else "byte for byte"
-            swept = ", swept into buckets first" if self.buckets else ""
-            return f"{self.sink.count:,} shards of {self.sink.format.name}, images {made}{swept}"
-        if self.plan.transform:
-            return "made anew"
-        return f"{_HOW[self.sink.link]}{'; --link hard would take no room' if self.could_be_linked else ''}"
+        swept = ", swept into buckets first" if self.buckets else ""
+        linkable = "; --link hard would take no room" if self.could_be_linked else ""
+        return f"{self.sink.how(made_anew=self.plan.transform is not None)}{swept}{linkable}"
 
     @property
     def could_be_linked(self) -> bool:
         """Whether images are copied that could be hard links."""
-        if isinstance(self.sink, ShardSink) or self.plan.transform:
+        if self.sink.link is not Link.COPY or self.plan.transform or not isinstance(self.sink.root, Path):
             return False
         image = image_file(self.plan)
-        copied = self.sink.link is Link.COPY and image is not None
-        return copied and on_one_file_system(str(image), existing(self.sink.root))
+        return image is not None and on_one_file_system(image, existing(self.sink.root))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the decision as plain values."""
@@ -123,8 +117,8 @@ class Decision:
             "of_images": len(reader),
             "bytes": self.bytes,
             "writes_bytes": self.writes_bytes,
-            "link": str(self.sink.link) if isinstance(self.sink, FolderSink) else None,
-            "shards": self.sink.count if isinstance(self.sink, ShardSink) else None,
+            "link": None if self.sink.link is None else str(self.sink.link),
+            "shards": self.sink.count,
             "how": self.how,
             "needs_bytes": self.need.bytes,
             "needs_inodes": self.need.inodes,
@@ -132,27 +126,6 @@ class Decision:
             "proved_before": [one.digest for one in self.proved],
             "deletes": [printable(str(claim.source.path)) for claim in self.to_delete],
         }
-
-
-@dataclass(frozen=True, slots=True)
-class Destination:
-    """Where a run writes.
-
-    root : the tree's folder
-    journal : remembers finished units of all runs in it
-    block : bytes of the smallest piece of its file system
-    durable : a unit must survive a power cut of its worker's machine as soon as it is written
-    """
-
-    root: Path
-    journal: Journal
-    block: int
-    durable: bool = False
-
-    @classmethod
-    def of(cls, root: Path, *, durable: bool = False) -> Destination:
-        """Return the destination of a run that writes to a folder."""
-        return cls(root, Journal(paths.journal(root)), Room.of(root).block, durable)
 
 
 def decide(plan: Plan, to: Destination, options: Options, *, changed: tuple[Issue, ...] | None = None) -> Decision:
@@ -174,7 +147,7 @@ def decide(plan: Plan, to: Destination, options: Options, *, changed: tuple[Issu
     IlsvrcError
         If the target holds something else, a file has no digest to prove, or must not be deleted.
     """
-    sink = _sink(plan, to, options)
+    sink = to.sink(plan, options)
     state = sink.state(plan, to.journal.plans(plan.split))
     state = replace(state, missing=(*state.missing, *(changed or ())))
     _refuse_state(state, plan, sink, options)
@@ -182,16 +155,17 @@ def decide(plan: Plan, to: Destination, options: Options, *, changed: tuple[Issu
         _refuse_to_delete(plan, state, sink)
     if state.missing and not options.repair:
         raise _gutted(plan, state, sink, options)
-    action = _action(state, options, compared=changed is not None)
+    compared = changed is not None or sink.thorough
+    action = _action(state, options, compared=compared)
     units = _units(plan, state, action, to.journal, sink)
     needs_proof = action not in (Action.KEEP, Action.PUBLISH) and (action is not Action.COMPARE or len(units) > 0)
     believed = needs_proof and options.source != "delete"  # what will be deleted is hashed before it is published
     proved = _proved_before(plan, options.verify) if believed else ()
     to_prove = _claims(plan, options.verify) if needs_proof and not proved else ()
     to_delete = _claims(plan, options.verify) if options.source == "delete" else ()
-    need, buckets = _need(plan, units, to, sink), _through_buckets(plan, units, action, sink, options)
-    if buckets:  # they are there until the last shard is
-        need += Need(max(0, int(plan.reader.sizes[plan.rows].sum()) - _bytes_in(sink.staged.buckets)))
+    need, buckets = sink.need(plan, units), _through_buckets(plan, units, action, sink, options)
+    if buckets and sink.sweep:  # they are there until the last shard is
+        need += Need(max(0, int(plan.reader.sizes[plan.rows].sum()) - _bytes_in(sink.sweep.staged.buckets)))
     return Decision(plan, sink, state, action, units, need, to_prove, proved, to_delete, buckets)
 
 
@@ -200,69 +174,19 @@ def _bytes_in(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.glob("*"))
 
 
-def _through_buckets(
-    plan: Plan, units: tuple[Unit, ...], action: Action, sink: FolderSink | ShardSink, options: Options
-) -> bool:
+def _through_buckets(plan: Plan, units: tuple[Unit, ...], action: Action, sink: Target, options: Options) -> bool:
     """Whether shards are made of bucket files: as the user says, as an interrupted run began, or as is measured."""
     writes = action in (Action.WRITE, Action.RESUME, Action.START_OVER)
-    if not isinstance(sink, ShardSink) or not writes or not units or options.order_by == "random":
+    if sink.sweep is None or not writes or not units or options.order_by == "random":
         return False
-    if options.order_by == "buckets" or (action is Action.RESUME and sink.staged.buckets.exists()):
+    if options.order_by == "buckets" or (action is Action.RESUME and sink.sweep.staged.buckets.exists()):
         return True
     return sum(unit.bytes for unit in units) >= WORTH and is_slow_to_seek(plan.reader)
 
 
-def _sink(plan: Plan, to: Destination, options: Options) -> FolderSink | ShardSink:
-    """Return what writes the split."""
-    told = provenance(plan)
-    if options.sharded:
-        return ShardSink(
-            to.root, plan.split, options.format_chosen(), len(plan.units), told, to.durable, options.repair
-        )
-    link = _link(plan, to.root, options)
-    return FolderSink(to.root, plan.split, told, durable=to.durable, link=link)
-
-
-def _need(plan: Plan, units: tuple[Unit, ...], to: Destination, sink: FolderSink | ShardSink) -> Need:
-    """Return the space that these units take."""
-    if isinstance(sink, ShardSink):
-        return need_of_shards(plan, units, whole=sink.format.whole)
-    return need_of(plan, units, to.block, sink.link)
-
-
-def provenance(plan: Plan) -> tuple[tuple[str, str], ...]:
-    """Return what the manifest of a split says of its making, by which a later run recognises it."""
-    return (
-        ("archive", printable(plan.reader.path.name)),
-        ("index", plan.reader.identity),
-        ("settings", json.dumps(plan.settings, sort_keys=True)),
-    )
-
-
-_HOW = {
-    Link.AUTO: "by reflinks, which share blocks with the source until one of both changes; else copied",
-    Link.HARD: "by hard links: writing to an image of the tree changes the image of the source, and the other way",
-    Link.REFLINK: "by reflinks, which share blocks with the source until one of both changes",
-    Link.COPY: "copied",
-}
-
-
-def _link(plan: Plan, root: Path, options: Options) -> Link:
-    """Return how the images of a plan come into a folder; refuse links that can't be made."""
-    if plan.transform:
-        return Link.COPY
-    return refuse_impossible(Link(options.link), image_file(plan), existing(root), plan.reader.path)
-
-
-def image_file(plan: Plan) -> str | None:
-    """Return the file of the first image, None if it lies in an archive."""
-    place = plan.reader.where(0) if len(plan.reader) else None
-    return None if place is None or place.member else place.file
-
-
 def _action(state: State, options: Options, *, compared: bool) -> Action:
     if state.stage is Stage.PUBLISHED:
-        if options.repair and not options.sharded and not compared:  # shards are compared when their state is
+        if options.repair and not compared:
             return Action.COMPARE
         return Action.REPAIR if state.missing else Action.KEEP
     if state.stage is Stage.UNFINISHED:
@@ -271,26 +195,20 @@ def _action(state: State, options: Options, *, compared: bool) -> Action:
     return actions.get(state.stage, Action.START_OVER)
 
 
-def _units(
-    plan: Plan, state: State, action: Action, journal: Journal, sink: FolderSink | ShardSink
-) -> tuple[Unit, ...]:
+def _units(plan: Plan, state: State, action: Action, journal: Journal, sink: Target) -> tuple[Unit, ...]:
     """Return the units that will be written."""
     if action in (Action.KEEP, Action.PUBLISH, Action.ADOPT):
         return ()
-    if action is Action.REPAIR and isinstance(sink, ShardSink):
-        return tuple(plan.units[number] for number in sink.lost(plan, state.missing))
     if action in (Action.REPAIR, Action.COMPARE):
-        missing = {issue.key for issue in state.missing}
-        gone = [path in missing for path, _ in plan.images()]
-        return tuple(unit for unit in plan.units if any(gone[unit.start : unit.stop]))
+        return tuple(plan.units[place] for place in sink.lost(plan, state.missing))
     done = journal.done_units(plan.digest) if action is Action.RESUME else set()
     return tuple(unit for unit in plan.units if unit.id not in done)
 
 
-def _refuse_state(state: State, plan: Plan, sink: FolderSink | ShardSink, options: Options) -> None:
+def _refuse_state(state: State, plan: Plan, sink: Target, options: Options) -> None:
     """Refuse to touch what this plan has no business with."""
     if state.stage is Stage.OCCUPIED:
-        raise UsageError(state.obstacle, hint=_way_around(plan, sink))
+        raise UsageError(state.obstacle, hint=_way_around(plan, state, sink))
     if state.stage is Stage.UNRECORDED:
         _refuse_to_adopt(state, plan, sink, options)
     if state.stage is Stage.OTHER and not options.restart:
@@ -299,15 +217,15 @@ def _refuse_state(state: State, plan: Plan, sink: FolderSink | ShardSink, option
         raise UsageError(detail, hint=hint)
 
 
-def _way_around(plan: Plan, sink: FolderSink | ShardSink) -> str:
+def _way_around(plan: Plan, state: State, sink: Target) -> str:
     """Return a hint: what to do about a split that is in the way; `relabel` makes another layout of its folders."""
     hint = "choose another folder, or move it away; nothing was changed"
-    if isinstance(sink, ShardSink):
+    if state.manifest is None:
         return hint
+    made = metadata_of(state.manifest)
     try:
-        made = metadata_of(read_manifest(sink.manifest))
         settings = json.loads(made.get("settings", "{}"))
-    except (OSError, ValueError, MachineError):
+    except ValueError:
         return hint
     same_images = made.get("index") == plan.reader.identity and settings | {"layout": ""} == plan.settings | {
         "layout": ""
@@ -318,7 +236,7 @@ def _way_around(plan: Plan, sink: FolderSink | ShardSink) -> str:
     return hint
 
 
-def _refuse_to_adopt(state: State, plan: Plan, sink: FolderSink | ShardSink, options: Options) -> None:
+def _refuse_to_adopt(state: State, plan: Plan, sink: Target, options: Options) -> None:
     """Refuse to vouch for a split without manifest, unless it is to be compared with a source other than itself."""
     published = sink.root / plan.split
     if plan.reader.path.resolve() == published.resolve():
@@ -329,7 +247,7 @@ def _refuse_to_adopt(state: State, plan: Plan, sink: FolderSink | ShardSink, opt
         raise UsageError(state.obstacle, hint=f"{again} written anew; else choose another folder, or move it away")
 
 
-def _gutted(plan: Plan, state: State, sink: FolderSink | ShardSink, options: Options) -> DamageError:
+def _gutted(plan: Plan, state: State, sink: Target, options: Options) -> DamageError:
     kept = f"; {plan.reader.path} is kept" if options.source == "delete" else ""
     detail = (
         f"{sink.root / plan.split} was complete once; now {len(state.missing):,} of "
@@ -371,7 +289,7 @@ def _claims(plan: Plan, verify: str) -> tuple[Claim, ...]:
     return claims
 
 
-def _refuse_to_delete(plan: Plan, state: State, sink: FolderSink | ShardSink) -> None:
+def _refuse_to_delete(plan: Plan, state: State, sink: Target) -> None:
     """Refuse to delete a source that was not proved, a link to one, and files that hold more than the split."""
     containers = plan.reader.containers()
     if plan.reader.form != ArchiveReader.form:

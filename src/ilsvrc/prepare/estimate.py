@@ -16,12 +16,11 @@ from ilsvrc.files import sync_filesystem
 from ilsvrc.prepare.decision import Decision
 from ilsvrc.prepare.options import Options
 from ilsvrc.prepare.report import Estimate
-from ilsvrc.prepare.room import Need, Room, existing
 from ilsvrc.readers.units import Sample, Transform
 from ilsvrc.run.engine import default_jobs
 from ilsvrc.run.plan import Plan
-from ilsvrc.sinks.folder import FolderSink
 from ilsvrc.sinks.links import Link
+from ilsvrc.sinks.room import Need, Room, existing
 
 SECOND = 1.0
 """Seconds of hashing, and of writing, that a rate is measured by."""
@@ -58,7 +57,7 @@ def _seconds(decision: Decision, target: Path, jobs: int) -> float | None:
     hashing *= len(decision.claims) or 1
     if not decision.units:
         return float(hashing)
-    copied = not isinstance(decision.sink, FolderSink) or decision.sink.link is Link.COPY
+    copied = decision.sink.link in (None, Link.COPY)
     if decision.plan.transform:
         rate = _making_rate(decision.plan, decision.plan.transform)
     else:

@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor
 from pathlib import Path
-from typing import Any
 
 from ilsvrc import facts
-from ilsvrc.errors import IlsvrcError, UsageError, system_errors
+from ilsvrc.errors import UsageError, system_errors
 from ilsvrc.events import Listener, Note, silent
-from ilsvrc.files import locked, printable, read_own, remove_leftovers, write_text
-from ilsvrc.paths import given_location, given_path
-from ilsvrc.prepare.carryout import carry_out, changed_images, delete_source, make_way
-from ilsvrc.prepare.decision import Action, Decision, Destination, decide
+from ilsvrc.files import printable
+from ilsvrc.paths import given_location
+from ilsvrc.prepare.carryout import Workers, carry_out, changed_images, delete_source, make_way
+from ilsvrc.prepare.decision import Action, Decision, decide
+from ilsvrc.prepare.destination import Destination, destination
 from ilsvrc.prepare.estimate import estimate, need_of_all
 from ilsvrc.prepare.options import Options, bytes_in
 from ilsvrc.prepare.plans import plans_of
 from ilsvrc.prepare.report import Estimate, PrepareReport, SplitReport
-from ilsvrc.prepare.room import Room, refuse_full
 from ilsvrc.prepare.transforms import transform_of
 from ilsvrc.readers.units import Transform
-from ilsvrc.run.engine import Engine, PoolEngine, default_jobs, process_engine, refuse_rerun_script
+from ilsvrc.run.engine import Engine, PoolEngine
+from ilsvrc.run.engines.address import Given, opened
+from ilsvrc.run.engines.preflight import refuse_unfit_workers
 from ilsvrc.run.plan import Plan
+from ilsvrc.run.token import issued, revoke
+from ilsvrc.sinks.room import Room, refuse_full
 from ilsvrc.stores.path import Location, StorePath
 from ilsvrc.tree import paths
 from ilsvrc.tree.layout import TEMPLATES, Layout
@@ -34,7 +34,7 @@ from ilsvrc.tree.layout import TEMPLATES, Layout
 @system_errors()
 def prepare(  # noqa: PLR0913  -- a public verb: each is named where it is used
     src: Location | str,
-    dst: Path | str,
+    dst: Location | str,
     *,
     splits: Sequence[str] | None = None,
     layout: str = "wnid",
@@ -63,7 +63,7 @@ def prepare(  # noqa: PLR0913  -- a public verb: each is named where it is used
     transform: Transform | None = None,
     damaged: str = "stop",
     dry_run: bool = False,
-    engine: Engine | Executor | None = None,
+    engine: Given = None,
     listener: Listener = silent,
 ) -> PrepareReport:
     """Turn the archives or the tree in `src` into class folders below `dst`: verified, whole.
@@ -77,7 +77,8 @@ def prepare(  # noqa: PLR0913  -- a public verb: each is named where it is used
         The folder that holds the archives, one archive, or a tree that any tool made: class folders, or one heap. Or
         the address of archives or shards in an object store, such as `s3://bucket/imagenet`.
     dst
-        The folder that gets `train`, `val`, `classes.json`, lists of labels and `.ilsvrc`.
+        The folder that gets `train`, `val`, `classes.json`, lists of labels and `.ilsvrc`; on a disk, or in a bucket:
+        `s3://BUCKET/FOLDER`, `gs://`, `az://`.
     splits
         Which of train, val and test; each must be there. None for those of train and val that are there.
     layout
@@ -93,7 +94,7 @@ def prepare(  # noqa: PLR0913  -- a public verb: each is named where it is used
         that share blocks until one is changed, `copy` writes them again, `auto` clones where the file system can and
         else copies.
     jobs
-        Processes; None for one per processor.
+        Processes; None for one per processor. Of a cluster: units at once; None for as many as it has places now.
     restart
         Throw away an unfinished run that was made with other settings.
     repair
@@ -143,7 +144,9 @@ def prepare(  # noqa: PLR0913  -- a public verb: each is named where it is used
     dry_run
         Decide what would be done, with room and time, and do nothing.
     engine
-        Does the work in place of `jobs` processes: any `concurrent.futures.Executor`, which stays its owner's.
+        Does the work in place of `jobs` processes: `dask://HOST:PORT`, `dask:SCHEDULER_FILE`, `ray://HOST:PORT`,
+        `ray`, `mpi`; or a `distributed.Client` or any `concurrent.futures.Executor`, which stays its owner's.
+        Workers on other machines must see `src` and `dst` under the same paths, which is looked at first.
     listener
         Gets progress and notes.
 
@@ -183,52 +186,68 @@ def prepare(  # noqa: PLR0913  -- a public verb: each is named where it is used
         ),
         damaged=damaged,
     )
-    given, target = given_location(src, "SRC"), given_path(dst, "DST").absolute()
+    given, target = given_location(src, "SRC"), given_location(dst, "DST")
     if source == "delete" and isinstance(given, StorePath):
         hint = "leave out --source, and delete the objects yourself when the tree is checked: `ilsvrc check --deep`"
         raise UsageError(f"--source delete is for files of this machine, not for {given}", hint=hint)
-    workers = _engine(engine, jobs)
-    plans = plans_of(given, options, listener)
-    _refuse_target(target)
-    to = Destination.of(target, durable=not workers.local)
-    if dry_run:
-        decisions = [decide(plan, to, options) for plan in plans]
-        needed = estimate(decisions, target, options)
-        return _report(target, options, decisions, dry_run=True, needed=needed)
-    with _claimed(target):
-        decisions = [_decided(plan, to, options, workers, listener) for plan in plans]
-        for decision in decisions:
-            make_way(decision, to.journal, listener)
-        linkable = any(decision.could_be_linked for decision in decisions)
-        refuse_full(need_of_all(decisions), target, Room.of(target), linkable=linkable)
-        done = tuple(carry_out(decision, to.journal, workers, listener) for decision in decisions)
-        report = _report(target, options, decisions, done)
-        _save(report, paths.report(target))
-        if not options.sharded:
-            _warn_of_string_order(Layout.parse(layout), listener)
-        if source == "delete":
-            _delete_sources(decisions, report, workers, listener)
+    with opened(engine, jobs) as hands:
+        given = given if hands.local else given.absolute()  # workers elsewhere have other working folders
+        plans = plans_of(given, options, listener)
+        to = destination(target, durable=not hands.local)
+        to.refuse_impossible(options)
+        if dry_run:
+            decisions = [decide(plan, to, options) for plan in plans]
+            needed = estimate(decisions, to.room, options)
+            return _report(to.root, options, decisions, dry_run=True, needed=needed)
+        with to.claimed(listener), _seen_by(hands, plans, to.root) as workers:
+            return _prepared(plans, to, options, workers, listener)
+
+
+def _prepared(
+    plans: Sequence[Plan], to: Destination, options: Options, workers: Workers, listener: Listener
+) -> PrepareReport:
+    """Decide about every split, carry it out, and save the report."""
+    decisions = [_decided(plan, to, options, workers, listener) for plan in plans]
+    for decision in decisions:
+        make_way(decision, to.journal, listener)
+    linkable = any(decision.could_be_linked for decision in decisions)
+    refuse_full(need_of_all(decisions), to.room, Room.of(to.room), linkable=linkable)
+    done = tuple(carry_out(decision, to.journal, workers, listener) for decision in decisions)
+    report = _report(to.root, options, decisions, done)
+    to.save(report.to_dict())
+    if not options.sharded:
+        _warn_of_string_order(Layout.parse(options.layout), listener)
+    if options.source == "delete":
+        _delete_sources(decisions, report, workers, listener)
     return report
 
 
-def _decided(plan: Plan, to: Destination, options: Options, engine: Engine, listener: Listener) -> Decision:
+@contextlib.contextmanager
+def _seen_by(engine: Engine, plans: Sequence[Plan], target: Location) -> Iterator[Workers]:
+    """Yield the workers of an engine; those on other machines see source and target, and stop when this run does."""
+    if isinstance(target, StorePath):  # what a worker puts there late is what the next run would put
+        yield Workers(engine)
+        return
+    if engine.local:
+        revoke(paths.own(target))
+        yield Workers(engine)
+        return
+    with issued(paths.own(target)) as token:
+        if isinstance(engine, PoolEngine):
+            refuse_unfit_workers(engine, token, plans)
+        yield Workers(engine, token)
+
+
+def _decided(plan: Plan, to: Destination, options: Options, workers: Workers, listener: Listener) -> Decision:
     """Decide about a split; one that is to be repaired is compared with its manifest first."""
     decision = decide(plan, to, options)
     if decision.action is not Action.COMPARE:
         return decision
-    return decide(plan, to, options, changed=changed_images(decision, engine, listener))
-
-
-def _engine(given: Engine | Executor | None, jobs: int | None) -> Engine:
-    """Return the engine that does the work."""
-    refuse_rerun_script()
-    if given is None:
-        return process_engine(jobs or default_jobs())
-    return PoolEngine(given, jobs) if isinstance(given, Executor) else given
+    return decide(plan, to, options, changed=changed_images(decision, workers, listener))
 
 
 def _report(  # noqa: PLR0913  -- the parts of a report
-    target: Path,
+    target: Location,
     options: Options,
     decisions: Sequence[Decision],
     splits: tuple[SplitReport, ...] = (),
@@ -239,47 +258,6 @@ def _report(  # noqa: PLR0913  -- the parts of a report
     decided = tuple(decision.to_dict() for decision in decisions)
     layout = Layout.parse(options.layout).name
     return PrepareReport(printable(str(target)), layout, splits, decided, dry_run, needed, options.format)
-
-
-@contextlib.contextmanager
-def _claimed(target: Path) -> Iterator[None]:
-    """Hold the target's lock; a call that is refused before anything is written leaves nothing behind."""
-    own = paths.own(target)
-    new = [folder for folder in (own, target) if not folder.exists()]
-    try:
-        with locked(paths.lock(target), what=str(target), wait=False):
-            remove_leftovers(target, own)
-            yield
-    except IlsvrcError:
-        if new and not paths.journal(target).exists() and not paths.staging(target).exists():
-            with contextlib.suppress(OSError):
-                paths.lock(target).unlink()
-                for folder in new:
-                    folder.rmdir()
-        raise
-
-
-def _refuse_target(target: Path) -> None:
-    """Refuse a target that can't be a folder."""
-    if os.path.lexists(target) and not target.is_dir():
-        raise UsageError(f"{target} is not a folder", hint="give the folder that is to hold train and val")
-
-
-def _save(report: PrepareReport, path: Path) -> None:
-    """Write the report, with what an earlier one says of splits that this one does not speak of."""
-    document = report.to_dict()
-    told = {split.split for split in report.splits}
-    kept = [split for split in _reported(path) if split.get("split") not in told]
-    write_text(path, json.dumps(document | {"splits": [*document["splits"], *kept]}, indent=2) + "\n")
-
-
-def _reported(path: Path) -> list[dict[str, Any]]:
-    """Return the splits of a report, none if it is not there or can't be read."""
-    try:
-        splits = json.loads(read_own(path))["splits"]
-        return [split for split in splits if isinstance(split, dict)]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return []
 
 
 def _warn_of_string_order(layout: Layout, listener: Listener) -> None:
@@ -295,9 +273,11 @@ def _warn_of_string_order(layout: Layout, listener: Listener) -> None:
     listener(Note(text, warning=True))
 
 
-def _delete_sources(decisions: Sequence[Decision], report: PrepareReport, engine: Engine, listener: Listener) -> None:
+def _delete_sources(
+    decisions: Sequence[Decision], report: PrepareReport, workers: Workers, listener: Listener
+) -> None:
     if not report.ok:
         listener(Note("the archives are kept, since there is damage", warning=True))
         return
     for decision in decisions:
-        delete_source(decision, engine, listener)
+        delete_source(decision, workers, listener)

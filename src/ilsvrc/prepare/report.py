@@ -15,8 +15,27 @@ from ilsvrc.files import printable
 from ilsvrc.issues import Issue, damage
 from ilsvrc.run.loop import Result
 from ilsvrc.run.plan import Plan
+from ilsvrc.sinks.base import Receipt
 from ilsvrc.sinks.staging import proof_of
 from ilsvrc.tree.manifest import metadata_of
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerReport:
+    """The part of one worker in a split.
+
+    worker : its host and process
+    units, images, bytes : its share of the source
+    seconds : time that it was at work
+    bytes_per_second : bytes of the source by these seconds
+    """
+
+    worker: str
+    units: int
+    images: int
+    bytes: int
+    seconds: float
+    bytes_per_second: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +48,7 @@ class SplitReport:
     digest : the archive's verified digest such as md5:29b2..., or None
     against : who says that the digest is right: official, MD5SUMS; or None
     issues : what was found in its images
+    workers : the part of each worker in this run, by name; none of a split that was complete already
     """
 
     split: str
@@ -40,6 +60,7 @@ class SplitReport:
     digest: str | None
     against: str | None
     issues: tuple[Issue, ...]
+    workers: tuple[WorkerReport, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +125,24 @@ def split_report(plan: Plan, result: Result, seconds: float, manifest: pa.Table 
     totals = totals if manifest is None else _totals(manifest)
     issues = [issue for receipt in result.receipts for issue in receipt.issues]
     proof = proof_of(result.proved)
-    return replace(_report(plan, totals, proof, issues), seconds=round(seconds, 3))
+    report = _report(plan, totals, proof, issues)
+    return replace(report, seconds=round(seconds, 3), workers=worker_reports(receipts))
+
+
+def worker_reports(receipts: Sequence[Receipt]) -> tuple[WorkerReport, ...]:
+    """Return the part of each worker that is named in receipts, by name."""
+    by_worker: dict[str, list[Receipt]] = {}
+    for receipt in receipts:
+        if receipt.worker:
+            by_worker.setdefault(receipt.worker, []).append(receipt)
+    return tuple(_part(worker, by_worker[worker]) for worker in sorted(by_worker))
+
+
+def _part(worker: str, receipts: Sequence[Receipt]) -> WorkerReport:
+    images, size = sum(r.samples for r in receipts), sum(r.bytes for r in receipts)
+    seconds = sum(r.seconds for r in receipts)
+    rate = round(size / max(seconds, 1e-6))
+    return WorkerReport(worker, len(receipts), images, size, round(seconds, 3), rate)
 
 
 def published_report(plan: Plan, manifest: pa.Table, issues: Sequence[Issue]) -> SplitReport:

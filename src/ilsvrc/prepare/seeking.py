@@ -18,7 +18,6 @@ from ilsvrc.run.order import Order
 from ilsvrc.run.plan import Plan
 from ilsvrc.run.proof import NoProof, Proof
 from ilsvrc.sinks.buckets import BucketSink
-from ilsvrc.sinks.shards import ShardSink
 from ilsvrc.stores.path import StorePath
 
 WORTH = 4 << 30
@@ -86,7 +85,7 @@ def _drop(reader: Reader, rows: Int) -> None:
         before += container.size
 
 
-def through_buckets(plan: Plan, sink: ShardSink, machinery: Machinery) -> tuple[Plan, Proof]:
+def through_buckets(plan: Plan, into: BucketSink, machinery: Machinery) -> tuple[Plan, Proof]:
     """Sweep the source into bucket files; return the same plan with its images read from there, and what was proved.
 
     An interrupted sweep is resumed: bucket files have a journal of their own.
@@ -99,10 +98,10 @@ def through_buckets(plan: Plan, sink: ShardSink, machinery: Machinery) -> tuple[
     assert plan.order
     if machinery.journal:  # the plan itself is begun, so that the next run resumes it
         machinery.journal.begin(plan.digest, plan.settings, plan.reader.state)
-    buckets, into = Buckets.of(plan.reader, plan.order.rows, BUCKET), BucketSink(sink.staged, sink.durable)
+    buckets, folder = Buckets.of(plan.reader, plan.order.rows, BUCKET), into.staged.buckets
     into.prepare(buckets.offsets[buckets.sweep])
     sweep = Plan(plan.reader, plan.layout, plan.chosen, Order(buckets.sweep, buckets.bounds))
-    own = Journal(sink.staged.buckets / "journal.jsonl")
+    own = Journal(folder / "journal.jsonl")
     result = run(sweep, into, replace(machinery, journal=own, stage=f"sweep {plan.split}"))
-    reader = BucketReader(plan.reader, sink.staged.buckets, buckets.numbers, buckets.offsets)
+    reader = BucketReader(plan.reader, folder, buckets.numbers, buckets.offsets)
     return replace(plan, reader=reader), NoProof(result.proved)

@@ -29,16 +29,25 @@ class Digests:
     receipts: list[Receipt]
 
 
-def image_digests(plan: Plan, machinery: Machinery) -> Digests:
+def image_digests(plan: Plan, machinery: Machinery, folder: Path | None = None) -> Digests:
     """Do the work of a plan and return the digests of its images, by row; they pass through a temporary file.
+
+    Parameters
+    ----------
+    plan
+        The images.
+    machinery
+        What the run uses.
+    folder
+        Where the temporary file goes: one that every worker sees. None for this machine's own.
 
     Raises
     ------
     DataError
         If an image can't be read and the run is not deep.
     """
-    with tempfile.TemporaryDirectory(prefix="ilsvrc-") as folder:
-        sink = HashingSink(Path(folder) / "digests")
+    with tempfile.TemporaryDirectory(prefix="ilsvrc-", dir=folder) as temporary:
+        sink = HashingSink(Path(temporary) / "digests")
         receipts = work(plan, plan.units, sink, machinery)
         names = plan.reader.names.take(plan.rows).to_pylist()
         in_order, read_in_order = sink.digests(plan.units, receipts, names)

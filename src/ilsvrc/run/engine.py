@@ -6,6 +6,7 @@ import contextlib
 import logging
 import multiprocessing
 import os
+import platform
 import queue
 import signal
 import sys
@@ -13,7 +14,15 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures import (
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    wait,
+)
 from functools import partial
 from multiprocessing import connection, context, resource_tracker
 from typing import Any, Generic, Protocol, TypeVar
@@ -38,6 +47,9 @@ AHEAD = 2
 
 GRACE = 5.0
 """Seconds that an early end waits for running work, and for worker processes after each signal to them."""
+
+ANSWER = 120.0
+"""Seconds that a worker may take to answer a question."""
 
 _log = logging.getLogger(__name__)
 
@@ -95,6 +107,8 @@ class PoolEngine:
     local
         Whether its workers run on this machine; None for: yes if it is a pool of the standard library.
 
+    A subclass for the executor of a cluster overrides `answers` and `explained`.
+
     Raises
     ------
     UsageError
@@ -112,11 +126,38 @@ class PoolEngine:
 
     def run(self, task: Callable[[P], Receipt], units: Iterable[P]) -> Generator[Receipt, None, None]:
         """Yield a receipt for each unit."""
-        run = _Run(self._executor, AHEAD * self.workers, task, units)
+        run = _Run(self._executor, AHEAD * self.workers, task, units, self.explained)
         try:
             yield from run.receipts()
         finally:
             run.stop()
+
+    def answers(self, question: Callable[[], Any]) -> dict[str, Any]:
+        """Call a function on every worker; return by worker its result, or the exception that came instead.
+
+        Here: on as many workers as the executor gives so many calls to, which may be fewer than there are.
+        """
+        if not isinstance(self._executor, Executor):
+            return {}
+        futures = [self._executor.submit(question) for _ in range(self.workers)]
+        return {f"call {number}": result_of(future) for number, future in enumerate(futures)}
+
+    def explained(self, unit: str, error: BaseException) -> IlsvrcError | None:
+        """Return an error of the executor's own in the words of ilsvrc; None for any other error."""
+        if isinstance(error, CancelledError):
+            detail = f"{unit} was cancelled by the executor that was to do it"
+            return MachineError(detail, hint="run the same command again: it resumes")
+        return None
+
+
+def result_of(future: Future[Any]) -> Any:
+    """Return the result of a future, or the exception that came instead."""
+    try:
+        return future.result(ANSWER)
+    except BaseException as error:  # CancelledError is no Exception everywhere
+        if isinstance(error, (KeyboardInterrupt, SystemExit)):
+            raise
+        return error
 
 
 class _Run(Generic[P]):
@@ -133,7 +174,9 @@ class _Run(Generic[P]):
         most: int,
         task: Callable[[P], Receipt],
         units: Iterable[P],
+        explained: Callable[[str, BaseException], IlsvrcError | None],
     ) -> None:
+        self._explained = explained
         self._given = executor if isinstance(executor, Executor) else None
         self._make = executor if not isinstance(executor, Executor) else None
         self._executor: Executor | None = self._given
@@ -240,7 +283,8 @@ class _Run(Generic[P]):
             if not alone:
                 self._lost.append(unit)
                 return
-        self._ready.put(_failed(unit, error))
+        explained = self._explained(unit.id, error)
+        self._ready.put(Receipt(unit.id, error=explained) if explained else _failed(unit, error))
 
     def _let_go_of_executor(self) -> None:
         """Drop a broken executor once nothing runs on it; the next unit gets a new one."""
@@ -305,6 +349,11 @@ def process_engine(jobs: int) -> Engine:
 def default_jobs() -> int:
     """Return the number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def worker_name() -> str:
+    """Return the name of this process in reports: its host and number."""
+    return f"{platform.node()}:{os.getpid()}"
 
 
 def refuse_jobs(jobs: int | None) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from ilsvrc.files import make_own_folder, named, open_own, read_own, write_text
 from ilsvrc.issues import Code, Issue
@@ -17,14 +17,62 @@ from ilsvrc.run.threads import Thread
 from ilsvrc.sinks.base import Output, Receipt, Sink
 
 
-class Journal:
-    """A file of JSON lines: a header for every plan, a receipt for every unit that is durably done.
+class Log(Protocol):
+    """Text that grows: a file, or objects of a store."""
 
-    A line torn by a power cut is the last one, and is left out.
-    """
+    def read(self) -> str:
+        """Return all text; raises FileNotFoundError if there never was any."""
+
+    def append(self, text: str) -> None:
+        """Append some lines; they survive a power cut when this returns."""
+
+    def replace(self, text: str) -> None:
+        """Put other text in the place of all that there is."""
+
+
+class FileLog:
+    """Text that grows, in a file of ours. A line that a power cut tore stays on a line of its own."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+
+    def read(self) -> str:
+        """Return all text."""
+        return read_own(self.path)
+
+    def append(self, text: str) -> None:
+        """Append some lines, durably."""
+        make_own_folder(self.path.parent)
+        try:
+            self._append(text)
+        except OSError as error:
+            raise named(error, self.path) from None
+
+    def replace(self, text: str) -> None:
+        """Put other text in the place of all that there is."""
+        write_text(self.path, text)
+
+    def _append(self, text: str) -> None:
+        with open(open_own(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND), "ab+") as file:
+            torn = file.tell() > 0 and file.seek(-1, os.SEEK_END) >= 0 and file.read() != b"\n"
+            file.write((b"\n" if torn else b"") + text.encode())
+            file.flush()
+            os.fsync(file.fileno())
+
+
+class Journal:
+    """JSON lines: a header for every plan, a receipt for every unit that is durably done.
+
+    A line torn by a power cut is the last one, and is left out.
+
+    Parameters
+    ----------
+    log
+        Keeps the lines: a file by its path, or another `Log`.
+    """
+
+    def __init__(self, log: Path | Log) -> None:
+        self._log = FileLog(log) if isinstance(log, Path) else log
         self._plan = ""
         self._state: object = None
 
@@ -73,12 +121,12 @@ class Journal:
         """Leave out all that was recorded of a split."""
         plans = [line.get("plan") for line in self.plans(split)]
         kept = [line for line in self._lines() if line.get("plan") not in plans]
-        write_text(self.path, "".join(json.dumps(line) + "\n" for line in kept))
+        self._log.replace("".join(json.dumps(line) + "\n" for line in kept))
 
     def _lines(self) -> list[dict[str, Any]]:
         found: list[object] = []
         try:
-            text = read_own(self.path)
+            text = self._log.read()
         except FileNotFoundError:
             return []
         for line in text.splitlines():
@@ -89,20 +137,8 @@ class Journal:
         return [line for line in found if isinstance(line, dict)]
 
     def _write(self, *lines: dict[str, Any]) -> None:
-        """Append lines durably; one that was torn before them stays on a line of its own."""
-        text = "".join(json.dumps(line) + "\n" for line in lines)
-        make_own_folder(self.path.parent)
-        try:
-            self._append(text)
-        except OSError as error:
-            raise named(error, self.path) from None
-
-    def _append(self, text: str) -> None:
-        with open(open_own(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND), "ab+") as file:
-            torn = file.tell() > 0 and file.seek(-1, os.SEEK_END) >= 0 and file.read() != b"\n"
-            file.write((b"\n" if torn else b"") + text.encode())
-            file.flush()
-            os.fsync(file.fileno())
+        """Append lines durably."""
+        self._log.append("".join(json.dumps(line) + "\n" for line in lines))
 
 
 def _document(receipt: Receipt) -> dict[str, Any]:
@@ -112,11 +148,13 @@ def _document(receipt: Receipt) -> dict[str, Any]:
         "samples": receipt.samples,
         "bytes": receipt.bytes,
         "issues": [asdict(issue) for issue in receipt.issues],
+        "worker": receipt.worker,
+        "synced": receipt.synced,
     }
 
 
 def _receipt(line: dict[str, Any]) -> Receipt | None:
-    """Return the receipt in a line, None for a line that is none, whatever wrote it."""
+    """Return the receipt in a line, without its worker, who is gone; None for a line that is none."""
     try:
         issues = tuple(Issue(**{**issue, "code": Code(issue["code"])}) for issue in line["issues"])
         outputs = tuple(Output(**output) for output in line["outputs"])
@@ -132,8 +170,9 @@ def _receipt(line: dict[str, Any]) -> Receipt | None:
 class Committer:
     """Syncs what the sink wrote, then appends receipts to the journal: used as a context manager.
 
-    One sync confirms every unit that was finished before it began. While it runs, which may be long on a disk that
-    others write to, workers go on and receipts gather for the next. Leaving the block waits for the last.
+    One sync confirms every unit that was finished before it began; units that their workers synced need none. While
+    it runs, which may be long on a disk that others write to, workers go on and receipts gather for the next. Leaving
+    the block waits for the last.
     """
 
     def __init__(self, sink: Sink, journal: Journal | None) -> None:
@@ -183,6 +222,7 @@ class Committer:
     def _commit(self, receipts: list[Receipt]) -> None:
         if not receipts:
             return
-        self._sink.sync()
+        if not all(receipt.synced for receipt in receipts):
+            self._sink.sync()
         if self._journal:
             self._journal.append(receipts)

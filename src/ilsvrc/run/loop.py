@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -17,10 +18,11 @@ from ilsvrc.images.transform import orientation
 from ilsvrc.issues import Code, Issue
 from ilsvrc.readers.reader import Reader
 from ilsvrc.readers.units import Sample, Transform, Unit
-from ilsvrc.run.engine import Engine
+from ilsvrc.run.engine import Engine, worker_name
 from ilsvrc.run.journal import Committer, Journal
 from ilsvrc.run.plan import Damaged, Plan, keys_of
 from ilsvrc.run.proof import Proof
+from ilsvrc.run.token import Token
 from ilsvrc.sinks.base import Receipt, Sink
 from ilsvrc.tree.layout import Layout
 
@@ -35,6 +37,7 @@ class Machinery:
     listener : gets progress
     deep : decode every image and compare it with its recorded digest; note an image that can't be read, and carry on
     stage : what progress calls the work; the split if empty
+    token : is there for as long as the run is, which a worker looks for; None where workers end with the driver
     """
 
     engine: Engine
@@ -43,6 +46,7 @@ class Machinery:
     listener: Listener = silent
     deep: bool = False
     stage: str = ""
+    token: Token | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +129,12 @@ def _receipts(
     """Yield the receipts of units, with progress."""
     listener, stage = machinery.listener, machinery.stage or plan.split
     listener(Started(stage, sum(unit.bytes for unit in units), sum(unit.images for unit in units)))
-    task = Task(plan.layout, sink, machinery.deep, plan.transform, plan.damaged)
+    task = Task(plan.layout, sink, machinery.deep, plan.transform, plan.damaged, machinery.token)
     released = machinery.proof.release(units)
     pieces = (Piece(unit, plan.part(unit), earlier.get(unit.id)) for unit in released)
     with closing(released), closing(machinery.engine.run(task, pieces)) as receipts:  # the engine stops asking first
         for receipt in receipts:
-            listener(Advanced(stage, receipt.bytes, receipt.samples))
+            listener(Advanced(stage, receipt.bytes, receipt.samples, worker=receipt.worker))
             yield receipt
     listener(Finished(stage))
 
@@ -162,6 +166,7 @@ class Task:
     sink : keeps the images
     deep : see `Machinery`
     transform, damaged : see `Plan`
+    token : see `Machinery`
     """
 
     layout: Layout | None
@@ -169,12 +174,22 @@ class Task:
     deep: bool = False
     transform: Transform | None = None
     damaged: Damaged = Damaged.STOP
+    token: Token | None = None
 
     def __call__(self, piece: Piece) -> Receipt:
         """Write a unit, or find it written; an expected failure becomes the receipt's error."""
+        begun = time.monotonic()
+        receipt = self._done(piece)
+        if receipt is piece.earlier:
+            return receipt
+        return replace(receipt, worker=worker_name(), seconds=round(time.monotonic() - begun, 6))
+
+    def _done(self, piece: Piece) -> Receipt:
         issues: list[Issue] = []
         unit = piece.unit
         try:
+            if self.token:
+                self.token.require()
             if piece.earlier and piece.earlier.samples == unit.images and self.sink.holds(piece.earlier):
                 return piece.earlier
             if not self.deep:  # a deep check notes what changes meanwhile, image by image

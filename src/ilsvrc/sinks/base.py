@@ -13,6 +13,7 @@ import pyarrow as pa
 from ilsvrc.archive.sidecar import Verified
 from ilsvrc.errors import IlsvrcError
 from ilsvrc.issues import Code, Issue
+from ilsvrc.readers.reader import Int, Reader
 from ilsvrc.readers.units import Sample, Unit
 
 
@@ -39,6 +40,9 @@ class Receipt:
     samples, bytes : what was taken
     issues : what was found in its images
     error : why it could not be done, or None
+    worker : who did it, its host and process; empty if that was an earlier run
+    seconds : how long that took
+    synced : whether its files survive a power cut of the worker's machine, since the sink synced them there
     """
 
     unit: str
@@ -47,6 +51,9 @@ class Receipt:
     bytes: int = 0
     issues: tuple[Issue, ...] = ()
     error: IlsvrcError | None = None
+    worker: str = ""
+    seconds: float = 0.0
+    synced: bool = False
 
 
 def left_out(receipts: Iterable[Receipt]) -> set[str]:
@@ -82,7 +89,7 @@ class State:
     stage : how far it is
     obstacle : what has a name that the split needs, in words; empty if nothing has
     missing : images of a published split that are not there, or have another size
-    manifest : of a split that is published, whole or half; else None
+    manifest : of a split that is published, whole or half, or in another layout; else None
     """
 
     stage: Stage
@@ -105,6 +112,22 @@ class Planned(Protocol):
     @property
     def digest(self) -> str:
         """Equal for plans that write the same images to the same places."""
+
+    @property
+    def reader(self) -> Reader:
+        """The images."""
+
+    @property
+    def rows(self) -> Int:
+        """The reader's rows in the order in which they are written, shape (N,), int64."""
+
+    @property
+    def units(self) -> Sequence[Unit]:
+        """The parts of the work, in the order of `rows`."""
+
+    @property
+    def share(self) -> float:
+        """Bytes of all images as they are written by those in the source, about."""
 
     @property
     def sized(self) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 
 from ilsvrc.archive.sidecar import Verified
 from ilsvrc.errors import MachineError
-from ilsvrc.files import OwnFolder, make_own_folder, written_whole
+from ilsvrc.files import OwnFolder, make_own_folder, sync_path, written_whole
 from ilsvrc.readers.buckets import bucket_name
 from ilsvrc.readers.reader import Int
 from ilsvrc.readers.units import Sample, Unit
@@ -63,7 +63,9 @@ class BucketSink:
             size, digest = digest_of(fd)
             if self.durable:
                 os.fsync(fd)
-        return Receipt(unit.id, (Output(name, size, digest),), images, written)
+        if self.durable:
+            sync_path(self.staged.buckets)
+        return Receipt(unit.id, (Output(name, size, digest),), images, written, synced=self.durable)
 
     def sync(self) -> None:
         """Make all bucket files written so far survive a power cut."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from ilsvrc.archive.sidecar import Verified
 from ilsvrc.errors import DamageError
@@ -14,6 +13,7 @@ from ilsvrc.issues import Code, Issue
 from ilsvrc.readers.units import Sample, Unit
 from ilsvrc.sinks.base import Receipt
 from ilsvrc.sinks.folder import FolderSink, row_of
+from ilsvrc.stores.path import Location
 
 DIFFERENT = (Code.MISSING_IMAGE, Code.CHANGED_IMAGE)
 """Issues of an image that is not the one in the source."""
@@ -28,7 +28,7 @@ class ComparingSink:
     root : the tree's folder
     """
 
-    root: Path
+    root: Location
 
     def begun(self) -> AbstractContextManager[None]:
         """Hold nothing."""
@@ -110,7 +110,7 @@ class AdoptingSink:
         self.folder.adopt(receipts, proved, images)
 
 
-def _difference(root: Path, sample: Sample) -> Issue | None:
+def _difference(root: Location, sample: Sample) -> Issue | None:
     key = sample.key
     try:
         data = (root / key).read_bytes()

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import pyarrow as pa
 import xxhash
@@ -28,9 +29,11 @@ from ilsvrc.files import (
 from ilsvrc.issues import Issue
 from ilsvrc.readers.units import Sample, Unit
 from ilsvrc.sinks.base import Planned, Receipt, Stage, State, left_out
-from ilsvrc.sinks.links import Link, link_image
+from ilsvrc.sinks.links import HOW, Link, link_image
 from ilsvrc.sinks.lists import Lists
+from ilsvrc.sinks.room import Need, Room, need_of
 from ilsvrc.sinks.staging import Staging, holds_shards, read_file, write_file
+from ilsvrc.stores.path import Location
 from ilsvrc.tree import paths
 from ilsvrc.tree.layout import TEMPLATES
 from ilsvrc.tree.manifest import (
@@ -64,6 +67,10 @@ class FolderSink:
     link: Link = Link.COPY
     staged: Staging = field(init=False, compare=False, repr=False)
 
+    count: ClassVar[None] = None
+    thorough: ClassVar[bool] = False
+    sweep: ClassVar[None] = None
+
     def __post_init__(self) -> None:
         self.staged = Staging(self.root, self.split, self.provenance, self.split)
 
@@ -84,6 +91,14 @@ class FolderSink:
     def manifest(self) -> Path:
         """The manifest file of the split; it is there once all else is."""
         return paths.manifest(self.root, self.split)
+
+    def how(self, *, made_anew: bool) -> str:
+        """Say in words how images come into the folder."""
+        return "made anew" if made_anew else HOW[self.link]
+
+    def need(self, plan: Planned, units: Sequence[Unit]) -> Need:
+        """Return the space that the images of these units take."""
+        return need_of(plan, units, Room.of(self.root).block, self.link)
 
     @property
     def lists(self) -> Lists:
@@ -117,18 +132,19 @@ class FolderSink:
         """Return what is there under the split's name."""
         manifest = self._made_here()
         if manifest is not None:
-            missing = tuple(lacking(self.root, _written(plan, manifest)))
+            missing = tuple(lacking(self.root, planned_or_written(plan, manifest)))
             return State(Stage.PUBLISHED, missing=missing, manifest=manifest)
         table = self.staged.ours(self.staged.manifest)
         staged = table is not None and not (self.staging / self.split).exists()
-        wanted = partial(_written, plan, table)
+        wanted = partial(planned_or_written, plan, table)
         if staged and not differences(table, wanted()) and not lacking(self.root, wanted()):
             return State(Stage.HALF_PUBLISHED, manifest=table)
         split = self.root / self.split
         why = self._unrecorded()
         if why and split.is_dir() and not split.is_symlink():
             return State(Stage.UNRECORDED, f"{split} already exists, and {why}")
-        return State(Stage.OCCUPIED, f"{split} already exists and was not prepared from this source in this layout")
+        obstacle = f"{split} already exists and was not prepared from this source in this layout"
+        return State(Stage.OCCUPIED, obstacle, manifest=self._of_others())
 
     def _unrecorded(self) -> str:
         """Say in which way there is no manifest that can be read; empty if there is one."""
@@ -142,6 +158,17 @@ class FolderSink:
         except MachineError:
             return ""
         return ""
+
+    def _of_others(self) -> pa.Table | None:
+        """Return the manifest that is there, whatever it was made from; None if none can be read."""
+        try:
+            return self.recorded()
+        except (OSError, ValueError, MachineError):
+            return None
+
+    def recorded(self) -> pa.Table:
+        """Return the manifest of the published split; raises as `read_manifest` does."""
+        return read_manifest(self.manifest)
 
     def _made_here(self) -> pa.Table | None:
         """Return the manifest of the split if it names this source and these settings."""
@@ -164,7 +191,7 @@ class FolderSink:
     def record(self, unit: Unit, rows: Sequence[Row], staging: OwnFolder) -> Receipt:
         """Write the part of the manifest with the images of a unit."""
         output = self.staged.record(unit, table_of(rows), staging)
-        return Receipt(unit.id, (output,), len(rows), sum(row.size for row in rows))
+        return Receipt(unit.id, (output,), len(rows), sum(row.size for row in rows), synced=self.durable)
 
     def sync(self) -> None:
         """Make all images and parts written so far survive a power cut."""
@@ -186,7 +213,7 @@ class FolderSink:
     ) -> None:
         """Compare what was written with what should be, then publish it."""
         table = self._table(receipts, images)
-        _refuse_unplanned(table, self._files_in(self.staging / self.split), self.root)
+        refuse_other_images(table, self._files_in(self.staging / self.split), self.root)
         self._record_split(table, proved)
 
     def adopt(
@@ -211,7 +238,7 @@ class FolderSink:
         """Return the manifest in the parts that receipts speak of, if it has the images that there must be."""
         table = merged(self.staged.part(output) for receipt in receipts for output in receipt.outputs)
         absent = left_out(receipts)
-        _refuse_unplanned(table, (image for image in images if image[0] not in absent), self.root)
+        refuse_other_images(table, (image for image in images if image[0] not in absent), self.root)
         return table
 
     def _record_split(self, table: pa.Table, proved: Sequence[Verified]) -> None:
@@ -223,6 +250,10 @@ class FolderSink:
         """Publish the rest of a split of which the folder has its name already."""
         self._publish(table)
 
+    def lost(self, plan: Planned, missing: Sequence[Issue]) -> list[int]:
+        """Return the places of the units that hold missing or changed images."""
+        return units_with(plan, missing)
+
     def mend(self, receipts: Sequence[Receipt], gone: Sequence[Issue], manifest: pa.Table) -> None:
         """Move images that were written again from staging to their places in the published split.
 
@@ -232,9 +263,9 @@ class FolderSink:
             If what was written again is not what the manifest says of it; the tree is unchanged then.
         """
         paths = {issue.key for issue in gone}
-        known = dict(_digests_of(manifest, paths))
+        known = dict(digests_of(manifest, paths))
         written = merged(self.staged.part(output) for receipt in receipts for output in receipt.outputs)
-        if known != dict(_digests_of(written, paths)):
+        if known != dict(digests_of(written, paths)):
             detail = f"{self.root}: the archive's images are not those that the manifest records"
             raise MachineError(detail, hint="prepare into another folder; the tree was not changed")
         self.refuse_to_mend(gone)
@@ -245,6 +276,10 @@ class FolderSink:
         sync_filesystem(self.root / self.split)
         self.restore_lists(manifest)
         self.clear()
+
+    def mender(self) -> FolderSink:
+        """Return itself: all is staged before it is published."""
+        return self
 
     def refuse_to_mend(self, gone: Sequence[Issue]) -> None:
         """Refuse to write images where something of the user's is in the way.
@@ -278,10 +313,22 @@ class FolderSink:
         self.lists.publish(manifest)
         sync_path(self.root)
 
+    def settle(self) -> None:
+        """Make the published split survive a power cut."""
+        sync_filesystem(self.root)
+        sync_filesystem(self.root / self.split)
+
     def clear(self) -> None:
         """Remove what staging holds of this split."""
         self.lists.clear()
         self.staged.clear()
+
+    def start_over(self, begun: Sequence[Mapping[str, object]]) -> None:
+        """Remove all that is unfinished; a manifest of a split that is gone must not vouch for the new one."""
+        del begun
+        self.clear()
+        self.manifest.unlink(missing_ok=True)
+        make_own_folder(self.staged.images)
 
     def _files_in(self, top: Path) -> Iterator[tuple[str, int]]:
         """Yield path and bytes of all files in the folder to be published; empty folders and links have _NO_FILE."""
@@ -309,7 +356,14 @@ class FolderSink:
         self.clear()
 
 
-def _written(plan: Planned, table: pa.Table) -> Iterator[tuple[str, int]]:
+def units_with(plan: Planned, missing: Sequence[Issue]) -> list[int]:
+    """Return the places of the units that hold missing or changed images."""
+    keys = {issue.key for issue in missing}
+    gone = [path in keys for path, _ in plan.images()]
+    return [place for place, unit in enumerate(plan.units) if any(gone[unit.start : unit.stop])]
+
+
+def planned_or_written(plan: Planned, table: pa.Table) -> Iterator[tuple[str, int]]:
     """Yield path and bytes of every image of a plan, by its manifest where the plan does not know the bytes."""
     if plan.sized:
         yield from plan.images()
@@ -322,7 +376,7 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-def _refuse_unplanned(table: pa.Table, images: Iterable[tuple[str, int]], root: Path) -> None:
+def refuse_other_images(table: pa.Table, images: Iterable[tuple[str, int]], root: Location) -> None:
     """Refuse to publish other images than the plan has."""
     found = differences(table, images)
     if found:
@@ -331,7 +385,8 @@ def _refuse_unplanned(table: pa.Table, images: Iterable[tuple[str, int]], root: 
         raise MachineError(f"{root}: what was staged is not what was planned: {listed}", hint=hint)
 
 
-def _digests_of(table: pa.Table, paths: set[str]) -> Iterator[tuple[str, bytes]]:
+def digests_of(table: pa.Table, paths: set[str]) -> Iterator[tuple[str, bytes]]:
+    """Yield path and digest of some images of a manifest."""
     for batch in table.select(["path", "xxh3_128"]).to_batches(max_chunksize=1 << 16):
         columns = (batch.column(0).to_pylist(), batch.column(1).to_pylist())
         yield from (pair for pair in zip(*columns, strict=True) if pair[0] in paths)

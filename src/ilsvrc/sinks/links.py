@@ -30,6 +30,14 @@ class Link(StrEnum):
     """Written again."""
 
 
+HOW = {
+    Link.AUTO: "by reflinks, which share blocks with the source until one of both changes; else copied",
+    Link.HARD: "by hard links: writing to an image of the tree changes the image of the source, and the other way",
+    Link.REFLINK: "by reflinks, which share blocks with the source until one of both changes",
+    Link.COPY: "copied",
+}
+"""How an image comes into a folder, in words."""
+
 _FICLONE = 0x40049409
 """ioctl_ficlonerange(2): _IOW(0x94, 9, int) on the machines that we know, all but MIPS, PowerPC and SPARC."""
 

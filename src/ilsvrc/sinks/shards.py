@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import ClassVar, cast
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +22,9 @@ from ilsvrc.files import OWN_FOLDER, OwnFolder, make_own_folder, rename_new, syn
 from ilsvrc.issues import Code, Issue
 from ilsvrc.readers.units import Sample, Unit
 from ilsvrc.sinks.base import Output, Planned, Receipt, Stage, State, left_out
+from ilsvrc.sinks.buckets import BucketSink
 from ilsvrc.sinks.formats.base import Format, Shard, ShardFile, Whole, Written, digest_of
+from ilsvrc.sinks.room import Need, need_of_shards
 from ilsvrc.sinks.staging import Staging, created
 from ilsvrc.stores.path import Location, StorePath, size_of
 from ilsvrc.tree import paths
@@ -56,6 +58,8 @@ class ShardSink:
     thorough: bool = False
     staged: Staging = field(init=False, compare=False, repr=False)
 
+    link: ClassVar[None] = None
+
     def __post_init__(self) -> None:
         self.staged = Staging(self.root, self.split, self.provenance, f"{self.split}.shards", SHARDED)
 
@@ -71,6 +75,19 @@ class ShardSink:
     def pieces(self) -> str:
         """What it writes, in words."""
         return "shards"
+
+    @property
+    def sweep(self) -> BucketSink:
+        """Writes a sweep of the source into bucket files, of which shards are made."""
+        return BucketSink(self.staged, self.durable)
+
+    def how(self, *, made_anew: bool) -> str:
+        """Say in words how images come into shards."""
+        return how_shards_are_made(self.format, self.count, made_anew=made_anew)
+
+    def need(self, plan: Planned, units: Sequence[Unit]) -> Need:
+        """Return the space that the shards of these units take."""
+        return need_of_shards(plan, units, whole=self.format.whole)
 
     @property
     def manifest(self) -> Path:
@@ -96,8 +113,8 @@ class ShardSink:
         self.staged.refuse_foreign()
         manifest = self.staged.ours(self.manifest)
         if manifest is not None:
-            if unplanned := _unplanned(manifest, plan):
-                detail = f"{self.manifest} is damaged: it has other images than the source: {unplanned}"
+            if surplus := unplanned(manifest, plan):
+                detail = f"{self.manifest} is damaged: it has other images than the source: {surplus}"
                 return State(Stage.OCCUPIED, detail)
             return State(
                 Stage.PUBLISHED,
@@ -118,6 +135,10 @@ class ShardSink:
         if stage is Stage.FRESH and (foreign := self._foreign_closing()):
             return State(Stage.OCCUPIED, f"{foreign} is there, and ilsvrc did not write it")
         return State(stage)
+
+    def recorded(self) -> pa.Table:
+        """Return the manifest of the published split; raises as `read_manifest` does."""
+        return read_manifest(self.manifest, SHARDED)
 
     def _foreign_manifest(self) -> str:
         """Say in which way the manifest that is there is not the one of this source and these settings."""
@@ -152,7 +173,7 @@ class ShardSink:
             file = ShardFile(created(folder, name, os.O_RDWR), self.staging / name)
             try:
                 placed = self.format.write(file, samples, self.split)
-                rows = [_row(sample, number, offset) for sample, offset in placed]
+                rows = [sharded_row(sample, number, offset) for sample, offset in placed]
                 size, digest = file.digest()
                 if self.durable:
                     file.sync()
@@ -162,7 +183,7 @@ class ShardSink:
             if self.durable:
                 self.staged.sync_unit(folder, [name, self.staged.part_name(unit)])
         shard = Output(f"{OWN_FOLDER}/staging/{name}", size, digest)
-        return Receipt(unit.id, (shard, part), len(rows), sum(row.size for row in rows))
+        return Receipt(unit.id, (shard, part), len(rows), sum(row.size for row in rows), synced=self.durable)
 
     def unnamed(self, number: int) -> Path:
         """Return the path of a shard before it gets its name."""
@@ -190,11 +211,11 @@ class ShardSink:
         self, receipts: Sequence[Receipt], proved: Sequence[Verified], images: Iterable[tuple[str, int]]
     ) -> None:
         """Compare what was written with what should be, then publish it."""
-        receipts = sorted(receipts, key=_number)
+        receipts = sorted(receipts, key=number_of)
         table, absent = self._table(receipts), left_out(receipts)
-        _refuse_unplanned(table, [path for path, _ in images if path not in absent], self.root)
+        refuse_unplanned(table, [path for path, _ in images if path not in absent], self.root)
         table, shards = self._assembled(receipts, table)
-        self.staged.write_manifest(table, proved, {"format": self.format.name, "shards": _text(shards)})
+        self.staged.write_manifest(table, proved, {"format": self.format.name, "shards": shards_as_text(shards)})
         self.resume_publishing(read_manifest(self.staged.manifest, SHARDED))
 
     def _table(self, receipts: Sequence[Receipt]) -> pa.Table:
@@ -205,7 +226,7 @@ class ShardSink:
         """Return the manifest and the shards, which lie in staging; of pieces, the one file that they make."""
         names = [str(path.relative_to(self.root)) for path in self.paths]
         if not self.format.whole:
-            outputs, images = [receipt.outputs[0] for receipt in receipts], _images_of(table, self.count)
+            outputs, images = [receipt.outputs[0] for receipt in receipts], images_in_each(table, self.count)
             told = zip(names, outputs, images, strict=True)
             return table, [Shard(name, output.size, output.digest, held) for name, output, held in told]
         pieces = [self.staging / Path(*Path(receipt.outputs[0].path).parts[2:]) for receipt in receipts]
@@ -254,6 +275,10 @@ class ShardSink:
             return list(range(self.count)) if gone else []
         return [number for number, path in enumerate(self.paths) if str(path.relative_to(self.root)) in gone]
 
+    def mender(self) -> ShardSink:
+        """Return itself: all is staged before it is published."""
+        return self
+
     def refuse_to_mend(self, gone: Sequence[Issue]) -> None:
         """Refuse to write shards where something of the user's is in the way.
 
@@ -292,18 +317,29 @@ class ShardSink:
     def _written_again(self, receipts: Sequence[Receipt]) -> list[tuple[int, Shard | Output]]:
         """Return the shards in staging with their numbers."""
         if self.format.whole:
-            receipts = sorted(receipts, key=_number)
+            receipts = sorted(receipts, key=number_of)
             return list(enumerate(self._assembled(receipts, self._table(receipts))[1]))
-        return [(_number(receipt), receipt.outputs[0]) for receipt in receipts]
+        return [(number_of(receipt), receipt.outputs[0]) for receipt in receipts]
 
     def restore_lists(self, manifest: pa.Table) -> None:
         """Write the files that make the shards readable, where they are not there."""
         self._close(manifest)
         sync_path(self.root)
 
+    def settle(self) -> None:
+        """Make the published split survive a power cut."""
+        sync_filesystem(self.root)
+
     def clear(self) -> None:
         """Remove what staging holds of this split."""
         self.staged.clear()
+
+    def start_over(self, begun: Sequence[Mapping[str, object]]) -> None:
+        """Remove all that is unfinished; a manifest of a split that is gone must not vouch for the new one."""
+        del begun
+        self.clear()
+        self.manifest.unlink(missing_ok=True)
+        make_own_folder(self.staged.images)
 
     def _is_half_published(self, manifest: pa.Table) -> bool:
         """Whether every shard has either its name or a place in staging."""
@@ -315,13 +351,7 @@ class ShardSink:
 
     def _closing(self, manifest: pa.Table | None) -> tuple[dict[str, bytes], dict[str, bytes]]:
         """Return the closing files without this split, and with it."""
-        others = written_at(self.root, self.format)
-        others.pop(self.split, None)
-        before = self.format.closing(others) if others else {}
-        if manifest is None:
-            return before, {}
-        both = others | {self.split: written_in(manifest)}
-        return before, self.format.closing({split: both[split] for split in SPLITS if split in both})
+        return closing_files(self.format, self.split, written_at(self.root, self.format), manifest)
 
     def _foreign_closing(self) -> Path | None:
         """Return a closing file that is there and that ilsvrc did not write."""
@@ -349,9 +379,29 @@ class ShardSink:
                 beside.write_bytes(data)
 
 
-def _number(receipt: Receipt) -> int:
+def number_of(receipt: Receipt) -> int:
     """Return the number of the shard that a receipt is of."""
     return int(receipt.unit.rpartition("-")[2])
+
+
+def how_shards_are_made(format: Format, count: int, *, made_anew: bool) -> str:  # noqa: A002  -- as the command line
+    """Say in words how images come into shards."""
+    return f"{count:,} shards of {format.name}, images {'made anew' if made_anew else 'byte for byte'}"
+
+
+def closing_files(
+    format: Format,  # noqa: A002  -- as the command line calls it
+    split: str,
+    there: Mapping[str, Written],
+    manifest: pa.Table | None,
+) -> tuple[dict[str, bytes], dict[str, bytes]]:
+    """Return the closing files of the splits that are there without one split, and with it, as its manifest says."""
+    others = {other: written for other, written in there.items() if other != split}
+    before = format.closing(others) if others else {}
+    if manifest is None:
+        return before, {}
+    both = others | {split: written_in(manifest)}
+    return before, format.closing({split: both[split] for split in SPLITS if split in both})
 
 
 def shards_of(manifest: pa.Table) -> list[Shard]:
@@ -418,24 +468,26 @@ def written_at(root: Location, format: Format) -> dict[str, Written]:  # noqa: A
     return found
 
 
-def _text(shards: Sequence[Shard]) -> str:
+def shards_as_text(shards: Sequence[Shard]) -> str:
+    """Return what the metadata of a manifest says of shards."""
     return json.dumps([asdict(shard) for shard in shards])
 
 
-def _row(sample: Sample, shard: int, offset: int) -> ShardedRow:
+def sharded_row(sample: Sample, shard: int, offset: int) -> ShardedRow:
+    """Return the line of the manifest about an image in a shard."""
     digest = xxhash.xxh3_128_digest(sample.data)
     label = -1 if sample.label is None else sample.label
     return ShardedRow(sample.key, label, len(sample.data), digest, shard, offset, sample.source or digest)
 
 
-def _images_of(table: pa.Table, count: int) -> list[int]:
+def images_in_each(table: pa.Table, count: int) -> list[int]:
     """Return how many images each shard holds."""
     found = pc.value_counts(table.column("shard")).to_pylist()
     held = {entry["values"]: entry["counts"] for entry in found}
     return [held.get(number, 0) for number in range(count)]
 
 
-def _unplanned(manifest: pa.Table, plan: Planned) -> str:
+def unplanned(manifest: pa.Table, plan: Planned) -> str:
     """Return the first images that a manifest has in place of those planned; images made anew may be left out."""
     if plan.sized:
         return ", ".join(differences(manifest, plan.images())[:3])
@@ -443,7 +495,7 @@ def _unplanned(manifest: pa.Table, plan: Planned) -> str:
     return ", ".join([path for path in manifest.column("path").to_pylist() if path not in planned][:3])
 
 
-def _refuse_unplanned(table: pa.Table, names: Sequence[str], root: Path) -> None:
+def refuse_unplanned(table: pa.Table, names: Sequence[str], root: Location) -> None:
     """Refuse to publish other images than the plan has, or in another order."""
     if table.column("path").to_pylist() != list(names):
         hint = "run the same command again with --restart; nothing was published"

@@ -85,12 +85,7 @@ class Staging:
         begun
             The journal's headers of plans of this split that were begun, oldest first.
         """
-        if not begun or not self.images.exists():
-            return Stage.FRESH
-        if begun[-1].get("plan") == plan.digest:
-            return Stage.UNFINISHED
-        same_settings = all(begun[-1].get(key) == value for key, value in plan.settings.items())
-        return Stage.STALE if same_settings else Stage.OTHER
+        return stage_of(plan, begun) if self.images.exists() else Stage.FRESH
 
     def refuse_foreign(self) -> None:
         """Refuse links and files that have the place of a folder of ours."""
@@ -131,10 +126,7 @@ class Staging:
 
     def record(self, unit: Unit, table: pa.Table, folder: OwnFolder) -> Output:
         """Write the part of the manifest with the images of a unit."""
-        name, sink = self.part_name(unit), pa.BufferOutputStream()
-        with pa.ipc.new_file(sink, table.schema) as writer:
-            writer.write_table(table)
-        data = bytes(sink.getvalue())
+        name, data = self.part_name(unit), packed(table)
         write_file(folder, name, data)
         return Output(f"{OWN_FOLDER}/staging/{name}", len(data), xxhash.xxh3_128_hexdigest(data))
 
@@ -148,9 +140,7 @@ class Staging:
         """
         with OwnFolder(self.folder) as folder:
             data = read_file(folder, f"{self.split}.parts/{Path(output.path).name}")
-        if len(data) != output.size or xxhash.xxh3_128_hexdigest(data) != output.digest:
-            raise ValueError(f"{output.path} is not the part that was written")
-        return pa.ipc.open_file(pa.py_buffer(data)).read_all()
+        return unpacked(data, output)
 
     def sync_unit(self, folder: OwnFolder, files: Sequence[str]) -> None:
         """Make one unit survive a power cut: its files first, then the folders that name them."""
@@ -182,6 +172,16 @@ class Staging:
             self.folder.rmdir()
 
 
+def stage_of(plan: Planned, begun: Sequence[Mapping[str, object]]) -> Stage:
+    """Return how far the latest plan of a split is, by the headers of those that were begun and not published."""
+    if not begun:
+        return Stage.FRESH
+    if begun[-1].get("plan") == plan.digest:
+        return Stage.UNFINISHED
+    same_settings = all(begun[-1].get(key) == value for key, value in plan.settings.items())
+    return Stage.STALE if same_settings else Stage.OTHER
+
+
 def holds_shards(manifest: Path) -> bool:
     """Whether a manifest is one of shards."""
     try:
@@ -189,6 +189,27 @@ def holds_shards(manifest: Path) -> bool:
     except (OSError, ValueError, MachineError):
         return False
     return True
+
+
+def packed(table: pa.Table) -> bytes:
+    """Return a part of a manifest as the bytes of an Arrow IPC file."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue())
+
+
+def unpacked(data: bytes, output: Output) -> pa.Table:
+    """Return the part of a manifest in the bytes of a file.
+
+    Raises
+    ------
+    ValueError
+        If they are not those that were written.
+    """
+    if len(data) != output.size or xxhash.xxh3_128_hexdigest(data) != output.digest:
+        raise ValueError(f"{output.path} is not the part that was written")
+    return pa.ipc.open_file(pa.py_buffer(data)).read_all()
 
 
 def proof_of(proved: Sequence[Verified]) -> dict[str, str]:

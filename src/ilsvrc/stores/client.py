@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ilsvrc.errors import MachineError, NetworkError, UsageError
@@ -26,6 +27,9 @@ PATIENCE = timedelta(minutes=2)
 
 PIECE = 8 << 20
 """Bytes of a part of an object that is written in parts, as every store allows (S3's smallest is 5 MiB)."""
+
+LARGEST = 4 * PIECE
+"""Bytes of the largest file that is held in memory, to be put in one request, with a condition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,34 @@ class Entry:
     state: ObjectState | None
 
 
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What an object is called by a request that replaces this object and no other.
+
+    etag : by S3 and Azure
+    number : by Google's store
+    """
+
+    etag: str
+    number: str
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What a store says of an object besides its bytes.
+
+    state : of the object
+    version : of the object
+    since : time of the last change by the clock of the server, seconds
+    notes : what was noted when it was put, by name
+    """
+
+    state: ObjectState
+    version: Version
+    since: float
+    notes: Mapping[str, str]
+
+
 class ChangedError(Exception):
     """The object is not in the state that was asked for."""
 
@@ -73,6 +105,7 @@ class Bucket:
         self.root = url.at("")
         self._pid = -1
         self._store: Any = None
+        self._conditions = True
 
     def __reduce__(self) -> tuple[object, ...]:
         return bucket_of, (self.root,)
@@ -183,8 +216,30 @@ class Bucket:
         except obstore.exceptions.BaseError as error:
             raise self._told(error, folder) from None
 
-    def put(self, key: str, data: bytes | Path, *, new: bool = False) -> str:
-        """Write an object, which appears whole or not at all; return the ETag of its state.
+    def head(self, key: str) -> Head | None:
+        """Return what the store says of an object; None if there is none of this key."""
+        obstore = library()
+        try:
+            found = obstore.get(self._opened(), key, options={"head": True})
+        except FileNotFoundError:
+            return None
+        except obstore.exceptions.BaseError as error:
+            if isinstance(error, obstore.exceptions.NotFoundError):
+                return None
+            raise self._told(error, key) from None
+        since = found.meta["last_modified"].timestamp()
+        return Head(_state(found.meta), _version(found.meta), since, dict(found.attributes))
+
+    def put(
+        self,
+        key: str,
+        data: bytes | Path,
+        *,
+        new: bool = False,
+        instead: Version | None = None,
+        notes: Mapping[str, str] = MappingProxyType({}),
+    ) -> Version:
+        """Write an object, which appears whole or not at all; return its version.
 
         Parameters
         ----------
@@ -193,24 +248,54 @@ class Bucket:
         data
             Its bytes, or a file with them. A file of more than one piece goes in parts, which appear together.
         new
-            Refuse to replace an object that is there.
+            Refuse to replace an object that is there. The server does that in the same request; one that can't, and
+            of a file that goes in parts any, is asked just before.
+        instead
+            The version of the object that it replaces, of no other; None to replace any.
+        notes
+            What `head` is to tell of it, by names of small letters.
 
         Raises
         ------
         FileExistsError
             If `new` is asked for and it is there.
+        ChangedError
+            If there is another version than it is to replace, or none.
         MachineError
             If the server does not take it.
         """
         obstore = library()
-        options: dict[str, Any] = {"mode": "create"} if new else {}
+        options: dict[str, Any] = {"attributes": dict(notes)} if notes else {}
+        in_parts = isinstance(data, Path) and data.stat().st_size > LARGEST
+        if new and (in_parts or not self._conditions):
+            if self.state(key) is not None:
+                raise self._taken(key)
+        elif new or (instead and self._conditions):
+            options["mode"] = "create" if instead is None else _condition(instead)
         try:
             done = obstore.put(self._opened(), key, data, chunk_size=PIECE, max_concurrency=AT_ONCE, **options)
         except obstore.exceptions.AlreadyExistsError:
-            raise FileExistsError(f"{self.root.at(key)} is there already") from None
+            raise self._taken(key) from None
+        except (obstore.exceptions.PreconditionError, FileNotFoundError):
+            if instead and instead.etag.startswith('"'):  # Ceph 16 knows ETags of PUT without quotes only
+                return self.put(key, data, instead=replace(instead, etag=instead.etag.strip('"')), notes=notes)
+            raise ChangedError(key) from None
+        except obstore.exceptions.BaseError as error:
+            if "mode" in options and _can_not(error):
+                self._conditions = False
+                return self.put(key, data, new=new, instead=instead, notes=notes)
+            raise self._told(error, key) from None
+        return _version(done)
+
+    def copy(self, source: str, key: str) -> None:
+        """Give an object's bytes and notes to another key; the server copies them. What is there is replaced."""
+        obstore = library()
+        try:
+            obstore.copy(self._opened(), source, key, overwrite=True)
+        except FileNotFoundError:
+            raise self._absent(source) from None
         except obstore.exceptions.BaseError as error:
             raise self._told(error, key) from None
-        return str(done["e_tag"] or "")
 
     def delete(self, keys: Sequence[str]) -> None:
         """Delete objects; those that are not there are no fault."""
@@ -233,6 +318,9 @@ class Bucket:
         if not self.lists:
             hint = f"give the address of one file, or bring it here first: ilsvrc fetch {self.root}/FILE --to FOLDER"
             raise UsageError(f"{self.root} is a web server, which can't say which files it has", hint=hint)
+
+    def _taken(self, key: str) -> FileExistsError:
+        return FileExistsError(errno.EEXIST, "there is an object already", str(self.root.at(key)))
 
     def _absent(self, key: str) -> FileNotFoundError:
         return FileNotFoundError(errno.ENOENT, "there is no such object", str(self.root.at(key)))
@@ -280,6 +368,22 @@ def _allows_http(root: Url) -> bool:
 def _state(meta: Any) -> ObjectState:
     changed = int(meta["last_modified"].timestamp() * 10**9)
     return ObjectState(int(meta["size"]), str(meta["e_tag"] or ""), 0 if meta["e_tag"] else changed)
+
+
+def _version(meta: Any) -> Version:
+    return Version(meta["e_tag"] or "", meta["version"] or "")
+
+
+def _condition(version: Version) -> dict[str, str]:
+    """Return what the library calls the version of an object that is to be replaced."""
+    told = {"e_tag": version.etag, "version": version.number}
+    return {name: text for name, text in told.items() if text}
+
+
+def _can_not(error: Exception) -> bool:
+    """Whether a server refuses a request for its condition, which it does not know."""
+    unknown = isinstance(error, library().exceptions.NotSupportedError)
+    return unknown or "501 Not Implemented" in str(error)
 
 
 _STATUS = re.compile(r"\b([45]\d\d [A-Z][A-Za-z ]+)")

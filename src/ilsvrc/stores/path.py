@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePath, PurePosixPath
+from typing import TypeVar
 
 from ilsvrc.stores.client import Bucket, Entry, ObjectState, bucket_of
 from ilsvrc.stores.url import Url, parse_url
@@ -162,6 +163,9 @@ class StorePath:
 
 Location = Path | StorePath
 """Where a data set, an archive or an image lies: on a disk, or in a store."""
+
+AnyPath = TypeVar("AnyPath", Path, StorePath)
+"""A path of either kind, which stays of its kind."""
 
 
 def names_in(folder: Location) -> list[tuple[str, bool]]:

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import overload
 
 from ilsvrc.files import OWN_FOLDER
-from ilsvrc.stores.path import Location, StorePath
+from ilsvrc.stores.path import AnyPath, Location, StorePath
 
 
-def own(root: Path) -> Path:
+def own(root: AnyPath) -> AnyPath:
     """Return the `.ilsvrc` folder of a tree, which holds all the others."""
     return root / OWN_FOLDER
 
@@ -23,26 +23,26 @@ def manifest(root: Location, split: str) -> Location:
     return root / OWN_FOLDER / f"{split}.arrow"
 
 
-def staging(root: Path) -> Path:
+def staging(root: AnyPath) -> AnyPath:
     """Return the folder that holds unfinished splits."""
     return own(root) / "staging"
 
 
-def journal(root: Path) -> Path:
+def journal(root: AnyPath) -> AnyPath:
     """Return the journal: which units of which plan are durably done."""
     return own(root) / "journal.jsonl"
 
 
-def report(root: Path) -> Path:
+def report(root: AnyPath) -> AnyPath:
     """Return the report of the last `prepare`."""
     return own(root) / "report.json"
 
 
-def lock(root: Path) -> Path:
+def lock(root: AnyPath) -> AnyPath:
     """Return the lock file, which every run that changes the tree holds."""
     return own(root) / "lock"
 
 
-def intent(root: Path) -> Path:
+def intent(root: AnyPath) -> AnyPath:
     """Return the list of the folders that `relabel` is renaming, there from the first rename to the last."""
     return own(root) / "relabel.json"

@@ -13,6 +13,7 @@ from PIL import Image
 
 import ilsvrc
 from ilsvrc.readers.units import Sample
+from ilsvrc.stores.path import Location
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ KEYWORDS: dict[str, dict[str, Any]] = {"edm": {"transform": Squares()}}
 """What `prepare` needs besides the name of a format: nothing, for those that hold any image."""
 
 
-def prepare(name: str, source: Path, target: Path, **chosen: Any) -> None:
+def prepare(name: str, source: Path, target: Location, **chosen: Any) -> None:
     """Prepare shards of a format."""
     ilsvrc.prepare(source, target, format=name, **KEYWORDS.get(name, {}), **chosen)
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ilsvrc.errors import MachineError
 from ilsvrc.readers.units import Unit
-from ilsvrc.run.plan import Plan
+from ilsvrc.sinks.base import Planned
 from ilsvrc.sinks.links import Link
 
 OVERHEAD = 300
@@ -65,7 +65,7 @@ def existing(folder: Path) -> Path:
     return folder
 
 
-def need_of(plan: Plan, units: Sequence[Unit], block: int, link: Link = Link.COPY) -> Need:
+def need_of(plan: Planned, units: Sequence[Unit], block: int, link: Link = Link.COPY) -> Need:
     """Return the space that these units of a plan take on a file system with blocks of this many bytes.
 
     A hard link takes its place in a folder and no more; a reflink takes an inode, and no block for the image.
@@ -82,7 +82,7 @@ def need_of(plan: Plan, units: Sequence[Unit], block: int, link: Link = Link.COP
     return Need(images + blocks * block + OVERHEAD * len(sizes), inodes)
 
 
-def need_of_shards(plan: Plan, units: Sequence[Unit], *, whole: bool) -> Need:
+def need_of_shards(plan: Planned, units: Sequence[Unit], *, whole: bool) -> Need:
     """Return the space that these shards take.
 
     Of a split that is one file, pieces and the file are there at once.

@@ -1,0 +1,111 @@
+"""A Dask cluster: https://distributed.dask.org."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from ilsvrc.errors import IlsvrcError, MachineError, MissingExtraError, UsageError
+from ilsvrc.run.engine import PoolEngine
+
+CONNECT = 30.0
+"""Seconds that a scheduler may take to answer."""
+
+WORKERS = 60.0
+"""Seconds that the first worker may take to come."""
+
+
+class DaskEngine(PoolEngine):
+    """Runs units on the workers of a Dask cluster.
+
+    A unit whose worker died is done again elsewhere by Dask itself, as often as its setting
+    `distributed.scheduler.allowed-failures` says.
+
+    Parameters
+    ----------
+    client
+        A `distributed.Client`, which stays its owner's.
+    jobs
+        Units at once; None for one per thread of the workers that are there now.
+
+    Raises
+    ------
+    MachineError
+        If no worker comes.
+    """
+
+    def __init__(self, client: Any, jobs: int | None = None) -> None:
+        self._client = client
+        try:
+            client.wait_for_workers(1, timeout=WORKERS)
+        except TimeoutError:
+            detail = f"the Dask cluster at {_name(client)} has no workers"
+            raise MachineError(detail, hint=f"start some: dask worker {_name(client)}") from None
+        super().__init__(client.get_executor(pure=False), jobs or sum(client.nthreads().values()), local=False)
+
+    def answers(self, question: Callable[[], Any]) -> dict[str, Any]:
+        """Call a function on every worker; return by worker its result, or the exception that came instead."""
+        return dict(self._client.run(question, on_error="return"))
+
+    def explained(self, unit: str, error: BaseException) -> IlsvrcError | None:
+        """Return an error of Dask's own in the words of ilsvrc; None for any other error."""
+        from distributed import KilledWorker
+
+        if isinstance(error, KilledWorker):
+            detail = f"{unit}: {error.allowed_failures + 1} Dask workers died while they did it"
+            hint = "they may have run out of memory: see their logs, give them more; the same command resumes"
+            return MachineError(detail, hint=hint)
+        if isinstance(error, (CancelledError, ConnectionError)) or self._client.status != "running":
+            detail = f"the Dask scheduler at {_name(self._client)} was lost while {unit} was done"
+            return MachineError(detail, hint="start it and its workers again, then run the same command: it resumes")
+        return super().explained(unit, error)
+
+
+@contextmanager
+def connected(place: str, jobs: int | None) -> Iterator[DaskEngine]:
+    """Yield the engine of a cluster: `//HOST:PORT` of its scheduler, or the file that the scheduler wrote.
+
+    Raises
+    ------
+    MissingExtraError
+        If the package distributed is not installed.
+    UsageError
+        If there is no such file.
+    MachineError
+        If the scheduler does not answer.
+    """
+    try:
+        from distributed import Client
+    except ImportError:
+        raise MissingExtraError("distributed", "dask") from None
+    where = {"address": f"tcp:{place}"} if place.startswith("//") else {"scheduler_file": _file(place)}
+    try:
+        client = Client(**where, timeout=CONNECT, set_as_default=False)
+    except (OSError, TimeoutError, ValueError) as error:
+        detail = f"no Dask scheduler answers at {place.removeprefix('//')}: {error}"
+        raise MachineError(detail, hint="start one: dask scheduler; then workers: dask worker HOST:PORT") from error
+    try:
+        yield DaskEngine(client, jobs)
+    finally:
+        with suppress(Exception):  # the work is done, or has failed for a better reason
+            client.close(timeout=5)
+
+
+def client_of(given: Any) -> Any:
+    """Return the client of a Dask executor, or a client itself."""
+    return getattr(given, "_client", given)
+
+
+def _file(text: str) -> str:
+    path = Path(text).expanduser()
+    if not path.is_file():
+        hint = "give the file that `dask scheduler --scheduler-file FILE` writes, on a disk that this machine sees"
+        raise UsageError(f"{path} is no scheduler file", hint=hint)
+    return str(path)
+
+
+def _name(client: Any) -> str:
+    return str(client.scheduler.address if client.scheduler else "?").removeprefix("tcp://")

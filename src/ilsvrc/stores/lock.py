@@ -1,0 +1,214 @@
+"""A lock in a store: one small object, which its holder renews, and which another run takes over if it does not."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ilsvrc.errors import MachineError
+from ilsvrc.events import Listener, Note, silent
+from ilsvrc.stores.client import ChangedError, Version
+from ilsvrc.stores.path import StorePath
+
+PERIOD = 30.0
+"""Seconds from one renewal to the next."""
+
+PATIENCE = 300.0
+"""Seconds without a renewal after which another run takes the lock over: with all retries none takes so long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a lock.
+
+    host, process : its machine's name, and the number of the process
+    machine : distinguishes machines, and containers on one, of equal names
+    begun, renewed : when, by the clock of the machine
+    """
+
+    host: str
+    process: int
+    machine: str
+    begun: str
+    renewed: str = ""
+
+    @classmethod
+    def of_this_process(cls) -> Holder:
+        """Return this process as a holder."""
+        return cls(socket.gethostname(), os.getpid(), _machine(), _now())
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it is known to have ended: it was a process of this very machine."""
+        if self.machine != _machine():
+            return False
+        try:
+            os.kill(self.process, 0)
+        except OSError as error:
+            return isinstance(error, ProcessLookupError)
+        return False
+
+    def __str__(self) -> str:
+        return f"process {self.process} on {self.host}, begun {self.begun}"
+
+
+class Lock:
+    """The lock of a folder in a store. The clock of the server decides how old it is, not that of any machine.
+
+    A server that ignores the conditions of requests keeps no lock between two runs that begin at the same moment;
+    that is said when it is taken.
+
+    Parameters
+    ----------
+    path
+        Where its object is.
+    listener
+        Is told what a user should know of it.
+    """
+
+    def __init__(self, path: StorePath, listener: Listener = silent) -> None:
+        self._path = path
+        self._bucket = path.bucket
+        self._listener = listener
+        self._version: Version | None = None
+        self._lost = ""
+        self._ended = threading.Event()
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the lock.
+
+        Raises
+        ------
+        MachineError
+            If another run holds it; the message says who, and when it may be taken over.
+        """
+        holder = Holder.of_this_process()
+        self._take(holder)
+        renewing = threading.Thread(target=self._renew, args=(holder,), daemon=True)
+        renewing.start()
+        try:
+            yield
+        finally:
+            self._ended.set()
+            renewing.join(PERIOD)
+            self._release()
+
+    def require(self) -> None:
+        """Refuse to write anything more once the lock is lost.
+
+        Raises
+        ------
+        MachineError
+            Then.
+        """
+        if self._lost:
+            hint = "see whether another run works on it, then run the same command again: it resumes"
+            raise MachineError(f"{self._path.parent.parent}: {self._lost}", hint=hint)
+
+    def _take(self, holder: Holder) -> None:
+        found = self._bucket.head(self._path.key)
+        if found is None:
+            try:
+                self._version = self._bucket.put(self._path.key, _document(holder), new=True)
+            except FileExistsError:
+                raise self._refusal(_holder(self._path), PATIENCE) from None
+            self._try_conditions(holder)
+            return
+        other = _holder(self._path)
+        left = found.since + PATIENCE - self._time_of_server()
+        if not (other and other.is_gone) and left > 0:
+            raise self._refusal(other, left)
+        try:
+            self._version = self._bucket.put(self._path.key, _document(holder), instead=found.version)
+        except ChangedError:
+            raise self._refusal(_holder(self._path), PATIENCE) from None
+        self._listener(Note(f"{self._path.parent.parent}: the run before was ended: {other or 'nobody knows whose'}"))
+
+    def _refusal(self, other: Holder | None, left: float) -> MachineError:
+        at = datetime.fromtimestamp(time.time() + left, UTC)
+        hint = (
+            "wait for it to end, or stop it; if it died, this command takes over "
+            f"from {at:%H:%M:%S} UTC on, in {left:.0f} s; nothing was changed"
+        )
+        return MachineError(f"{self._path.parent.parent} is in use by another run, {other or 'unknown'}", hint=hint)
+
+    def _try_conditions(self, holder: Holder) -> None:
+        """Say so if the server puts an object that is there where it was asked not to."""
+        try:
+            self._version = self._bucket.put(self._path.key, _document(holder), new=True)
+        except FileExistsError:
+            return
+        text = (
+            f"{self._path.url.at('')}: the server ignores conditions of requests, so it would not refuse a second "
+            "run that begins at the same moment: begin one at a time"
+        )
+        self._listener(Note(text, warning=True))
+
+    def _time_of_server(self) -> float:
+        """Return the time by the clock of the server: that of an object put now, which is removed again."""
+        asked = self._path.with_name(f"{self._path.name}-{uuid.uuid4().hex}")
+        self._bucket.put(asked.key, b"")
+        try:
+            found = self._bucket.head(asked.key)
+        finally:
+            self._bucket.delete([asked.key])
+        return found.since if found else time.time()
+
+    def _renew(self, holder: Holder) -> None:
+        """Renew the lock until it is given back, in a thread."""
+        renewed = time.monotonic()
+        while not self._ended.wait(PERIOD):
+            try:
+                self._version = self._bucket.put(self._path.key, _document(holder), instead=self._version)
+                renewed = time.monotonic()
+            except ChangedError:
+                self._lost = "another run took its lock over"
+                return
+            except (MachineError, OSError) as error:
+                if time.monotonic() - renewed > PATIENCE / 2:
+                    self._lost = f"its lock could not be renewed ({error})"
+                    return
+
+    def _release(self) -> None:
+        """Remove the lock, if it is still this process's."""
+        with contextlib.suppress(MachineError, OSError):
+            found = self._bucket.head(self._path.key)
+            if not self._lost and found and self._version and found.version.etag == self._version.etag:
+                self._bucket.delete([self._path.key])
+
+
+def _document(holder: Holder) -> bytes:
+    return (json.dumps(asdict(holder) | {"renewed": _now()}) + "\n").encode()
+
+
+def _holder(path: StorePath) -> Holder | None:
+    """Return the holder that a lock names; None if it names none, or is gone."""
+    try:
+        found = json.loads(path.read_bytes())
+        holder = Holder(**found)
+    except (OSError, ValueError, TypeError, RecursionError):
+        return None
+    return holder if type(holder.process) is int and holder.process > 0 else None
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def _machine() -> str:
+    """Return what distinguishes this boot of this machine, and its container, from others of the same name."""
+    boot, namespace = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
+    try:
+        return f"{boot.read_text().strip()} {namespace.readlink()}"
+    except OSError:
+        return f"{socket.gethostname()} {uuid.getnode():x}"

@@ -1,0 +1,1 @@
+"""Tests of the sinks that write to a bucket."""
