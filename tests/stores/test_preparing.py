@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ilsvrc.testing.mini import MiniSpec, write_mini
-from tests.cli.helpers import ilsvrc, ilsvrc_json
+from tests.cli.helpers import ilsvrc
 from tests.stores.proxy import Fault, Proxy, Request, every, proxy_to
 from tests.stores.servers import Bucket, environment
 
@@ -53,7 +53,7 @@ def test_what_is_prepared_is_what_the_disk_gives(source: Bucket, archives: Path,
     local = contents(tmp_path / "local")
     assert contents(tmp_path / "remote") == local
     assert len(local) >= (280 if form == "folders" else 2)
-    assert ilsvrc_json("check", "--deep", tmp_path / "remote")["ready"]
+    ilsvrc("check", "--deep", tmp_path / "remote")
 
 
 def test_every_byte_is_proved_though_requests_fail(
@@ -91,22 +91,21 @@ def test_a_killed_run_is_resumed_from_another_folder(
     proxy.plan = None
     proxy.forget()
     second = start(tmp_path / "another", "prepare", source.url("archives"), target)
-    _, said = second.communicate(timeout=120)
-    assert second.returncode == 0, said
+    assert second.wait(120) == 0, (tmp_path / "another" / "said").read_text()
     ilsvrc("prepare", archives, tmp_path / "local")
     assert contents(target) == contents(tmp_path / "local")
 
 
-def start(home: Path, *arguments: object) -> subprocess.Popen[str]:
+def start(home: Path, *arguments: object) -> subprocess.Popen[bytes]:
     """Start the program on what might be another machine: only the target and the server are the same."""
     home.mkdir()
     places = {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), "TMPDIR": str(home)}
-    return subprocess.Popen(
-        [sys.executable, "-m", "ilsvrc", *map(str, arguments)],
-        cwd=home,
-        env={**os.environ, **places},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    with open(home / "said", "wb") as said:
+        return subprocess.Popen(
+            [sys.executable, "-m", "ilsvrc", *map(str, arguments)],
+            cwd=home,
+            env={**os.environ, **places},
+            stdout=said,
+            stderr=said,
+            start_new_session=True,
+        )
