@@ -28,6 +28,9 @@ IN_PLACE = {"read-in-place.md", "dataset.md"}
 FETCHING = {"fetch.md"}
 """Pages that tests/docs/test_fetch.py runs, with the servers that they name."""
 
+IN_STORES = {"object-stores.md"}
+"""Pages that tests/docs/test_object_stores.py runs, with a server of objects."""
+
 PRELUDES = {"which-mapping.md": "import torch\nmodel = torch.nn.Sequential()\nmodel.fc = torch.nn.Linear(8, 1000)\n"}
 """What programs shown on a page take for granted."""
 
@@ -75,7 +78,7 @@ def test_no_command_hides_in_a_block_that_is_not_run(page: Path) -> None:
 
 def test_every_page_with_commands_is_run() -> None:
     """The pages that the tests of labels and of reading in place take over are pages that there are."""
-    assert {page.name for page in PAGES} >= LABELS | IN_PLACE
+    assert {page.name for page in PAGES} >= LABELS | IN_PLACE | IN_STORES
 
 
 def test_fetch_commands_of_the_readme_work(mini_with_dogs: Path, tmp_path: Path) -> None:
@@ -143,7 +146,7 @@ def environment() -> dict[str, str]:
     [
         page
         for page in PAGES
-        if commands(page) and page.name not in LABELS | IN_PLACE | FETCHING and not of_format(page)
+        if commands(page) and page.name not in LABELS | IN_PLACE | FETCHING | IN_STORES and not of_format(page)
     ],
     ids=lambda page: page.name,
 )
