@@ -7,11 +7,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from ilsvrc import ImageNet
 from ilsvrc.testing.mini import MiniSpec, write_mini
 from tests.cli.helpers import ilsvrc
 from tests.stores.proxy import Fault, Proxy, Request, every, proxy_to
@@ -94,6 +96,52 @@ def test_a_killed_run_is_resumed_from_another_folder(
     assert second.wait(120) == 0, (tmp_path / "another" / "said").read_text()
     ilsvrc("prepare", archives, tmp_path / "local")
     assert contents(target) == contents(tmp_path / "local")
+
+
+@pytest.mark.parametrize("form", ["webdataset", "parquet", "tfrecord"])
+def test_from_a_bucket_to_a_bucket_and_read_there(source: Bucket, archives: Path, tmp_path: Path, form: str) -> None:
+    """All three places are the store: the archives, the shards, and the training program's data set."""
+    ilsvrc("prepare", source.url("archives"), source.url("made"), "--format", form)
+    ilsvrc("check", "--deep", source.url("made"))
+    for split in ("train", "val"):
+        made = images_of(ImageNet(source.url("made"), split, loader=bytes))
+        assert made == images_of(ImageNet(archives, split, loader=bytes))
+
+
+def test_a_run_to_a_bucket_is_killed_and_resumed_elsewhere(
+    source: Bucket, archives: Path, proxy: Proxy, tmp_path: Path
+) -> None:
+    """Nothing but the bucket is common to both runs; shards that were whole are not put again."""
+    words = "--format", "webdataset", "--shard-images", "20"
+    target = source.url("made")
+    proxy.plan = lambda request: Fault(delay=0.3) if request.method == "PUT" else None
+    first = start(tmp_path / "one", "prepare", source.url("archives"), target, "--jobs", "1", *words)
+    end = time.monotonic() + 120
+    while len([key for key in source.keys("made/") if key.endswith(".tar")]) < 4:
+        assert first.poll() is None, (tmp_path / "one" / "said").read_text()
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
+    before = {key for key in source.keys("made/") if key.endswith(".tar")}
+    assert "made/.ilsvrc/train.arrow" not in source.keys("made/.ilsvrc/")
+    proxy.plan = None
+    proxy.forget()
+    second = start(tmp_path / "another", "prepare", source.url("archives"), target, *words)
+    assert second.wait(120) == 0, (tmp_path / "another" / "said").read_text()
+    put = Counter(
+        a.request.path for a in proxy.answers if a.request.method == "PUT" and a.request.path.endswith(".tar")
+    )
+    again = [path for path in put if path.partition(f"{source.name}/")[2] in before]
+    assert len(again) <= 1  # the one whose receipt was under way
+    ilsvrc("prepare", archives, tmp_path / "local", *words)
+    made = {key: source.get(key) for key in source.keys("made/") if "/.ilsvrc/" not in key}
+    assert made == {f"made/{name}": data for name, data in contents(tmp_path / "local").items()}
+
+
+def images_of(images: ImageNet) -> list[tuple[bytes, int]]:
+    """Return bytes and label of every image, in an order of their own: names are not kept by every format."""
+    return sorted(images.__getitems__(list(range(len(images)))))
 
 
 def start(home: Path, *arguments: object) -> subprocess.Popen[bytes]:
