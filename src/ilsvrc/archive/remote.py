@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
+from ilsvrc import facts
 from ilsvrc.archive.source import ArchiveSource, FileSource, FileState, State
 from ilsvrc.errors import ArchiveError, UsageError
 from ilsvrc.issues import Code
-from ilsvrc.stores.client import ChangedError, ObjectState
+from ilsvrc.stores.client import ChangedError, NoRangesError, ObjectState
 from ilsvrc.stores.path import Location, StorePath
 from ilsvrc.stores.prefetch import Ranges, prefetch
 
@@ -63,10 +64,16 @@ class StoreSource:
             detail = "is a folder, not an object" if self.path.is_dir() else "does not exist"
             raise UsageError(f"{self.path} {detail}")
         if not state.etag and not state.changed:
-            hint = f"ilsvrc fetch {shlex.quote(str(self.path))} --to FOLDER"
-            detail = "the server gives neither an ETag nor a time of change, so another could take its place unseen"
-            raise UsageError(f"{self.path} can't be read in place: {detail}", hint=hint)
+            detail = "its server gives neither an ETag nor a time of change, so another could take its place unseen"
+            raise UsageError(f"{self.path} can't be read in place: {detail}", hint=self._way_here())
         return state
+
+    def _way_here(self) -> str:
+        """Name the command that brings a file of a web server to this machine."""
+        name, address = self.path.name, shlex.quote(str(self.path))
+        if facts.official(name) is None:
+            return f"bring it to this machine: curl -C - -O {address}"
+        return f"bring it to this machine: ilsvrc fetch {name} --url {address} --to FOLDER"
 
     @property
     def size(self) -> int:
@@ -90,6 +97,9 @@ class StoreSource:
             raise self._changed() from None
         except FileNotFoundError:
             raise self._gone() from None
+        except NoRangesError:
+            detail = "its server gives whole files only, no parts of them"
+            raise UsageError(f"{self.path} can't be read in place: {detail}", hint=self._way_here()) from None
         if len(data) != length:
             raise self._changed()
         return data

@@ -251,7 +251,8 @@ def _open(path: Location, split: str, *, verify: bool = False, listener: Listene
 def recognise(root: Location) -> list[Found]:
     """Return the splits in shards that `prepare` wrote to a folder, by their manifests."""
     found = []
-    for split in SPLITS if root.is_dir() else ():
+    listed = root.is_dir() or (isinstance(root, StorePath) and not root.bucket.lists)  # a web server can't say
+    for split in SPLITS if listed else ():
         with contextlib.suppress(ArchiveError):
             form = metadata_of(_manifest(root, split))["format"] + SHARDS
             found.append(Found(split, form, root, partial(_open, root, split)))
