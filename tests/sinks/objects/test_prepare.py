@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -103,7 +104,7 @@ def test_a_killed_run_is_resumed_from_elsewhere(
             process.send_signal(signal.SIGKILL)
         process.wait()
     assert process.returncode == 0, (tmp_path / "told").read_text()
-    assert "the run before was ended" in (tmp_path / "told").read_text()
+    assert "took over the lock of a run that ended" in (tmp_path / "told").read_text()
     ilsvrc.prepare(larger, tmp_path / "local", format=name, jobs=1, **shards(name))
     assert published(objects(root)) == files(tmp_path / "local")
 
@@ -179,14 +180,22 @@ def test_a_run_that_lost_its_lock_publishes_nothing(
 ) -> None:
     """Another machine takes the lock over while the first run writes, as after a pause of minutes."""
     monkeypatch.setattr(lock, "PERIOD", 0.05)
+    lost = threading.Event()
+    require = Lock.require
 
     def listen(event: object) -> None:
-        if type(event).__name__ == "Advanced":
+        if type(event).__name__ == "Finished" and not lost.is_set():  # every receipt is in the journal
             root.bucket.put(f"{root.key}/.ilsvrc/lock", b"{}")
-            time.sleep(0.5)
+            lost.set()
 
+    def wait(held: Lock) -> None:
+        if lost.is_set():
+            assert any(held._lost or time.sleep(0.05) for _ in range(400))
+        require(held)
+
+    monkeypatch.setattr(Lock, "require", wait)
     with pytest.raises(MachineError, match="another run took its lock over"):
-        ilsvrc.prepare(mini, str(root), format="webdataset", jobs=1, listener=listen, shard_images=5)
+        ilsvrc.prepare(mini, root, format="webdataset", jobs=1, listener=listen, shard_images=5)
     assert ".ilsvrc/train.arrow" not in objects(root)
     assert objects(root)[".ilsvrc/lock"] == b"{}"
 
@@ -286,6 +295,16 @@ def test_credentials_are_in_nothing_that_is_written_or_said(mini: Path, root: St
     done = command("--json", "prepare", mini, root, "--format", "webdataset", "--jobs", "1")
     assert SECRET not in done.stdout + done.stderr
     assert not [key for key, data in objects(root).items() if SECRET.encode() in data]
+
+
+def test_what_was_written_is_read_and_checked_in_the_bucket(mini: Path, root: StorePath) -> None:
+    ilsvrc.prepare(mini, root, format="webdataset", shard_images=7, jobs=1)
+    theirs = ilsvrc.ImageNet(mini, split="train", loader=bytes)
+    ours = ilsvrc.ImageNet(str(root), split="train", loader=bytes)
+    assert sorted(zip(ours.targets, map(str, ours), strict=True)) == sorted(
+        zip(theirs.targets, map(str, theirs), strict=True)
+    )
+    command("check", root, "--deep", "--against", mini)
 
 
 def test_a_server_that_refuses_is_named_and_nothing_else(mini: Path, root: StorePath) -> None:
