@@ -34,7 +34,7 @@ _EXAMPLES = """**Examples**
 
 `ilsvrc prepare /data/archives /data/shards --format webdataset` -- shuffled shards: see docs/how-to/which-format.md
 
-`ilsvrc prepare /data/archives s3://bucket/shards --format webdataset` -- to a bucket: see docs/how-to/object-stores.md
+`ilsvrc prepare /data/archives s3://bucket/shards --format webdataset` -- to a bucket
 
 `ilsvrc prepare /data/archives /data/imagenet --layout '{split}/{wnid}_{word}/{name}'` -- a template of your own
 
