@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from tests.cli.helpers import ilsvrc_json
 from tests.sinks.formats.preparing import prepare
 from tests.sinks.objects.holding import objects, unfinished
 from tests.stores.proxy import Fault, Proxy, Request, every, proxy_to
-from tests.stores.servers import SECRET, Bucket
+from tests.stores.servers import S3, SECRET, Bucket, moto
 
 NOT_THE_SPLITS = (".ilsvrc/journal", ".ilsvrc/report.json", ".ilsvrc/lock")
 """What tells of runs, and is another one after each."""
@@ -42,6 +43,13 @@ def published(found: dict[str, bytes]) -> dict[str, bytes]:
 def files(root: Path) -> dict[str, bytes]:
     found = {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
     return published(dict(sorted(found.items())))
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
+    """One server alone: what differs between servers is in the tests of the sinks, of the lock and of the log."""
+    with moto(tmp_path_factory.mktemp("moto")) as server:
+        yield server
 
 
 @pytest.fixture
