@@ -225,9 +225,6 @@ def _prepared(
 @contextlib.contextmanager
 def _seen_by(engine: Engine, plans: Sequence[Plan], target: Location) -> Iterator[Workers]:
     """Yield the workers of an engine; those on other machines see source and target, and stop when this run does."""
-    if isinstance(target, StorePath):  # what a worker puts there late is what the next run would put
-        yield Workers(engine)
-        return
     if engine.local:
         revoke(paths.own(target))
         yield Workers(engine)
