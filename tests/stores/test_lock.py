@@ -67,7 +67,7 @@ def test_another_machine_is_believed_until_it_is_silent_for_long(
     assert bucket.keys() == [path.key]
     monkeypatch.setattr(lock, "PATIENCE", -1.0)
     notes: list[str] = []
-    with Lock(path, lambda event: notes.append(event.text) if isinstance(event, Note) else None).held():
+    with Lock(path).held(lambda event: notes.append(event.text) if isinstance(event, Note) else None):
         assert json.loads(bucket.get(path.key))["process"] == os.getpid()
     assert "process 99 on node7" in notes[0]
 

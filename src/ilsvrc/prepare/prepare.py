@@ -211,7 +211,7 @@ def _prepared(
     for decision in decisions:
         make_way(decision, to.journal, listener)
     linkable = any(decision.could_be_linked for decision in decisions)
-    refuse_full(need_of_all(decisions), to.room, Room.of(to.room), linkable=linkable)
+    refuse_full(need_of_all(decisions), to.room, Room.of(to.room), linkable=linkable, way=to.way_to_room)
     done = tuple(carry_out(decision, to.journal, workers, listener) for decision in decisions)
     report = _report(to.root, options, decisions, done)
     to.save(report.to_dict())
@@ -225,9 +225,6 @@ def _prepared(
 @contextlib.contextmanager
 def _seen_by(engine: Engine, plans: Sequence[Plan], target: Location) -> Iterator[Workers]:
     """Yield the workers of an engine; those on other machines see source and target, and stop when this run does."""
-    if isinstance(target, StorePath):  # what a worker puts there late is what the next run would put
-        yield Workers(engine)
-        return
     if engine.local:
         revoke(paths.own(target))
         yield Workers(engine)

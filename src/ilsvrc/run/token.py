@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ilsvrc.errors import MachineError
 from ilsvrc.files import make_own_folder, open_own, read_own
+from ilsvrc.stores.path import Location, StorePath
 
 _NAME = re.compile(r"token-[0-9a-f]{16}(\..*)?")
 
@@ -27,15 +28,16 @@ class Token:
     text : its contents
     """
 
-    path: Path
+    path: Location
     text: str
 
     def is_there(self) -> bool:
         """Whether this process sees the file, with these contents."""
         try:
-            return read_own(self.path) == self.text
+            text = self.path.read_text() if isinstance(self.path, StorePath) else read_own(self.path)
         except OSError:
             return False
+        return text == self.text
 
     def answer(self, name: str) -> None:
         """Write a file beside the token, by which the driver sees that this process can write there."""
@@ -58,12 +60,12 @@ class Token:
             detail = f"the run that this unit is of is over: {self.path} is not there"
             raise MachineError(detail, hint="run the same command again: it resumes")
 
-    def _answer(self, name: str) -> Path:
+    def _answer(self, name: str) -> Location:
         return self.path.with_name(f"{self.path.name}.{name}")
 
 
 @contextlib.contextmanager
-def issued(folder: Path) -> Iterator[Token]:
+def issued(folder: Location) -> Iterator[Token]:
     """Write a token for as long as the block lasts; remove those of earlier runs, which are over.
 
     Parameters
@@ -71,7 +73,9 @@ def issued(folder: Path) -> Iterator[Token]:
     folder
         The target's `.ilsvrc`; the caller holds the target's lock.
     """
-    revoke(make_own_folder(folder))
+    if isinstance(folder, Path):
+        make_own_folder(folder)
+    revoke(folder)
     token = Token(folder / f"token-{secrets.token_hex(8)}", secrets.token_hex(16))
     _write(token.path, token.text)
     try:
@@ -80,7 +84,7 @@ def issued(folder: Path) -> Iterator[Token]:
         revoke(folder)
 
 
-def revoke(folder: Path) -> None:
+def revoke(folder: Location) -> None:
     """Remove the tokens of runs that are over: workers of theirs that are still there take no more units.
 
     Parameters
@@ -93,6 +97,9 @@ def revoke(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Location, text: str) -> None:
+    if isinstance(path, StorePath):
+        path.bucket.put(path.key, text.encode(), new=True)
+        return
     with open(open_own(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "w", encoding="ascii") as file:
         file.write(text)

@@ -26,7 +26,7 @@ from ilsvrc.sinks.buckets import BucketSink
 from ilsvrc.sinks.formats.base import Format, Shard, ShardFile, Whole, Written, digest_of
 from ilsvrc.sinks.room import Need, need_of_shards
 from ilsvrc.sinks.staging import Staging, created
-from ilsvrc.stores.path import Location, StorePath, size_of
+from ilsvrc.stores.path import AnyPath, Location, StorePath, size_of
 from ilsvrc.tree import paths
 from ilsvrc.tree.manifest import SCHEMA, SHARDED, ShardedRow, differences, metadata_of, read_manifest, table_of
 
@@ -455,7 +455,7 @@ def written_in(manifest: pa.Table) -> Written:
     return Written(tuple(shards_of(manifest)), int(pc.sum(manifest.column("size")).as_py() or 0))
 
 
-def written_at(root: Location, format: Format) -> dict[str, Written]:  # noqa: A002  -- as the command line calls it
+def written_at(root: AnyPath, format: Format) -> dict[str, Written]:  # noqa: A002  -- as the command line calls it
     """Return the splits that a folder holds in shards of a format; those of other formats have files of their own."""
     found = {}
     for split in SPLITS:

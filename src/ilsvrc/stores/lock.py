@@ -71,21 +71,23 @@ class Lock:
     ----------
     path
         Where its object is.
-    listener
-        Is told what a user should know of it.
     """
 
-    def __init__(self, path: StorePath, listener: Listener = silent) -> None:
+    def __init__(self, path: StorePath) -> None:
         self._path = path
         self._bucket = path.bucket
-        self._listener = listener
         self._version: Version | None = None
         self._lost = ""
         self._ended = threading.Event()
 
     @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
+    def held(self, listener: Listener = silent) -> Iterator[None]:
         """Hold the lock.
+
+        Parameters
+        ----------
+        listener
+            Is told what a user should know of it.
 
         Raises
         ------
@@ -93,7 +95,9 @@ class Lock:
             If another run holds it; the message says who, and when it may be taken over.
         """
         holder = Holder.of_this_process()
-        self._take(holder)
+        self._take(holder, listener)
+        self._lost = ""
+        self._ended.clear()
         renewing = threading.Thread(target=self._renew, args=(holder,), daemon=True)
         renewing.start()
         try:
@@ -115,14 +119,14 @@ class Lock:
             hint = "see whether another run works on it, then run the same command again: it resumes"
             raise MachineError(f"{self._path.parent.parent}: {self._lost}", hint=hint)
 
-    def _take(self, holder: Holder) -> None:
+    def _take(self, holder: Holder, listener: Listener) -> None:
         found = self._bucket.head(self._path.key)
         if found is None:
             try:
                 self._version = self._bucket.put(self._path.key, _document(holder), new=True)
             except FileExistsError:
                 raise self._refusal(_holder(self._path), PATIENCE) from None
-            self._try_conditions(holder)
+            self._try_conditions(holder, listener)
             return
         other = _holder(self._path)
         left = found.since + PATIENCE - self._time_of_server()
@@ -132,7 +136,7 @@ class Lock:
             self._version = self._bucket.put(self._path.key, _document(holder), instead=found.version)
         except ChangedError:
             raise self._refusal(_holder(self._path), PATIENCE) from None
-        self._listener(Note(f"{self._path.parent.parent}: the run before was ended: {other or 'nobody knows whose'}"))
+        listener(Note(f"{self._path.parent.parent}: took over the lock of a run that ended: {other or 'unknown'}"))
 
     def _refusal(self, other: Holder | None, left: float) -> MachineError:
         at = datetime.fromtimestamp(time.time() + left, UTC)
@@ -142,7 +146,7 @@ class Lock:
         )
         return MachineError(f"{self._path.parent.parent} is in use by another run, {other or 'unknown'}", hint=hint)
 
-    def _try_conditions(self, holder: Holder) -> None:
+    def _try_conditions(self, holder: Holder, listener: Listener) -> None:
         """Say so if the server puts an object that is there where it was asked not to."""
         try:
             self._version = self._bucket.put(self._path.key, _document(holder), new=True)
@@ -152,7 +156,7 @@ class Lock:
             f"{self._path.url.at('')}: the server ignores conditions of requests, so it would not refuse a second "
             "run that begins at the same moment: begin one at a time"
         )
-        self._listener(Note(text, warning=True))
+        listener(Note(text, warning=True))
 
     def _time_of_server(self) -> float:
         """Return the time by the clock of the server: that of an object put now, which is removed again."""

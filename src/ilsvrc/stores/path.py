@@ -163,6 +163,18 @@ class StorePath:
         """Return all bytes of the object."""
         return self.bucket.whole(self.key)
 
+    def unlink(self, *, missing_ok: bool = False) -> None:
+        """Delete the object; stores don't say whether it was there.
+
+        Raises
+        ------
+        FileNotFoundError
+            If it is not there, unless `missing_ok`.
+        """
+        if not missing_ok and not self.is_file():
+            raise FileNotFoundError(errno.ENOENT, "there is no such object", str(self))
+        self.bucket.delete([self.key])
+
     def read_text(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         """Return the object's text."""
         return self.read_bytes().decode(encoding, errors)
@@ -176,7 +188,7 @@ class StorePath:
 Location = Path | StorePath
 """Where a data set, an archive or an image lies: on a disk, or in a store."""
 
-AnyPath = TypeVar("AnyPath", Path, StorePath)
+AnyPath = TypeVar("AnyPath", Path, StorePath, Path | StorePath)
 """A path of either kind, which stays of its kind."""
 
 

@@ -84,7 +84,7 @@ def write_manifest(table: pa.Table, path: Path, metadata: dict[str, str] | None 
 
 
 def read_manifest(path: Location, schema: pa.Schema = SCHEMA) -> pa.Table:
-    """Return the memory-mapped table of a manifest file, after a check of every value.
+    """Return the memory-mapped table of a manifest file, or that of an object, after a check of every value.
 
     Readers of the table open files by its paths, so a path that leads out of the tree is refused. So is one of a
     shard, and a place outside its shard.

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import overload
-
 from ilsvrc.files import OWN_FOLDER
-from ilsvrc.stores.path import AnyPath, Location, StorePath
+from ilsvrc.stores.path import AnyPath
 
 
 def own(root: AnyPath) -> AnyPath:
@@ -14,11 +11,7 @@ def own(root: AnyPath) -> AnyPath:
     return root / OWN_FOLDER
 
 
-@overload
-def manifest(root: Path, split: str) -> Path: ...
-@overload
-def manifest(root: StorePath, split: str) -> StorePath: ...
-def manifest(root: Location, split: str) -> Location:
+def manifest(root: AnyPath, split: str) -> AnyPath:
     """Return the manifest of a split: path, label, size and digest of every image."""
     return root / OWN_FOLDER / f"{split}.arrow"
 

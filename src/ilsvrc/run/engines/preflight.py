@@ -64,8 +64,8 @@ class Question:
             return [f"it sees another folder at {folder.parent}"]
         try:
             self.token.answer(worker_name())
-        except OSError as error:
-            return [f"it can't write to {folder.parent}: {error.strerror}"]
+        except (OSError, MachineError) as error:
+            return [f"it can't write to {folder.parent}: {getattr(error, 'strerror', error)}"]
         return []
 
     def _of_software(self) -> list[str]:
