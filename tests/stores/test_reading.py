@@ -220,7 +220,7 @@ def test_a_server_without_ranges_names_the_way(https: Web, mini: Path) -> None:
     url = https.url(TRAIN, "whole")
     done = ilsvrc("index", url, status=None)
     assert done.returncode in (2, 3)
-    assert f"ilsvrc fetch {url}" in done.stderr
+    assert f"ilsvrc fetch {TRAIN} --url {url} --to " in done.stderr
 
 
 def test_a_server_that_stays_away_is_an_error_of_the_machine(stored: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
