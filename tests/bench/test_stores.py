@@ -10,6 +10,7 @@ from bench.stores import Count
 
 from ilsvrc.facts import TRAIN
 from ilsvrc.testing import MiniSpec, write_mini
+from tests.stores.servers import environment
 
 
 def test_every_line_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -17,7 +18,7 @@ def test_every_line_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(bench.stores, "miniature", lambda _: tmp_path / "mini" / TRAIN)
     monkeypatch.setattr(bench.stores, "DATA", tmp_path)
     monkeypatch.setattr(bench.stores, "BATCHES", 1)
-    for name in bench.stores.environment(""):
+    for name in environment(""):
         monkeypatch.setenv(name, "")  # and put back afterwards
     rows, count = bench.stores.rows(0, 1, 0.01)
     assert [row.work.partition(" ")[0] for row in rows] == ["random", "index"] * 2
