@@ -23,16 +23,23 @@ from tests.stores.servers import Bucket, environment
 
 import ilsvrc
 from bench.command import parser, show
-from bench.data import DATA, miniature
+from bench.data import DATA
 from bench.harness import Work, measure, ratio, run_once, stated
 from bench.table import Row
 from ilsvrc.archive.remote import AT_ONCE
 from ilsvrc.facts import TRAIN, classes
+from ilsvrc.testing import MiniSpec, write_mini
 
 PEER = (sys.executable, "-m", "bench.peers.stores")
 KEY = f"archives/{TRAIN}"
 
 BATCH, BATCHES = 64, 20
+CLASSES, MEAN = 6, 100_000
+"""Classes, and bytes of an image.
+
+Few classes with many images each, as in the real archive: the headers of a class are a chain, one after the other.
+"""
+
 LATENCY = 0.05
 PRICE = 0.0004
 """US dollars for 1,000 GET requests: Amazon S3 Standard, us-east-1 (aws.amazon.com/s3/pricing)."""
@@ -44,19 +51,21 @@ IMAGES = sum(synset.train_images for synset in classes())
 class Count:
     """Requests of indexing an archive.
 
-    images : in the archive
+    images, classes : in the archive
     requests : of all kinds, for opening it without an index
     """
 
     images: int
+    classes: int
     requests: int
 
     def stated(self, latency: float, price: float) -> str:
-        """Return what it takes at full scale, in words: each image has a header, so requests grow with the images."""
-        whole = round(self.requests / self.images * IMAGES)
+        """Return what it takes at full scale, in words: an image has one header, the rest is for each class."""
+        whole = IMAGES + round((self.requests - self.images) / self.classes * len(classes()))
         minutes = whole / AT_ONCE * latency / 60
         return (
-            f"Index: {self.requests:,} requests for {self.images:,} images. For all {IMAGES:,}: {whole:,} requests; "
+            f"Index: {self.requests:,} requests for {self.images:,} images in {self.classes} classes. "
+            f"For all {IMAGES:,} in {len(classes()):,}: {whole:,} requests; "
             f"{minutes:.0f} minutes with {AT_ONCE} at a time, {latency * 1000:.0f} ms each; "
             f"${whole / 1000 * price:.2f} at ${price} for 1,000."
         )
@@ -64,8 +73,8 @@ class Count:
 
 def rows(size: float, runs: int, latency: float) -> tuple[list[Row], Count]:
     """Return the lines of the table, and what the index took."""
-    archive = miniature(size)
-    found, count = [], Count(len(ilsvrc.index(archive)[0]), 0)
+    archive = _written(size)
+    found, count = [], Count(len(ilsvrc.index(archive)[0]), CLASSES, 0)
     with tempfile.TemporaryDirectory() as home, radosgw(Path(home)) as server:
         bucket = server.new_bucket()
         bucket.put_folder(archive.parent, "archives", archive.name)
@@ -91,7 +100,7 @@ def reading(bucket: Bucket, archive: Path, where: str, runs: int) -> Row:
 
 
 def indexing(bucket: Bucket, proxy: Proxy, where: str, runs: int) -> tuple[Row, int]:
-    """Compare indexing with the same requests, sent by as many threads; return how many they are, too."""
+    """Compare indexing with the same requests, sent by a thread for each class; return how many they are, too."""
     requests, places = _recorded(bucket, proxy)
     ours = Work("ours", (*PEER, "ours", "index", bucket.url(KEY), places), partial(_forget, bucket))
     rounds = measure([ours, Work("obstore", (*PEER, "obstore", "index", bucket.url(KEY), places))], runs)
@@ -99,8 +108,17 @@ def indexing(bucket: Bucket, proxy: Proxy, where: str, runs: int) -> tuple[Row, 
     return Row(f"index in a store {where}", "the same requests alone", measured, runs, most=1.2), requests
 
 
+def _written(size: float) -> Path:
+    """Return a train archive of about so many bytes, making it at first."""
+    count = max(2, round(size / CLASSES / MEAN))
+    folder = DATA / f"store-{count}"
+    if not (folder / "MD5SUMS").exists():
+        write_mini(folder, MiniSpec(CLASSES, count, val_per_class=1, mean_bytes=MEAN))
+    return folder / TRAIN
+
+
 def _recorded(bucket: Bucket, proxy: Proxy) -> tuple[int, Path]:
-    """Index once; return the number of requests, and a file of the ranges and of how many were asked for at once."""
+    """Index once; return the number of requests, and a file of the ranges that were asked for."""
     _forget(bucket)
     proxy.forget()
     places = DATA / "ranges.npz"
@@ -109,7 +127,7 @@ def _recorded(bucket: Bucket, proxy: Proxy) -> tuple[int, Path]:
     asked = [a.request.headers.get("range", "") for a in proxy.answers if a.request.path.endswith(KEY)]
     bounds = [match for text in asked if (match := re.fullmatch(r"bytes=(\d+)-(\d+)", text))]
     ranges = [(int(match[1]), int(match[2]) + 1 - int(match[1])) for match in bounds]
-    np.savez(places, ranges=np.array(ranges), at_once=proxy.most)
+    np.savez(places, ranges=np.array(ranges), at_once=CLASSES)
     return proxy.count(), places
 
 

@@ -2,7 +2,7 @@
 
 Usage: python -m bench.peers.stores ours|obstore batches|index URL PLACES
 where PLACES is a file of numpy: for batches, the offsets and sizes of all images and the rows of each batch; for
-index, the ranges that a run of ours asked for, and how many at once.
+index, the ranges that a run of ours asked for, and how many to ask for at once.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def index_of_ours(url: str, _: Places) -> Work:
 
 
 def index_alone(url: str, places: Places) -> Work:
-    """Send the requests that ours sent, as many at once."""
+    """Send the requests that ours sent."""
     store, key = _opened(url)
     ranges = places["ranges"].tolist()
 
