@@ -14,15 +14,16 @@ from typing import Any, Protocol
 
 from ilsvrc.errors import IlsvrcError, UsageError
 from ilsvrc.events import Listener
-from ilsvrc.files import locked, printable, read_own, remove_leftovers, write_text
+from ilsvrc.files import printable, read_own, remove_leftovers, write_text
 from ilsvrc.prepare.options import Options
+from ilsvrc.run.claim import Hold, claimed
 from ilsvrc.run.journal import Journal
 from ilsvrc.run.plan import Plan
 from ilsvrc.sinks.folder import FolderSink
 from ilsvrc.sinks.links import Link, refuse_impossible
 from ilsvrc.sinks.objects.folder import ObjectFolderSink
 from ilsvrc.sinks.objects.shards import ObjectShardSink
-from ilsvrc.sinks.objects.staging import ObjectStaging, remove_scratch
+from ilsvrc.sinks.objects.staging import remove_scratch
 from ilsvrc.sinks.room import existing
 from ilsvrc.sinks.shards import ShardSink
 from ilsvrc.sinks.target import Target
@@ -47,10 +48,6 @@ class Destination(Protocol):
     def room(self) -> Path:
         """A folder on the file system that must have room."""
 
-    @property
-    def way_to_room(self) -> str:
-        """What a user may do where there is too little, in words."""
-
     def refuse_impossible(self, options: Options) -> None:
         """Refuse a destination that can't be a folder, and options that it can't do.
 
@@ -60,8 +57,8 @@ class Destination(Protocol):
             Then.
         """
 
-    def claimed(self, listener: Listener) -> AbstractContextManager[None]:
-        """Hold the destination's lock.
+    def claimed(self, listener: Listener) -> AbstractContextManager[Hold]:
+        """Hold the destination for this run.
 
         Raises
         ------
@@ -110,25 +107,20 @@ class FolderDestination:
         """The folder itself."""
         return self.root
 
-    @property
-    def way_to_room(self) -> str:
-        """What a user may do where there is too little, in words."""
-        return "choose another folder"
-
     def refuse_impossible(self, options: Options) -> None:  # noqa: ARG002
         """Refuse a target that can't be a folder."""
         if os.path.lexists(self.root) and not self.root.is_dir():
             raise UsageError(f"{self.root} is not a folder", hint="give the folder that is to hold train and val")
 
     @contextlib.contextmanager
-    def claimed(self, listener: Listener) -> Iterator[None]:  # noqa: ARG002
-        """Hold the folder's lock; a call that is refused before anything is written leaves nothing behind."""
+    def claimed(self, listener: Listener) -> Iterator[Hold]:
+        """Hold the folder; a call that is refused before anything is written leaves nothing behind."""
         own = paths.own(self.root)
         new = [folder for folder in (own, self.root) if not folder.exists()]
         try:
-            with locked(paths.lock(self.root), what=str(self.root), wait=False):
+            with claimed(self.root, listener) as claim:
                 remove_leftovers(self.root, own)
-                yield
+                yield claim
         except IlsvrcError:
             if new and not paths.journal(self.root).exists() and not paths.staging(self.root).exists():
                 with contextlib.suppress(OSError):
@@ -164,22 +156,17 @@ class BucketDestination:
     """
 
     root: StorePath
-    lock: Lock = field(init=False)
     journal: Journal = field(init=False)
+    _lock: list[Lock] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "lock", Lock(paths.lock(self.root)))
-        object.__setattr__(self, "journal", Journal(StoreLog(paths.own(self.root) / "journal", self.lock.require)))
+        log = StoreLog(paths.own(self.root) / "journal", self._require_lock)
+        object.__setattr__(self, "journal", Journal(log))
 
     @property
     def room(self) -> Path:
         """The folder of temporary files, in which shards are laid out: TMPDIR says which."""
         return Path(tempfile.gettempdir())
-
-    @property
-    def way_to_room(self) -> str:
-        """What a user may do where there is too little, in words."""
-        return "name another folder by the variable TMPDIR"
 
     def refuse_impossible(self, options: Options) -> None:
         """Refuse web servers, and options that only a folder on a disk knows."""
@@ -192,17 +179,25 @@ class BucketDestination:
             detail = "order_by='buckets' makes shards of a sweep that lies beside them, and a bucket can't hold it"
             raise UsageError(detail, hint="leave order_by out, or prepare into a folder and copy it")
 
-    def claimed(self, listener: Listener) -> AbstractContextManager[None]:
+    @contextlib.contextmanager
+    def claimed(self, listener: Listener) -> Iterator[Hold]:
         """Hold the lock, an object that is renewed for as long as this process lives."""
         remove_scratch()
-        return self.lock.held(listener)
+        lock = Lock(paths.lock(self.root), listener)
+        with lock.held() as held:
+            self._lock.append(lock)
+            try:
+                yield held
+            finally:
+                self._lock.remove(lock)
 
     def sink(self, plan: Plan, options: Options) -> Target:
         """Return what writes a split."""
-        staged = ObjectStaging(self.root, plan.split, plan.digest, provenance(plan), self.lock.require)
+        told, again = provenance(plan), options.repair
         if options.sharded:
-            return ObjectShardSink(staged, options.format_chosen(), len(plan.units), thorough=options.repair)
-        return ObjectFolderSink(staged, thorough=options.repair)
+            form, count = options.format_chosen(), len(plan.units)
+            return ObjectShardSink(self.root, plan.split, form, count, plan.digest, told, again)
+        return ObjectFolderSink(self.root, plan.split, plan.digest, told, again)
 
     def save(self, report: Mapping[str, Any]) -> None:
         """Write the report."""
@@ -211,8 +206,12 @@ class BucketDestination:
             before = path.read_text(errors="replace")
         except FileNotFoundError:
             before = ""
-        self.lock.require()
+        self._require_lock()
         path.bucket.put(path.key, with_earlier(report, before).encode())
+
+    def _require_lock(self) -> None:
+        for lock in self._lock:
+            lock.require()
 
 
 def with_earlier(report: Mapping[str, Any], before: str) -> str:

@@ -10,7 +10,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -61,6 +61,55 @@ class Holder:
         return f"process {self.process} on {self.host}, begun {self.begun}"
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A lock that a run holds. Pickles: workers look whether the run that they work for still holds it.
+
+    path : where its object is
+    holder : the run's process
+    """
+
+    path: StorePath
+    holder: Holder
+
+    def holds(self) -> bool:
+        """Whether this process sees the lock, and it is this run's."""
+        found = _holder(self.path)
+        return found is not None and replace(found, renewed="") == self.holder
+
+    def require(self) -> None:
+        """Refuse to work for a run that is over.
+
+        Raises
+        ------
+        MachineError
+            If the lock is gone, or another run's.
+        """
+        if not self.holds():
+            detail = f"this run is over: it has lost its lock of {self.path.parent.parent} to another run"
+            raise MachineError(detail, hint="let the other run end; then the same command finds its work done")
+
+    def answer(self, name: str) -> None:
+        """Write an object beside the lock, by which the driver sees that this process can write there."""
+        answer = self._answer(name)
+        answer.bucket.put(answer.key, self.holder.begun.encode())
+
+    def answered(self, name: str) -> bool:
+        """Whether this process sees such an answer."""
+        try:
+            return self._answer(name).read_text() == self.holder.begun
+        except FileNotFoundError:
+            return False
+
+    def remove_answers(self) -> None:
+        """Remove all answers."""
+        for path in self.path.parent.glob(f"{self.path.name}.*"):
+            path.unlink(missing_ok=True)
+
+    def _answer(self, name: str) -> StorePath:
+        return self.path.with_name(f"{self.path.name}.{name}")
+
+
 class Lock:
     """The lock of a folder in a store. The clock of the server decides how old it is, not that of any machine.
 
@@ -71,23 +120,21 @@ class Lock:
     ----------
     path
         Where its object is.
+    listener
+        Is told what a user should know of it.
     """
 
-    def __init__(self, path: StorePath) -> None:
+    def __init__(self, path: StorePath, listener: Listener = silent) -> None:
         self._path = path
         self._bucket = path.bucket
+        self._listener = listener
         self._version: Version | None = None
         self._lost = ""
         self._ended = threading.Event()
 
     @contextlib.contextmanager
-    def held(self, listener: Listener = silent) -> Iterator[None]:
-        """Hold the lock.
-
-        Parameters
-        ----------
-        listener
-            Is told what a user should know of it.
+    def held(self) -> Iterator[Held]:
+        """Hold the lock; yield what workers look at.
 
         Raises
         ------
@@ -95,16 +142,18 @@ class Lock:
             If another run holds it; the message says who, and when it may be taken over.
         """
         holder = Holder.of_this_process()
-        self._take(holder, listener)
-        self._lost = ""
-        self._ended.clear()
+        self._take(holder)
         renewing = threading.Thread(target=self._renew, args=(holder,), daemon=True)
         renewing.start()
+        held = Held(self._path, holder)
         try:
-            yield
+            held.remove_answers()
+            yield held
         finally:
             self._ended.set()
             renewing.join(PERIOD)
+            with contextlib.suppress(MachineError, OSError):
+                held.remove_answers()
             self._release()
 
     def require(self) -> None:
@@ -119,14 +168,14 @@ class Lock:
             hint = "see whether another run works on it, then run the same command again: it resumes"
             raise MachineError(f"{self._path.parent.parent}: {self._lost}", hint=hint)
 
-    def _take(self, holder: Holder, listener: Listener) -> None:
+    def _take(self, holder: Holder) -> None:
         found = self._bucket.head(self._path.key)
         if found is None:
             try:
                 self._version = self._bucket.put(self._path.key, _document(holder), new=True)
             except FileExistsError:
                 raise self._refusal(_holder(self._path), PATIENCE) from None
-            self._try_conditions(holder, listener)
+            self._try_conditions(holder)
             return
         other = _holder(self._path)
         left = found.since + PATIENCE - self._time_of_server()
@@ -136,7 +185,7 @@ class Lock:
             self._version = self._bucket.put(self._path.key, _document(holder), instead=found.version)
         except ChangedError:
             raise self._refusal(_holder(self._path), PATIENCE) from None
-        listener(Note(f"{self._path.parent.parent}: took over the lock of a run that ended: {other or 'unknown'}"))
+        self._listener(Note(f"{self._path.parent.parent}: the run before was ended: {other or 'nobody knows whose'}"))
 
     def _refusal(self, other: Holder | None, left: float) -> MachineError:
         at = datetime.fromtimestamp(time.time() + left, UTC)
@@ -146,7 +195,7 @@ class Lock:
         )
         return MachineError(f"{self._path.parent.parent} is in use by another run, {other or 'unknown'}", hint=hint)
 
-    def _try_conditions(self, holder: Holder, listener: Listener) -> None:
+    def _try_conditions(self, holder: Holder) -> None:
         """Say so if the server puts an object that is there where it was asked not to."""
         try:
             self._version = self._bucket.put(self._path.key, _document(holder), new=True)
@@ -156,7 +205,7 @@ class Lock:
             f"{self._path.url.at('')}: the server ignores conditions of requests, so it would not refuse a second "
             "run that begins at the same moment: begin one at a time"
         )
-        listener(Note(text, warning=True))
+        self._listener(Note(text, warning=True))
 
     def _time_of_server(self) -> float:
         """Return the time by the clock of the server: that of an object put now, which is removed again."""
