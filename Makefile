@@ -7,7 +7,7 @@ RUNS ?= 5
 ROUNDS ?= 200
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 
-.PHONY: help setup demo test bench bench-full bench-fetch bench-inplace bench-labels bench-readers bench-shards bench-zips bench-parquet bench-tars bench-forms campaign-detect campaign-fetch campaign-interrupt campaign-shards campaign-peers readers azurite lint types layers facts clean
+.PHONY: help setup demo test bench bench-full bench-fetch bench-inplace bench-labels bench-readers bench-shards bench-zips bench-parquet bench-tars bench-forms bench-engines bench-scaling campaign-detect campaign-fetch campaign-interrupt campaign-shards campaign-peers readers azurite lint types layers facts clean
 
 help:  ## say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /: /'
@@ -38,6 +38,7 @@ bench: setup  ## measure the performance contract, an hour: SIZE= bytes of the a
 	$(BIN)/python -m bench.labels
 	$(BIN)/python -m bench.fetch --runs $(RUNS)
 	$(MAKE) bench-inplace
+	$(MAKE) bench-engines
 
 bench-full: setup  ## index and plan a simulated archive of 1,281,167 members
 	$(BIN)/python -m bench.full
@@ -96,6 +97,14 @@ bench-tars: setup  ## index a tar of a tree, sweep and index a tar.gz; against t
 
 bench-forms: setup  ## prepare from a tree, a zip, Parquet, archives; against cp -r: SIZE= bytes of images
 	$(BIN)/python -m bench.forms --size $(SIZE) --runs $(RUNS)
+
+bench-engines: setup  ## prepare resized shards on Dask, Ray and MPI; against the process pool; installs Ray
+	$(BIN)/python -m pip install --quiet --group clusters
+	$(BIN)/python -m bench.engines --runs $(RUNS)
+
+bench-scaling: setup  ## measure a unit's time, then simulate 8 to 512 workers; installs matplotlib
+	$(BIN)/python -m pip install --quiet --group clusters
+	$(BIN)/python -m bench.scaling --runs $(RUNS) --plot docs/reference/scaling.svg
 
 bench-fetch: setup  ## time fetch against plain aria2c on the same server
 	$(BIN)/python -m bench.fetch --runs $(RUNS)

@@ -31,6 +31,9 @@ FETCHING = {"fetch.md"}
 IN_STORES = {"object-stores.md"}
 """Pages that tests/docs/test_object_stores.py runs, with a server of objects."""
 
+CLUSTERS = {"cluster.md", "slurm.md", "kubernetes.md"}
+"""Pages that tests/docs/test_clusters.py runs, on real clusters: commands, job scripts, manifests."""
+
 PRELUDES = {"which-mapping.md": "import torch\nmodel = torch.nn.Sequential()\nmodel.fc = torch.nn.Linear(8, 1000)\n"}
 """What programs shown on a page take for granted."""
 
@@ -65,8 +68,8 @@ def commands(page: Path) -> list[str]:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_no_command_hides_in_a_block_that_is_not_run(page: Path) -> None:
-    if page.name == "fetch.md":
-        return  # tests of its own run its commands
+    if page.name in {"fetch.md"} | CLUSTERS:
+        return  # tests of their own run their commands
     if page.name != "README.md":
         assert not [line for line in all_commands(page) if line.startswith("ilsvrc fetch")], "only README's are run"
     for language, text in fenced(page):
@@ -146,7 +149,9 @@ def environment() -> dict[str, str]:
     [
         page
         for page in PAGES
-        if commands(page) and page.name not in LABELS | IN_PLACE | FETCHING | IN_STORES and not of_format(page)
+        if commands(page)
+        and page.name not in LABELS | IN_PLACE | FETCHING | IN_STORES | CLUSTERS
+        and not of_format(page)
     ],
     ids=lambda page: page.name,
 )
@@ -161,7 +166,11 @@ def test_commands_shown_work(page: Path, data: Path) -> None:
 
 @pytest.mark.parametrize(
     "page",
-    [page for page in PAGES if blocks(page, "python") and page.name not in IN_PLACE and not of_format(page)],
+    [
+        page
+        for page in PAGES
+        if blocks(page, "python") and page.name not in IN_PLACE | CLUSTERS and not of_format(page)
+    ],
     ids=lambda page: page.name,
 )
 def test_programs_shown_work(page: Path, data: Path) -> None:

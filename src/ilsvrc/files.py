@@ -12,6 +12,7 @@ import errno
 import fcntl
 import glob
 import os
+import platform
 import re
 import secrets
 import stat
@@ -365,7 +366,7 @@ def locked(path: Path, *, what: str = "", wait: bool = True) -> Iterator[None]:
             hint = "wait for it to end, or stop it; nothing was changed"
             raise MachineError(f"{what or path} is in use by another run, process {owner}", hint=hint) from None
         file.truncate(0)
-        file.write(f"{os.getpid()}\n")
+        file.write(f"{os.getpid()} on {platform.node()}\n")
         file.flush()
         yield
 

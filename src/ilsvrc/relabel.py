@@ -24,7 +24,6 @@ from ilsvrc.events import Listener, Note, silent
 from ilsvrc.facts.names import true_label
 from ilsvrc.files import (
     OWN_FOLDER,
-    locked,
     make_own_folder,
     open_own,
     printable,
@@ -38,6 +37,7 @@ from ilsvrc.issues import Code, Issue
 from ilsvrc.paths import given_path
 from ilsvrc.readers.locate import find_all
 from ilsvrc.readers.tree import TreeReader
+from ilsvrc.run.claim import claimed
 from ilsvrc.sinks.lists import label_lines, write_labels
 from ilsvrc.tree import paths as tree_paths
 from ilsvrc.tree.layout import TEMPLATES, Layout, refuse_collisions
@@ -132,7 +132,7 @@ def relabel(
         return found
     root = Path(found.tree)
     own = make_own_folder(root / OWN_FOLDER)
-    with locked(own / "lock", what=str(root), wait=False):
+    with claimed(root, listener):
         remove_leftovers(root, own)
         found = _decide(splits, wanted)  # another run may have renamed folders before this one had the lock
         for folder in splits.values():

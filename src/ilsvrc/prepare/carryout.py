@@ -17,13 +17,13 @@ from ilsvrc.prepare.decision import MOST_LISTED, Action, Decision
 from ilsvrc.prepare.report import SplitReport, published_report, split_report
 from ilsvrc.prepare.seeking import through_buckets
 from ilsvrc.readers.tree import TreeReader
+from ilsvrc.run.claim import Hold
 from ilsvrc.run.digests import image_digests
 from ilsvrc.run.engine import Engine
 from ilsvrc.run.journal import Journal
 from ilsvrc.run.loop import Machinery, confirm, run, work
 from ilsvrc.run.plan import Plan
 from ilsvrc.run.proof import HashingProof, NoProof, Proof
-from ilsvrc.run.token import Token
 from ilsvrc.sinks.comparing import DIFFERENT, AdoptingSink, ComparingSink
 from ilsvrc.sinks.folder import FolderSink
 from ilsvrc.tree import paths
@@ -34,11 +34,11 @@ class Workers:
     """Who does the work.
 
     engine : hands it out
-    token : see `Machinery`
+    claim : see `Machinery`
     """
 
     engine: Engine
-    token: Token | None = None
+    claim: Hold | None = None
 
 
 def changed_images(decision: Decision, workers: Workers, listener: Listener) -> tuple[Issue, ...]:
@@ -146,7 +146,7 @@ def delete_source(decision: Decision, workers: Workers, listener: Listener) -> N
 def _machinery(
     workers: Workers, proof: Proof, listener: Listener, *, journal: Journal | None = None, stage: str = ""
 ) -> Machinery:
-    return Machinery(workers.engine, journal, proof, listener, stage=stage, token=workers.token)
+    return Machinery(workers.engine, journal, proof, listener, stage=stage, claim=workers.claim)
 
 
 def _proof(decision: Decision, listener: Listener) -> Proof:

@@ -14,8 +14,9 @@ from typing import Any, Protocol
 
 from ilsvrc.errors import IlsvrcError, UsageError
 from ilsvrc.events import Listener
-from ilsvrc.files import locked, printable, read_own, remove_leftovers, write_text
+from ilsvrc.files import printable, read_own, remove_leftovers, write_text
 from ilsvrc.prepare.options import Options
+from ilsvrc.run.claim import Hold, claimed
 from ilsvrc.run.journal import Journal
 from ilsvrc.run.plan import Plan
 from ilsvrc.sinks.folder import FolderSink
@@ -60,8 +61,8 @@ class Destination(Protocol):
             Then.
         """
 
-    def claimed(self, listener: Listener) -> AbstractContextManager[None]:
-        """Hold the destination's lock.
+    def claimed(self, listener: Listener) -> AbstractContextManager[Hold]:
+        """Hold the destination for this run.
 
         Raises
         ------
@@ -121,14 +122,14 @@ class FolderDestination:
             raise UsageError(f"{self.root} is not a folder", hint="give the folder that is to hold train and val")
 
     @contextlib.contextmanager
-    def claimed(self, listener: Listener) -> Iterator[None]:  # noqa: ARG002
-        """Hold the folder's lock; a call that is refused before anything is written leaves nothing behind."""
+    def claimed(self, listener: Listener) -> Iterator[Hold]:
+        """Hold the folder; a call that is refused before anything is written leaves nothing behind."""
         own = paths.own(self.root)
         new = [folder for folder in (own, self.root) if not folder.exists()]
         try:
-            with locked(paths.lock(self.root), what=str(self.root), wait=False):
+            with claimed(self.root, listener) as claim:
                 remove_leftovers(self.root, own)
-                yield
+                yield claim
         except IlsvrcError:
             if new and not paths.journal(self.root).exists() and not paths.staging(self.root).exists():
                 with contextlib.suppress(OSError):
@@ -192,7 +193,7 @@ class BucketDestination:
             detail = "order_by='buckets' makes shards of a sweep that lies beside them, and a bucket can't hold it"
             raise UsageError(detail, hint="leave order_by out, or prepare into a folder and copy it")
 
-    def claimed(self, listener: Listener) -> AbstractContextManager[None]:
+    def claimed(self, listener: Listener) -> AbstractContextManager[Hold]:
         """Hold the lock, an object that is renewed for as long as this process lives."""
         remove_scratch()
         return self.lock.held(listener)

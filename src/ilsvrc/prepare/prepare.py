@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from ilsvrc import facts
@@ -20,14 +19,13 @@ from ilsvrc.prepare.plans import plans_of
 from ilsvrc.prepare.report import Estimate, PrepareReport, SplitReport
 from ilsvrc.prepare.transforms import transform_of
 from ilsvrc.readers.units import Transform
+from ilsvrc.run.claim import Hold
 from ilsvrc.run.engine import Engine, PoolEngine
 from ilsvrc.run.engines.address import Given, opened
 from ilsvrc.run.engines.preflight import refuse_unfit_workers
 from ilsvrc.run.plan import Plan
-from ilsvrc.run.token import issued, revoke
 from ilsvrc.sinks.room import Room, refuse_full
 from ilsvrc.stores.path import Location, StorePath
-from ilsvrc.tree import paths
 from ilsvrc.tree.layout import TEMPLATES, Layout
 
 
@@ -199,8 +197,8 @@ def prepare(  # noqa: PLR0913  -- a public verb: each is named where it is used
             decisions = [decide(plan, to, options) for plan in plans]
             needed = estimate(decisions, to.room, options)
             return _report(to.root, options, decisions, dry_run=True, needed=needed)
-        with to.claimed(listener), _seen_by(hands, plans, to.root) as workers:
-            return _prepared(plans, to, options, workers, listener)
+        with to.claimed(listener) as claim:
+            return _prepared(plans, to, options, _workers(hands, claim, plans), listener)
 
 
 def _prepared(
@@ -222,17 +220,11 @@ def _prepared(
     return report
 
 
-@contextlib.contextmanager
-def _seen_by(engine: Engine, plans: Sequence[Plan], target: Location) -> Iterator[Workers]:
-    """Yield the workers of an engine; those on other machines see source and target, and stop when this run does."""
-    if engine.local:
-        revoke(paths.own(target))
-        yield Workers(engine)
-        return
-    with issued(paths.own(target)) as token:
-        if isinstance(engine, PoolEngine):
-            refuse_unfit_workers(engine, token, plans)
-        yield Workers(engine, token)
+def _workers(engine: Engine, claim: Hold, plans: Sequence[Plan]) -> Workers:
+    """Return the workers of an engine; those on other machines see source and target."""
+    if isinstance(engine, PoolEngine) and not engine.local:
+        refuse_unfit_workers(engine, claim, plans)
+    return Workers(engine, claim)
 
 
 def _decided(plan: Plan, to: Destination, options: Options, workers: Workers, listener: Listener) -> Decision:

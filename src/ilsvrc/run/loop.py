@@ -18,11 +18,11 @@ from ilsvrc.images.transform import orientation
 from ilsvrc.issues import Code, Issue
 from ilsvrc.readers.reader import Reader
 from ilsvrc.readers.units import Sample, Transform, Unit
+from ilsvrc.run.claim import Hold
 from ilsvrc.run.engine import Engine, worker_name
 from ilsvrc.run.journal import Committer, Journal
 from ilsvrc.run.plan import Damaged, Plan, keys_of
 from ilsvrc.run.proof import Proof
-from ilsvrc.run.token import Token
 from ilsvrc.sinks.base import Receipt, Sink
 from ilsvrc.tree.layout import Layout
 
@@ -37,7 +37,7 @@ class Machinery:
     listener : gets progress
     deep : decode every image and compare it with its recorded digest; note an image that can't be read, and carry on
     stage : what progress calls the work; the split if empty
-    token : is there for as long as the run is, which a worker looks for; None where workers end with the driver
+    claim : the run's on the target, which every unit and the publishing require; None for a run that writes nothing
     """
 
     engine: Engine
@@ -46,7 +46,7 @@ class Machinery:
     listener: Listener = silent
     deep: bool = False
     stage: str = ""
-    token: Token | None = None
+    claim: Hold | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,8 @@ def run(plan: Plan, sink: Sink, machinery: Machinery) -> Result:
     if plan.damaged is not Damaged.SKIP:
         _refuse_damaged(plan, receipts)
     proved = confirm(plan, machinery)
+    if machinery.claim:
+        machinery.claim.require()
     sink.finish(receipts, proved, plan.images())
     return Result(receipts, proved)
 
@@ -129,7 +131,7 @@ def _receipts(
     """Yield the receipts of units, with progress."""
     listener, stage = machinery.listener, machinery.stage or plan.split
     listener(Started(stage, sum(unit.bytes for unit in units), sum(unit.images for unit in units)))
-    task = Task(plan.layout, sink, machinery.deep, plan.transform, plan.damaged, machinery.token)
+    task = Task(plan.layout, sink, machinery.deep, plan.transform, plan.damaged, machinery.claim)
     released = machinery.proof.release(units)
     pieces = (Piece(unit, plan.part(unit), earlier.get(unit.id)) for unit in released)
     with closing(released), closing(machinery.engine.run(task, pieces)) as receipts:  # the engine stops asking first
@@ -166,7 +168,7 @@ class Task:
     sink : keeps the images
     deep : see `Machinery`
     transform, damaged : see `Plan`
-    token : see `Machinery`
+    claim : see `Machinery`
     """
 
     layout: Layout | None
@@ -174,7 +176,7 @@ class Task:
     deep: bool = False
     transform: Transform | None = None
     damaged: Damaged = Damaged.STOP
-    token: Token | None = None
+    claim: Hold | None = None
 
     def __call__(self, piece: Piece) -> Receipt:
         """Write a unit, or find it written; an expected failure becomes the receipt's error."""
@@ -188,8 +190,8 @@ class Task:
         issues: list[Issue] = []
         unit = piece.unit
         try:
-            if self.token:
-                self.token.require()
+            if self.claim:
+                self.claim.require()
             if piece.earlier and piece.earlier.samples == unit.images and self.sink.holds(piece.earlier):
                 return piece.earlier
             if not self.deep:  # a deep check notes what changes meanwhile, image by image

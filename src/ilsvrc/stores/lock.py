@@ -10,7 +10,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -61,6 +61,55 @@ class Holder:
         return f"process {self.process} on {self.host}, begun {self.begun}"
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A lock that a run holds. Pickles: workers look whether the run that they work for still holds it.
+
+    path : where its object is
+    holder : the run's process
+    """
+
+    path: StorePath
+    holder: Holder
+
+    def holds(self) -> bool:
+        """Whether this process sees the lock, and it is this run's."""
+        found = _holder(self.path)
+        return found is not None and replace(found, renewed="") == self.holder
+
+    def require(self) -> None:
+        """Refuse to work for a run that is over.
+
+        Raises
+        ------
+        MachineError
+            If the lock is gone, or another run's.
+        """
+        if not self.holds():
+            detail = f"this run is over: it has lost its lock of {self.path.parent.parent} to another run"
+            raise MachineError(detail, hint="let the other run end; then the same command finds its work done")
+
+    def answer(self, name: str) -> None:
+        """Write an object beside the lock, by which the driver sees that this process can write there."""
+        answer = self._answer(name)
+        answer.bucket.put(answer.key, self.holder.begun.encode())
+
+    def answered(self, name: str) -> bool:
+        """Whether this process sees such an answer."""
+        try:
+            return self._answer(name).read_text() == self.holder.begun
+        except FileNotFoundError:
+            return False
+
+    def remove_answers(self) -> None:
+        """Remove all answers."""
+        for path in self.path.parent.glob(f"{self.path.name}.*"):
+            path.unlink(missing_ok=True)
+
+    def _answer(self, name: str) -> StorePath:
+        return self.path.with_name(f"{self.path.name}.{name}")
+
+
 class Lock:
     """The lock of a folder in a store. The clock of the server decides how old it is, not that of any machine.
 
@@ -81,8 +130,8 @@ class Lock:
         self._ended = threading.Event()
 
     @contextlib.contextmanager
-    def held(self, listener: Listener = silent) -> Iterator[None]:
-        """Hold the lock.
+    def held(self, listener: Listener = silent) -> Iterator[Held]:
+        """Hold the lock; yield what workers look at.
 
         Parameters
         ----------
@@ -100,11 +149,15 @@ class Lock:
         self._ended.clear()
         renewing = threading.Thread(target=self._renew, args=(holder,), daemon=True)
         renewing.start()
+        held = Held(self._path, holder)
         try:
-            yield
+            held.remove_answers()
+            yield held
         finally:
             self._ended.set()
             renewing.join(PERIOD)
+            with contextlib.suppress(MachineError, OSError):
+                held.remove_answers()
             self._release()
 
     def require(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ilsvrc.files import OWN_FOLDER
 from ilsvrc.stores.path import AnyPath
 
@@ -34,6 +36,11 @@ def report(root: AnyPath) -> AnyPath:
 def lock(root: AnyPath) -> AnyPath:
     """Return the lock file, which every run that changes the tree holds."""
     return own(root) / "lock"
+
+
+def claim(root: Path) -> Path:
+    """Return the claim of the run that changes the tree; other machines and its workers look at it."""
+    return own(root) / "claim"
 
 
 def intent(root: AnyPath) -> AnyPath:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 FORMATS = {"folders": (), "webdataset": ("--format", "webdataset", "--shard-images", "50")}
 """The options of each target that is compared; all images are made anew."""
@@ -134,7 +135,8 @@ class Dask:
         for _ in range(workers):
             self.start_worker()
         with Client(f"tcp://127.0.0.1:{self.port}", timeout=120, set_as_default=False) as client:
-            client.wait_for_workers(workers, timeout=120)
+            if workers:
+                client.wait_for_workers(workers, timeout=120)
 
     def start_worker(self, *around: str, name: str = "") -> None:
         """Start a worker, by another program around it if one is given."""
@@ -153,18 +155,28 @@ class Dask:
         """Start `dask` with these words."""
         program = [*around, sys.executable, "-m", "dask", *words]
         log = (self.folder / f"dask-{len(self.processes)}.log").open("wb")
-        environment = {**os.environ, "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "3"}
+        path = os.pathsep.join([str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH", "")])
+        environment = {**os.environ, "PYTHONPATH": path}  # workers import the tests' own tasks
         with log:
             self.processes.append(subprocess.Popen(program, stdout=log, stderr=log, cwd=self.folder, env=environment))
 
+    def stop_last(self) -> None:
+        """End the process that was started last."""
+        kill_all([self.processes.pop()])
+
     def stop(self) -> None:
-        """End all of them: the workers first, each with its nanny."""
-        for process in reversed(self.processes):
-            process.terminate()
-        for process in self.processes:
-            try:
-                process.wait(30)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        """End all of them."""
+        kill_all(self.processes)
         self.processes.clear()
+
+
+def kill_all(processes: Sequence[subprocess.Popen[Any]]) -> None:
+    """Kill processes and those that they started, at once: left to themselves, clusters take half a minute to end."""
+    import psutil
+
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for child in [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    child.kill()
+        process.wait(60)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,12 +22,12 @@ from ilsvrc.run.engines.address import opened
 from ilsvrc.run.engines.dask import DaskEngine
 from ilsvrc.testing.contracts import EngineContract
 from tests.oracles import needs
-from tests.run.engines.clusters import FORMATS, Dask, begun, command, contents, receipts, run
+from tests.run.engines.clusters import FORMATS, Dask, await_that, begun, command, contents, receipts, run
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dask]:
-    needs("distributed")
+    needs("distributed", "psutil")
     dask = Dask(tmp_path_factory.mktemp("dask"))
     try:
         dask.start()
@@ -147,11 +149,43 @@ def test_repair_on_a_cluster(cluster: Dask, mini: Path, tmp_path: Path) -> None:
     assert contents(target) == right
 
 
-def _blind(dask: Dask, hidden: Path, script: str) -> None:
-    """Start a worker in a mount namespace of its own, where a script changes what it sees of a folder."""
+@pytest.fixture(scope="module")
+def lone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dask]:
+    """A cluster of one worker, to which others are added."""
+    needs("distributed")
+    dask = Dask(tmp_path_factory.mktemp("lone"))
+    try:
+        dask.start(workers=1)
+        yield dask
+    finally:
+        dask.stop()
+
+
+@contextlib.contextmanager
+def joined(dask: Dask, *around: str) -> Iterator[None]:
+    """Add a worker that another program starts, for as long as the block lasts."""
+    from distributed import Client
+
+    dask.start_worker(*around)
+    try:
+        with Client(f"tcp://127.0.0.1:{dask.port}", set_as_default=False) as client:
+            client.wait_for_workers(2, timeout=60)
+        yield
+    finally:
+        dask.stop_last()
+        with Client(f"tcp://127.0.0.1:{dask.port}", set_as_default=False) as client:
+            await_that(lambda: _workers(client) == 1, "the worker has left")
+
+
+def _workers(client: Any) -> int:
+    return len(client.scheduler_info(n_workers=-1)["workers"])
+
+
+def _elsewhere(hidden: Path, script: str) -> list[str]:
+    """Return the program around a worker in a mount namespace of its own, where a script changes a folder."""
     if subprocess.run(["unshare", "-m", "true"], check=False, capture_output=True).returncode:
         pytest.skip("a namespace can't be mounted here")
-    dask.start_worker("unshare", "-m", "sh", "-ec", f'{script}\nexec "$@"', "sh", str(hidden), name="blind")
+    return ["unshare", "-m", "sh", "-ec", f'{script}\nexec "$@"', "sh", str(hidden)]
 
 
 @pytest.mark.parametrize(
@@ -164,50 +198,27 @@ def _blind(dask: Dask, hidden: Path, script: str) -> None:
         ("target", 'mount --bind "$1" "$1"; mount -o remount,ro,bind "$1"; shift', "can't write"),
     ],
 )
-def test_a_worker_that_sees_something_else_is_named_before_the_start(
-    hidden: str, script: str, fault: str, mini: Path, tmp_path: Path
+def test_a_worker_that_sees_something_else_is_named_before_the_start(  # noqa: PLR0917
+    hidden: str, script: str, fault: str, lone: Dask, mini: Path, tmp_path: Path
 ) -> None:
-    needs("distributed")
     source, target = tmp_path / "source", tmp_path / "target"
     shutil.copytree(mini, source)
     (target / ".ilsvrc").mkdir(parents=True)
-    dask = Dask(tmp_path)
-    try:
-        dask.start(workers=1)
-        _blind(dask, tmp_path / hidden, script)
-        from distributed import Client
-
-        with Client(f"tcp://127.0.0.1:{dask.port}", set_as_default=False) as client:
-            client.wait_for_workers(2, timeout=60)
-            pids = client.run(os.getpid)
-        with pytest.raises(MachineError, match=fault) as refused:
-            ilsvrc.prepare(source, target, engine=dask.address)
-    finally:
-        dask.stop()
+    with joined(lone, *_elsewhere(tmp_path / hidden, script)), pytest.raises(MachineError, match=fault) as refused:
+        ilsvrc.prepare(source, target, engine=lone.address)
     assert refused.value.message.startswith("1 of 2 workers")
-    named = [pid for pid in pids.values() if f":{pid} " in refused.value.message]
-    assert len(named) == 1
+    assert f"{socket.gethostname()}:" in refused.value.message
+    assert "tcp://127.0.0.1:" in refused.value.message  # its address in the cluster
     assert str(tmp_path / hidden) in refused.value.message
     assert [path.name for path in target.iterdir()] in ([".ilsvrc"], [])
     assert not list(target.rglob("token-*"))
 
 
-def test_a_worker_without_ilsvrc_is_named(mini: Path, tmp_path: Path) -> None:
-    needs("distributed")
-    dask = Dask(tmp_path)
-    (tmp_path / "bare").mkdir()
-    (tmp_path / "bare/ilsvrc.py").write_text("raise ModuleNotFoundError('No module', name='ilsvrc')\n")
-    try:
-        dask.start(workers=1)
-        dask.start_worker("env", f"PYTHONPATH={tmp_path / 'bare'}")
-        from distributed import Client
-
-        with Client(f"tcp://127.0.0.1:{dask.port}", set_as_default=False) as client:
-            client.wait_for_workers(2, timeout=60)
-        with pytest.raises(MachineError, match="it has no ilsvrc: pip install"):
-            ilsvrc.prepare(mini, tmp_path / "made", engine=dask.address)
-    finally:
-        dask.stop()
+def test_a_worker_without_ilsvrc_is_named(lone: Dask, mini: Path, tmp_path: Path) -> None:
+    (tmp_path / "ilsvrc.py").write_text("raise ModuleNotFoundError(\"No module named 'ilsvrc'\", name='ilsvrc')\n")
+    bare = joined(lone, "env", f"PYTHONPATH={tmp_path}")
+    with bare, pytest.raises(MachineError, match="it has no ilsvrc: pip install"):
+        ilsvrc.prepare(mini, tmp_path / "made", engine=lone.address)
     assert not (tmp_path / "made").exists()
 
 

@@ -23,6 +23,8 @@ from tests.run.engines.clusters import FORMATS, begun, command, contents, receip
 INSIDE = "ILSVRC_TEST_RANKS"
 """Set where this file is run again as an MPI job, for the contract."""
 
+ELSEWHERE = "run in a job of its own, by test_the_contract_holds_in_a_job"
+
 
 def mpiexec(ranks: int = 4) -> list[str]:
     """Return the beginning of the command that starts so many ranks."""
@@ -35,19 +37,20 @@ def mpiexec(ranks: int = 4) -> list[str]:
     return [program, *ours, "-n", str(ranks)]
 
 
-@pytest.mark.skipif(
-    INSIDE not in os.environ, reason="can't be mounted here: test_the_contract_holds_in_a_job runs it"
-)
-class TestMpi(EngineContract):
-    @pytest.fixture(scope="class")
-    def engine(self) -> Iterator[MpiEngine]:
-        from mpi4py import MPI
+@pytest.fixture(scope="module")
+def engine() -> Iterator[MpiEngine]:
+    from mpi4py import MPI
 
-        engine = MpiEngine(MPI.COMM_WORLD)
-        pids = engine.answers(os.getpid)
-        assert len(set(pids.values()) | {os.getpid()}) == MPI.COMM_WORLD.size
-        yield engine
-        engine.close()
+    engine = MpiEngine(MPI.COMM_WORLD)
+    pids = engine.answers(os.getpid)
+    assert len(set(pids.values()) | {os.getpid()}) == MPI.COMM_WORLD.size
+    yield engine
+    engine.close()
+
+
+@pytest.mark.skipif(INSIDE not in os.environ, reason=ELSEWHERE)
+class TestMpi(EngineContract):
+    """The contract, in the ranks of the job that this process is rank 0 of."""
 
 
 def test_the_contract_holds_in_a_job(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from ilsvrc.run.engines.address import opened
 from ilsvrc.run.engines.ray import RayEngine
 from ilsvrc.testing.contracts import EngineContract
 from tests.oracles import needs
-from tests.run.engines.clusters import FORMATS, begun, command, contents, free_port, receipts, run
+from tests.run.engines.clusters import FORMATS, begun, command, contents, free_port, kill_all, receipts, run
 
 SOCKETS = "/tmp/ilsvrc-ray"
 """Ray's own folder: paths of sockets have at most 107 bytes, so it can't be pytest's."""
@@ -27,36 +27,39 @@ SOCKETS = "/tmp/ilsvrc-ray"
 class Cluster:
     """A head.
 
-    port, client_port : for drivers on this machine, and for remote ones
+    address : for drivers on this machine
+    client : for remote ones
     """
 
-    port: int
-    client_port: int
+    address: str
+    client: str
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    needs("ray")
-    made = Cluster(free_port(), free_port())
-    program = Path(sys.executable).with_name("ray")
-    words = [str(program), "start", "--head", "--block", "--node-ip-address=127.0.0.1", f"--port={made.port}"]
-    words += [f"--ray-client-server-port={made.client_port}", "--num-cpus=3", "--include-dashboard=false"]
-    words += ["--disable-usage-stats", f"--temp-dir={SOCKETS}-{os.getpid()}", "--object-store-memory=100000000"]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as head:
+    needs("ray", "psutil")
+    os.environ["RAY_AUTH_MODE"] = "disabled"  # else Ray writes a token into the user's home folder
+    port, client = free_port(), free_port()
+    words = [Path(sys.executable).with_name("ray"), "start", "--head", "--block", f"--port={port}", "--num-cpus=3"]
+    words += [f"--ray-client-server-port={client}", "--include-dashboard=false", "--disable-usage-stats"]
+    words += ["--node-ip-address=127.0.0.1", f"--temp-dir={SOCKETS}-{os.getpid()}", "--object-store-memory=100000000"]
+    with subprocess.Popen([*map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as head:
         assert head.stdout is not None
-        for line in head.stdout:
-            if "--block" in line or re.search(r"running in the foreground|will now block", line):
-                break
+        printed = ""
+        while "--block" not in printed and (line := head.stdout.readline()):
+            printed += line
+        found = re.search(r"--address='([^']+)'", printed)
+        assert found, printed
         try:
-            yield made
+            yield Cluster(found[1], f"ray://127.0.0.1:{client}")
         finally:
-            head.terminate()
-            head.communicate(timeout=60)
+            kill_all([head])  # by itself it would drain for half a minute
+            del os.environ["RAY_AUTH_MODE"]
 
 
 @pytest.fixture(scope="module")
 def engine(cluster: Cluster) -> Iterator[RayEngine]:
-    os.environ["RAY_ADDRESS"] = f"127.0.0.1:{cluster.port}"
+    os.environ["RAY_ADDRESS"] = cluster.address
     try:
         with opened("ray") as made:
             assert isinstance(made, RayEngine)
@@ -80,8 +83,8 @@ def test_it_has_the_places_of_its_nodes_and_is_not_local(engine: RayEngine) -> N
 def test_a_worker_is_killed_and_the_result_is_the_pools(
     kind: str, cluster: Cluster, thousand: Path, tmp_path: Path, by_processes: dict[str, dict[str, str]]
 ) -> None:
-    target, head = tmp_path / "made", f"ray://127.0.0.1:{cluster.client_port}"
-    with begun(command(thousand, target, kind, "--engine", head), target) as running:
+    target = tmp_path / "made"
+    with begun(command(thousand, target, kind, "--engine", cluster.client), target) as running:
         running.kill_a_worker()
         status, printed = running.end()
     assert status == 0, printed
@@ -97,8 +100,8 @@ def test_a_worker_is_killed_and_the_result_is_the_pools(
 def test_a_driver_is_killed_and_begun_again_elsewhere(
     cluster: Cluster, thousand: Path, tmp_path: Path, by_processes: dict[str, dict[str, str]]
 ) -> None:
-    target, head = tmp_path / "made", f"ray://127.0.0.1:{cluster.client_port}"
-    with begun(command(thousand, target, "webdataset", "--engine", head), target) as running:
+    target = tmp_path / "made"
+    with begun(command(thousand, target, "webdataset", "--engine", cluster.client), target) as running:
         running.process.kill()
         running.process.wait()
     before = [receipt["unit"] for receipt in receipts(target)]

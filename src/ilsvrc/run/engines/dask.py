@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Executor, Future, InvalidStateError
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,41 @@ CONNECT = 30.0
 
 WORKERS = 60.0
 """Seconds that the first worker may take to come."""
+
+
+class DaskExecutor(Executor):
+    """Runs each call as a task of a Dask cluster.
+
+    Dask has such an executor (`Client.get_executor`), whose futures never end where the scheduler is lost while a
+    result is fetched (cfexecutor.py, `_cascade_future`, of version 2026.8).
+
+    Parameters
+    ----------
+    client
+        A `distributed.Client`.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Start a task and return its future."""
+        task, future = self._client.submit(fn, *args, pure=False, **kwargs), Future[Any]()
+        task.add_done_callback(partial(_settle, future))
+        future.add_done_callback(lambda future: task.cancel() if future.cancelled() else None)
+        return future
+
+
+def _settle(future: Future[Any], task: Any) -> None:
+    """Give a future the result of a task that is over, or its exception; in a thread of Dask's."""
+    try:
+        result = task.result()
+    except BaseException as error:
+        outcome: Callable[[], None] = partial(future.set_exception, error)
+    else:
+        outcome = partial(future.set_result, result)
+    with suppress(InvalidStateError):  # it was cancelled
+        outcome()
 
 
 class DaskEngine(PoolEngine):
@@ -44,7 +82,7 @@ class DaskEngine(PoolEngine):
         except TimeoutError:
             detail = f"the Dask cluster at {_name(client)} has no workers"
             raise MachineError(detail, hint=f"start some: dask worker {_name(client)}") from None
-        super().__init__(client.get_executor(pure=False), jobs or sum(client.nthreads().values()), local=False)
+        super().__init__(DaskExecutor(client), jobs or sum(client.nthreads().values()), local=False)
 
     def answers(self, question: Callable[[], Any]) -> dict[str, Any]:
         """Call a function on every worker; return by worker its result, or the exception that came instead."""
@@ -58,7 +96,8 @@ class DaskEngine(PoolEngine):
             detail = f"{unit}: {error.allowed_failures + 1} Dask workers died while they did it"
             hint = "they may have run out of memory: see their logs, give them more; the same command resumes"
             return MachineError(detail, hint=hint)
-        if isinstance(error, (CancelledError, ConnectionError)) or self._client.status != "running":
+        lost = isinstance(error, (CancelledError, asyncio.CancelledError, OSError))  # a task returns its own OSErrors
+        if lost or self._client.status != "running":
             detail = f"the Dask scheduler at {_name(self._client)} was lost while {unit} was done"
             return MachineError(detail, hint="start it and its workers again, then run the same command: it resumes")
         return super().explained(unit, error)
@@ -82,16 +121,32 @@ def connected(place: str, jobs: int | None) -> Iterator[DaskEngine]:
     except ImportError:
         raise MissingExtraError("distributed", "dask") from None
     where = {"address": f"tcp:{place}"} if place.startswith("//") else {"scheduler_file": _file(place)}
+    with _quiet():
+        try:
+            client: Any = Client(**where, timeout=CONNECT, set_as_default=False)
+        except (OSError, TimeoutError, ValueError) as error:
+            detail = f"no Dask scheduler answers at {place.removeprefix('//')}: {error}"
+            hint = "start one: dask scheduler; then workers: dask worker HOST:PORT"
+            raise MachineError(detail, hint=hint) from error
+        try:
+            yield DaskEngine(client, jobs)
+        finally:
+            with suppress(Exception):  # the work is done, or has failed for a better reason
+                client.close(timeout=5)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Dask from printing what ilsvrc says in its own words, such as the traceback of a lost connection."""
+    loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client", "tornado.application")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
     try:
-        client = Client(**where, timeout=CONNECT, set_as_default=False)
-    except (OSError, TimeoutError, ValueError) as error:
-        detail = f"no Dask scheduler answers at {place.removeprefix('//')}: {error}"
-        raise MachineError(detail, hint="start one: dask scheduler; then workers: dask worker HOST:PORT") from error
-    try:
-        yield DaskEngine(client, jobs)
+        yield
     finally:
-        with suppress(Exception):  # the work is done, or has failed for a better reason
-            client.close(timeout=5)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def client_of(given: Any) -> Any:

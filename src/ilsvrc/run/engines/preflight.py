@@ -10,9 +10,9 @@ import numpy as np
 from ilsvrc.errors import DataError, IlsvrcError, MachineError
 from ilsvrc.readers.reader import Reader
 from ilsvrc.readers.units import Transform
+from ilsvrc.run.claim import Hold
 from ilsvrc.run.engine import PoolEngine, worker_name
 from ilsvrc.run.plan import Plan
-from ilsvrc.run.token import Token
 from ilsvrc.version import __version__
 
 LISTED = 3
@@ -38,32 +38,32 @@ class Answer:
 class Question:
     """What every worker is asked; called there.
 
-    token : in the target
+    claim : in the target
     images : of each split, a few images in the state in which the driver opened their files
     transform : what makes images anew, or None
     settings : what it does, as it is on the driver's machine
     version : of ilsvrc
     """
 
-    token: Token
+    claim: Hold
     images: tuple[Reader, ...]
     transform: Transform | None
     settings: object
     version: str = __version__
 
     def __call__(self) -> Answer:
-        """Look, answer beside the token, and say what is wrong."""
+        """Look, answer beside the claim, and say what is wrong."""
         faults = [*self._of_target(), *filter(None, map(_fault, self.images)), *self._of_software()]
         return Answer(worker_name(), tuple(faults))
 
     def _of_target(self) -> list[str]:
-        folder = self.token.path.parent
+        folder = self.claim.path.parent
         if not folder.is_dir():
             return [f"it does not see {folder.parent}"]
-        if not self.token.is_there():
+        if not self.claim.holds():
             return [f"it sees another folder at {folder.parent}"]
         try:
-            self.token.answer(worker_name())
+            self.claim.answer(worker_name())
         except (OSError, MachineError) as error:
             return [f"it can't write to {folder.parent}: {getattr(error, 'strerror', error)}"]
         return []
@@ -76,7 +76,7 @@ class Question:
         return []
 
 
-def refuse_unfit_workers(engine: PoolEngine, token: Token, plans: Sequence[Plan]) -> None:
+def refuse_unfit_workers(engine: PoolEngine, claim: Hold, plans: Sequence[Plan]) -> None:
     """Ask every worker that the engine has now; refuse to begin if one can't do the work.
 
     Raises
@@ -86,9 +86,9 @@ def refuse_unfit_workers(engine: PoolEngine, token: Token, plans: Sequence[Plan]
     """
     transform = plans[0].transform if plans else None
     images = tuple(_some_images(plan) for plan in plans if len(plan.rows))
-    question = Question(token, images, transform, transform.settings if transform else None)
+    question = Question(claim, images, transform, transform.settings if transform else None)
     answers = engine.answers(question)
-    unfit = {name: fault for name, answer in answers.items() if (fault := _unfit(name, answer, token))}
+    unfit = {name: fault for name, answer in answers.items() if (fault := _unfit(name, answer, claim))}
     if unfit:
         told = "; ".join(list(unfit.values())[:LISTED])
         more = f"; and {len(unfit) - LISTED:,} more" if len(unfit) > LISTED else ""
@@ -116,14 +116,14 @@ def _fault(images: Reader) -> str:
     return ""
 
 
-def _unfit(name: str, answer: object, token: Token) -> str:
+def _unfit(name: str, answer: object, claim: Hold) -> str:
     """Return what is wrong with a worker, with its name; empty if nothing is."""
-    if isinstance(answer, ModuleNotFoundError):
-        return f"{name}: it has no {answer.name}: pip install ilsvrc there"
+    if isinstance(answer, Exception) and "No module named 'ilsvrc" in str(answer):  # as a cluster passes it on
+        return f"{name}: it has no ilsvrc: pip install ilsvrc=={__version__} there"
     if not isinstance(answer, Answer):
         return f"{name}: {type(answer).__name__}: {answer}"
     faults = answer.faults
-    if not faults and not token.answered(answer.worker):
-        faults = (f"its files in {token.path.parent.parent} are not seen by the driver",)
+    if not faults and not claim.answered(answer.worker):
+        faults = (f"its files in {claim.path.parent.parent} are not seen by the driver",)
     who = answer.worker if name.startswith("call ") else f"{answer.worker} ({name})"
     return f"{who}: {', '.join(faults)}" if faults else ""
