@@ -178,7 +178,8 @@ class Lock:
             try:
                 self._version = self._bucket.put(self._path.key, _document(holder), new=True)
             except FileExistsError:
-                raise self._refusal(_holder(self._path), PATIENCE) from None
+                if not self._is_ours(holder):
+                    raise self._refusal(_holder(self._path), PATIENCE) from None
             self._try_conditions(holder, listener)
             return
         other = _holder(self._path)
@@ -188,8 +189,20 @@ class Lock:
         try:
             self._version = self._bucket.put(self._path.key, _document(holder), instead=found.version)
         except ChangedError:
-            raise self._refusal(_holder(self._path), PATIENCE) from None
+            if not self._is_ours(holder):
+                raise self._refusal(_holder(self._path), PATIENCE) from None
         listener(Note(f"{self._path.parent.parent}: took over the lock of a run that ended: {other or 'unknown'}"))
+
+    def _is_ours(self, holder: Holder) -> bool:
+        """Whether the lock is this run's, though a put of it was refused: put again, since an answer was lost."""
+        try:
+            found, there = self._bucket.head(self._path.key), _holder(self._path)
+        except MachineError:
+            return False
+        if found is None or there is None or replace(there, renewed="") != holder:
+            return False
+        self._version = found.version
+        return True
 
     def _refusal(self, other: Holder | None, left: float) -> MachineError:
         at = datetime.fromtimestamp(time.time() + left, UTC)
@@ -213,7 +226,7 @@ class Lock:
 
     def _time_of_server(self) -> float:
         """Return the time by the clock of the server: that of an object put now, which is removed again."""
-        asked = self._path.with_name(f"{self._path.name}-{uuid.uuid4().hex}")
+        asked = self._path.with_name(f"{self._path.name}.{uuid.uuid4().hex}")
         self._bucket.put(asked.key, b"")
         try:
             found = self._bucket.head(asked.key)
@@ -229,8 +242,9 @@ class Lock:
                 self._version = self._bucket.put(self._path.key, _document(holder), instead=self._version)
                 renewed = time.monotonic()
             except ChangedError:
-                self._lost = "another run took its lock over"
-                return
+                if not self._is_ours(holder):
+                    self._lost = "another run took its lock over"
+                    return
             except (MachineError, OSError) as error:
                 if time.monotonic() - renewed > PATIENCE / 2:
                     self._lost = f"its lock could not be renewed ({error})"
