@@ -78,6 +78,13 @@ def ilsvrc_prepare(name: str, source: Path, target: Path | StorePath, **chosen: 
         prepare(name, source, target, **chosen)
 
 
+def test_a_whole_bucket_is_a_folder_too(mini: Path, bucket: Bucket, tmp_path: Path) -> None:
+    ilsvrc.prepare(mini, tmp_path / "local", format="mds", shard_images=7, jobs=1)
+    ilsvrc.prepare(mini, bucket.url(), format="mds", shard_images=7, jobs=1)
+    keys = bucket.keys()
+    assert published({key: bucket.get(key) for key in keys}) == files(tmp_path / "local")
+
+
 @pytest.mark.parametrize("layout", ["flat", "padded"])
 def test_layouts(layout: str, mini: Path, root: StorePath, tmp_path: Path) -> None:
     ilsvrc.prepare(mini, tmp_path / "local", layout=layout, jobs=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -128,7 +129,9 @@ def test_starting_over_removes_what_plans_put_and_nothing_else(sink: ObjectShard
 
 def test_temporary_files_of_dead_processes_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    dead, other = tmp_path / "ilsvrc-objects-4194304999-abc", tmp_path / "ilsvrc-objects-mine"
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    dead, other = tmp_path / f"ilsvrc-objects-{gone.pid}-abc", tmp_path / "ilsvrc-objects-mine"
     dead.mkdir()
     other.mkdir()
     with staging.scratch() as own:

@@ -115,7 +115,9 @@ class ObjectStaging:
             try:
                 path.bucket.put(path.key, data, instead=found.version, notes=notes)
             except ChangedError:
-                raise appeared(path) from None
+                found = path.bucket.head(path.key)
+                if found is None or found.notes.get(NOTE) != notes[NOTE]:  # else the request was repeated
+                    raise appeared(path) from None
 
     def is_ours(self, found: Head, plans: Iterable[str]) -> bool:
         """Whether an object was put by one of some plans of this split, by their digests."""
