@@ -80,6 +80,17 @@ def test_a_unit_whose_worker_was_lost_is_tried_once_more(tmp_path: Path) -> None
     assert receipts == {"u0": None, "u1": None, "u2": None}
 
 
+def _variable(piece: Unit) -> Receipt:
+    return Receipt(os.environ.get("ILSVRC_TEST_OF_WORKERS", "not set"))
+
+
+def test_workers_have_the_environment_as_it_is_when_they_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fork server is older: it was started with the first processes of this one."""
+    for value in ("first", "second"):
+        monkeypatch.setenv("ILSVRC_TEST_OF_WORKERS", value)
+        assert [receipt.unit for receipt in process_engine(2).run(_variable, [Unit("u", 0, 0, 0, 1, 0)])] == [value]
+
+
 def test_an_executor_that_is_given_is_used_and_stays_open() -> None:
     units = [Unit(f"u{i}", i, i, 0, 1, 0) for i in range(9)]
     with ThreadPoolExecutor(2) as executor:

@@ -54,7 +54,7 @@ def test_a_form_holds_what_its_files_hold(form: str, written: Written, bucket: B
         assert content(open_reader(bucket.url("imagenet"), split)) == content(open_reader(written(form), split))
 
 
-@pytest.mark.parametrize("name", sorted(FORMATS))
+@pytest.mark.parametrize("name", sorted(set(FORMATS) - {"edm"}))  # which takes images of one size alone
 def test_shards_are_read_in_place(name: str, written: Written, bucket: Bucket, tmp_path: Path) -> None:
     ilsvrc.prepare(written("archives"), tmp_path / name, format=name, jobs=1, shard_images=7)
     bucket.put_folder(tmp_path / name, "shards")

@@ -22,6 +22,9 @@ from ilsvrc.archive.tar import Extent, Members
 WINDOW = 64 << 10
 """Bytes of a request where members are small: it brings many headers."""
 
+SMALL = 64 << 20
+"""Bytes of an archive up to which all of it is fetched: that takes eight requests, and its headers take thousands."""
+
 SEGMENT = 8 << 20
 """Bytes of a segment at least."""
 
@@ -53,10 +56,14 @@ class InnerWalks:
         self._pool = ThreadPoolExecutor(source.at_once, "ilsvrc-walk")
 
     def __enter__(self) -> Self:
+        if self._source.size <= SMALL:
+            self._source.will_need(0, self._source.size)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(cancel_futures=True)
+        if self._source.size <= SMALL:
+            self._source.let_go(0, self._source.size)
 
     def begin(self, extent: Extent) -> Future[Members]:
         """Begin the walk over a tar, unless it has begun."""

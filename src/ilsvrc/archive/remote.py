@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import shlex
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
+from ilsvrc import facts
 from ilsvrc.archive.source import ArchiveSource, FileSource, FileState, State
 from ilsvrc.errors import ArchiveError, UsageError
 from ilsvrc.issues import Code
-from ilsvrc.stores.client import ChangedError, ObjectState
+from ilsvrc.stores.client import ChangedError, NoRangesError, ObjectState
 from ilsvrc.stores.path import Location, StorePath
 from ilsvrc.stores.prefetch import Ranges, prefetch
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+S = TypeVar("S")
+T = TypeVar("T")
 
 AT_ONCE = 128
 """Small reads that are made at the same time: S3 answers in 20 ms or so, and 5,500 a second of one prefix."""
@@ -54,10 +64,16 @@ class StoreSource:
             detail = "is a folder, not an object" if self.path.is_dir() else "does not exist"
             raise UsageError(f"{self.path} {detail}")
         if not state.etag and not state.changed:
-            hint = f"ilsvrc fetch {shlex.quote(str(self.path))} --to FOLDER"
-            detail = "the server gives neither an ETag nor a time of change, so another could take its place unseen"
-            raise UsageError(f"{self.path} can't be read in place: {detail}", hint=hint)
+            detail = "its server gives neither an ETag nor a time of change, so another could take its place unseen"
+            raise UsageError(f"{self.path} can't be read in place: {detail}", hint=self._way_here())
         return state
+
+    def _way_here(self) -> str:
+        """Name the command that brings a file of a web server to this machine."""
+        name, address = self.path.name, shlex.quote(str(self.path))
+        if facts.official(name) is None:
+            return f"bring it to this machine: curl -C - -O {address}"
+        return f"bring it to this machine: ilsvrc fetch {name} --url {address} --to FOLDER"
 
     @property
     def size(self) -> int:
@@ -81,6 +97,9 @@ class StoreSource:
             raise self._changed() from None
         except FileNotFoundError:
             raise self._gone() from None
+        except NoRangesError:
+            detail = "its server gives whole files only, no parts of them"
+            raise UsageError(f"{self.path} can't be read in place: {detail}", hint=self._way_here()) from None
         if len(data) != length:
             raise self._changed()
         return data
@@ -130,6 +149,50 @@ class StoreSource:
         return StoreSource, (self.path, self.state)
 
 
+class SourceFile(io.RawIOBase):
+    """The bytes of an archive as a file that is open for reading, for libraries that want one.
+
+    Parameters
+    ----------
+    source
+        The archive.
+    ahead
+        Bytes that are announced from where a read begins.
+    """
+
+    def __init__(self, source: ArchiveSource, ahead: int = 0) -> None:
+        super().__init__()
+        self._source = source
+        self._ahead = ahead
+        self._at = 0
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def tell(self) -> int:
+        """Return where the next read begins."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        """Go to a place, counted from the begin, from here or from the end; return it."""
+        self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._source.size}[whence]
+        return self._at
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        """Read as many bytes as a buffer holds, fewer at the end; return how many."""
+        view = memoryview(buffer).cast("B")
+        length = max(0, min(len(view), self._source.size - self._at))
+        self._source.will_need(self._at, self._ahead)
+        view[:length] = self._source.read(self._at, length)
+        self._at += length
+        return length
+
+
 def source_of(location: Location, state: State | None = None) -> ArchiveSource:
     """Return the bytes of a file, or of an object in a store.
 
@@ -150,6 +213,14 @@ def source_of(location: Location, state: State | None = None) -> ArchiveSource:
         return FileSource(location, state)
     assert not isinstance(state, FileState)
     return StoreSource(location, state)
+
+
+def of_each(function: Callable[[T], S], values: Sequence[T]) -> list[S]:
+    """Return a function's result for each value, called for many at the same time: in a store each is a request."""
+    if len(values) < 2:
+        return [function(value) for value in values]
+    with ThreadPoolExecutor(min(len(values), AT_ONCE), "ilsvrc-open") as pool:
+        return list(pool.map(function, values))
 
 
 def state_of(location: Location) -> State:

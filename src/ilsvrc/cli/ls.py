@@ -72,7 +72,8 @@ def _browser(source: Path) -> Iterator[Browser]:
         try:
             yield Browser(source)
         except (FileNotFoundError, IsADirectoryError) as error:
-            hint = f"`ilsvrc ls {shlex.quote(str(given_location(source)))}` lists the splits, then their classes and images"
+            command = f"ilsvrc ls {shlex.quote(str(given_location(source)))}"
+            hint = f"`{command}` lists the splits, then their classes and images"
             raise UsageError(str(error), hint=hint) from None
         finally:
             for warning in caught:

@@ -37,8 +37,8 @@ _IMAGES = 256
 def is_slow_to_seek(reader: Reader, clock: Callable[[], float] = time.monotonic) -> bool:
     """Whether random reads of images reach less than a quarter of the rate of a sweep; takes a second at most.
 
-    Of images in containers only: files of their own are not swept, and of a store many reads are made at once. Both rates are measured of the disk: what the
-    system has in memory of the images is dropped before.
+    Of images in containers only: files of their own are not swept, and of a store many reads are made at once. Both
+    rates are measured of the disk: what the system has in memory of the images is dropped before.
 
     Parameters
     ----------

@@ -25,7 +25,7 @@ from ilsvrc.tree.scan import split_of
 FORMS = ("shards", "archive", "zip", "parquet", "tars.recognise", "tree")
 """Modules of the forms, each imported when it is needed. Where a split is there in two forms, the first counts."""
 
-IN_STORES = ("shards", "archive", "zip", "parquet")
+IN_STORES = ("shards", "archive", "zip", "parquet", "tars.recognise")
 """Those that are read from object stores too."""
 
 DEEPEST = 3
@@ -254,8 +254,11 @@ def nothing_found(root: Location, splits: Sequence[str] = SPLITS) -> UsageError:
     splits
         The splits that were wanted.
     """
-    if not (root.exists() if isinstance(root, StorePath) else os.path.lexists(root)):
+    if not (_is_known(root) if isinstance(root, StorePath) else os.path.lexists(root)):
         return UsageError(f"{printable(str(root))} does not exist", hint=_nearest_path(root))
+    if isinstance(root, StorePath) and not root.bucket.lists:
+        hint = "a web server does not say which files it has: give the address of one file"
+        return UsageError(f"{root} holds no archive by its official name, and no shards", hint=hint)
     what = (
         "no split of ILSVRC 2012" if len(splits) == len(SPLITS) else f"no {' or '.join(splits)} split of ILSVRC 2012"
     )
@@ -339,6 +342,11 @@ def _size(path: Location) -> str:
         return f"{size}, zeros at its beginning: an empty tar, or a download without data" if _zeros(path) else size
     except OSError:
         return "it leads nowhere"
+
+
+def _is_known(root: StorePath) -> bool:
+    """Whether there is something at an address, or its server can't say."""
+    return not root.bucket.lists or root.exists()
 
 
 def _may_read(path: Location) -> bool:

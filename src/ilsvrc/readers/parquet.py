@@ -23,7 +23,7 @@ from ilsvrc.archive.parquet.extents import PREFIX, Coding, decompress
 from ilsvrc.archive.parquet.index import ParquetIndex, open_index
 from ilsvrc.archive.parquet.shards import Shards, find_shards
 from ilsvrc.archive.parquet.table import ImageTable
-from ilsvrc.archive.remote import source_of
+from ilsvrc.archive.remote import of_each, source_of
 from ilsvrc.archive.source import ArchiveSource
 from ilsvrc.errors import UsageError
 from ilsvrc.events import Listener, silent
@@ -113,7 +113,7 @@ class ParquetReader(InFiles):
             hint = "digests are in trees that `ilsvrc prepare` made"
             raise UsageError(f"{shards.folder}: there are no digests to verify images by", hint=hint)
         shards.require_complete()
-        sources = tuple(source_of(path.absolute()) for path in shards.files)
+        sources = tuple(of_each(source_of, [path.absolute() for path in shards.files]))
         index = open_index(sources, shards.key, listener)
         path = shards.files[0] if shards.key == shards.files[0].absolute() else shards.folder
         return cls(path, sources, index, shards.key)
@@ -187,8 +187,7 @@ class ParquetReader(InFiles):
 
     def require_unchanged(self) -> None:
         """Refuse files that are not in the state in which they were opened; one system call for each."""
-        for source in self.sources:
-            source.refuse_replaced()
+        of_each(lambda source: source.refuse_replaced(), self.sources)
 
     def part(self, rows: Rows) -> ParquetReader:
         """Return a reader of these rows alone, in this order, with the files that they lie in."""

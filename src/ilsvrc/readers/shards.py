@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import xxhash
 
 from ilsvrc.archive.find import SPLITS
-from ilsvrc.archive.remote import source_of
+from ilsvrc.archive.remote import of_each, source_of
 from ilsvrc.archive.source import ArchiveSource
 from ilsvrc.errors import ArchiveError, MachineError, UsageError
 from ilsvrc.events import Listener, silent
@@ -38,7 +38,7 @@ class Shards:
 
     path : the folder that holds them
     form : their format, in words
-    ending : what their images are: jpg, webp or png
+    ending : what their images are: jpg, webp, png or ppm
     sources : the shards, by their numbers
     """
 
@@ -87,7 +87,7 @@ class ShardReader(InFiles):
         """
         table = _manifest(path, split)
         told = json.loads(metadata_of(table)["shards"])
-        sources = {number: _source(path, shard) for number, shard in enumerate(told)}
+        sources = dict(enumerate(of_each(partial(_source, path), told)))
         names = pc.replace_substring_regex(table.column("path"), "^.*/", "")
         ordered = pc.sort_indices(
             pa.table({"label": table.column("label"), "name": names}),
@@ -181,8 +181,7 @@ class ShardReader(InFiles):
 
     def require_unchanged(self) -> None:
         """Refuse shards that are not in the state in which they were opened."""
-        for source in self._sources.values():
-            source.refuse_replaced()
+        of_each(lambda source: source.refuse_replaced(), list(self._sources.values()))
 
     def part(self, rows: Rows) -> ShardReader:
         """Return a reader of these rows alone, in this order, with the shards that they lie in."""
@@ -252,7 +251,8 @@ def _open(path: Location, split: str, *, verify: bool = False, listener: Listene
 def recognise(root: Location) -> list[Found]:
     """Return the splits in shards that `prepare` wrote to a folder, by their manifests."""
     found = []
-    for split in SPLITS if root.is_dir() else ():
+    listed = root.is_dir() or (isinstance(root, StorePath) and not root.bucket.lists)  # a web server can't say
+    for split in SPLITS if listed else ():
         with contextlib.suppress(ArchiveError):
             form = metadata_of(_manifest(root, split))["format"] + SHARDS
             found.append(Found(split, form, root, partial(_open, root, split)))

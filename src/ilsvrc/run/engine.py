@@ -394,7 +394,7 @@ class WorkerProcesses(ProcessPoolExecutor):
         self._context = _Context()
         with _terminal_signals_blocked():
             resource_tracker.ensure_running()
-        super().__init__(jobs, self._context, initializer=_begin_worker)
+        super().__init__(jobs, self._context, initializer=_begin_worker, initargs=(dict(os.environ),))
 
     def end(self, *, give_up: bool) -> None:
         """End every process that was started; with `give_up` at once, whatever it is doing.
@@ -483,8 +483,13 @@ def _await_end(workers: Iterable[_Worker], seconds: float) -> bool:
     return True
 
 
-def _begin_worker() -> None:
-    """Leave the terminal's signals to the driver; die with it, or an orphan writes into the next run's files."""
+def _begin_worker(environment: dict[str, str]) -> None:
+    """Leave the terminal's signals to the driver; die with it, or an orphan writes into the next run's files.
+
+    The fork server keeps the environment that it was started in; credentials may have been set since.
+    """
+    os.environ.clear()
+    os.environ.update(environment)
     hide_pandas()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ilsvrc.errors import MachineError, NetworkError, UsageError
+from ilsvrc.stores.credentials import s3_options
 from ilsvrc.stores.library import library
 from ilsvrc.stores.url import WEB, Url
 
@@ -90,6 +91,10 @@ class ChangedError(Exception):
     """The object is not in the state that was asked for."""
 
 
+class NoRangesError(Exception):
+    """The server gives whole files only."""
+
+
 class Bucket:
     """The objects of one bucket, or the files of one server.
 
@@ -145,12 +150,14 @@ class Bucket:
             If there is no such object.
         ChangedError
             If it is in another state.
+        NoRangesError
+            If the server gives whole files only.
         MachineError
             If the server does not answer, or may not.
         """
         obstore = library()
         options: dict[str, Any] = {"range": (start, start + length)}
-        if state is not None and state.etag:
+        if state is not None and state.etag and not state.etag.startswith("W/"):  # a weak one matches nothing
             options["if_match"] = state.etag
         try:
             result = obstore.get(self._opened(), key, options=options)
@@ -161,6 +168,8 @@ class Bucket:
             raise self._absent(key) from None
         except obstore.exceptions.PreconditionError:
             raise ChangedError(key) from None
+        except obstore.exceptions.NotSupportedError:
+            raise NoRangesError(key) from None
         except obstore.exceptions.BaseError as error:
             raise self._told(error, key) from None
 
@@ -329,8 +338,11 @@ class Bucket:
         """Return the error of a request in our words; those of the library may hold the request itself."""
         exceptions = library().exceptions
         where = self.root.at(key)
-        if isinstance(error, (exceptions.UnauthenticatedError, exceptions.PermissionDeniedError)):
-            hint = "credentials come from the environment, a profile or its role: docs/how-to/object-stores.md"
+        refused = isinstance(error, (exceptions.UnauthenticatedError, exceptions.PermissionDeniedError))
+        if refused or re.search(r"\b40[13] [FU]", _reason(error)):
+            hint = (
+                "credentials come from the environment, a profile or the machine's role: docs/how-to/object-stores.md"
+            )
             return MachineError(f"{where}: the server refuses these credentials, or this access", hint=hint)
         hint = "look whether the address and the endpoint are right, then run the same command again: it resumes"
         return NetworkError(f"{where}: {_reason(error)}", hint=hint)
@@ -349,9 +361,8 @@ def _open(root: Url) -> Any:
     obstore = library()
     retry = {"max_retries": RETRIES, "retry_timeout": PATIENCE}
     client: dict[str, Any] = {"connect_timeout": timedelta(seconds=10), "timeout": timedelta(minutes=10)}
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL", "")
-    options: dict[str, Any] = {"endpoint": endpoint} if root.scheme == "s3" and endpoint else {}
-    if root.scheme == "http" or endpoint.startswith("http://") or _allows_http(root):
+    options = s3_options() if root.scheme == "s3" else {}
+    if root.scheme == "http" or str(options.get("endpoint")).startswith("http://") or _allows_http(root):
         client["allow_http"] = True
     try:
         return obstore.store.from_url(str(root), client_options=client, retry_config=retry, **options)

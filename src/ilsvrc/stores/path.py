@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePath, PurePosixPath
 from typing import TypeVar
 
+from ilsvrc.errors import MachineError
 from ilsvrc.stores.client import Bucket, Entry, ObjectState, bucket_of
 from ilsvrc.stores.url import Url, parse_url
 
@@ -120,8 +121,19 @@ class StorePath:
         return self.bucket.state(self.key) if self.key else None
 
     def is_file(self) -> bool:
-        """Whether there is an object of this key."""
-        return self.state() is not None
+        """Whether there is an object of this key.
+
+        Of a folder a web server refuses to speak, or it sends a page that was made just now: neither is a file.
+        """
+        if self.bucket.lists:
+            return self.state() is not None
+        try:
+            state = self.state()
+        except MachineError:
+            if self.suffix:
+                raise
+            return False
+        return state is not None and bool(state.etag or state.changed)
 
     def is_dir(self) -> bool:
         """Whether there are objects below; a web server can't say."""

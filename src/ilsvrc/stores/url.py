@@ -77,4 +77,7 @@ def parse_url(text: str) -> Url:
     if "@" in bucket:
         hint = "give them by the environment, see docs/how-to/object-stores.md"
         raise UsageError(f"an address of {scheme}:// may have no name and password in it", hint=hint)
+    if scheme in WEB and "?" in key:
+        hint = "what follows the question mark would come into every message and index; bring the file here with curl"
+        raise UsageError(f"an address of {scheme}:// may have no question mark in it", hint=hint)
     return Url(scheme, bucket, re.sub("/{2,}", "/", key).strip("/"))

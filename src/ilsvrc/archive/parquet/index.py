@@ -171,7 +171,7 @@ def build_index(sources: Sequence[ArchiveSource], listener: Listener = silent) -
     """
     listener(Started("index", total_bytes=sum(source.size for source in sources)))
     parts = []
-    with ThreadPoolExecutor(_THREADS) as pool:
+    with ThreadPoolExecutor(max(_THREADS, min(sources[0].at_once, len(sources)))) as pool:
         try:
             for source, part in zip(sources, pool.map(_part, sources), strict=True):
                 parts.append(part)

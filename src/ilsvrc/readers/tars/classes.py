@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ilsvrc import facts
-from ilsvrc.archive.remote import source_of, state_of
+from ilsvrc.archive.remote import of_each, source_of, state_of
 from ilsvrc.errors import ArchiveError, DamageError, UsageError
 from ilsvrc.events import Listener, silent
 from ilsvrc.issues import Code, Issue
@@ -23,6 +23,7 @@ from ilsvrc.readers.tars.gather import COLUMNS, DIGEST, Tar
 from ilsvrc.readers.tars.index import TarIndex, build, open_index, stored_index, without_digests
 from ilsvrc.readers.tars.packed import form_of
 from ilsvrc.readers.tars.reader import LOOSE, Contents, TarReader, warn
+from ilsvrc.stores.path import Location, StorePath, names_in
 
 FORM = "class tars"
 
@@ -45,20 +46,22 @@ class Class:
     sizes: list[int]
 
 
-def class_tars(folder: Path) -> list[Path]:
+def class_tars(folder: Location) -> list[Location]:
     """Return the tars of classes in a folder, by wnid."""
+    if isinstance(folder, StorePath):
+        return [folder / name for name, is_folder in names_in(folder) if _TAR.fullmatch(name) and not is_folder]
     return [path for path in _named_tars(folder) if path.is_file()]
 
 
-def _named_tars(folder: Path) -> list[Path]:
+def _named_tars(folder: Location) -> list[Location]:
     """Return the entries of a folder that have the name of a class's tar, by wnid, whatever they are."""
     try:
-        return [folder / name for name in sorted(entry.name for entry in os.scandir(folder)) if _TAR.fullmatch(name)]
+        return [folder / name for name, _ in names_in(folder) if _TAR.fullmatch(name)]
     except OSError:
         return []
 
 
-def _refuse_no_files(folder: Path) -> None:
+def _refuse_no_files(folder: Location) -> None:
     """Refuse entries that have the name of a class's tar and are no files: their classes would be left out."""
     wrong = [path for path in _named_tars(folder) if not path.is_file()]
     if not wrong:
@@ -70,7 +73,7 @@ def _refuse_no_files(folder: Path) -> None:
     raise DamageError(f"{folder}: {listed}{more} [{Code.UNREADABLE}]", issues, hint=hint)
 
 
-def _kind(path: Path) -> str:
+def _kind(path: Location) -> str:
     """Say what a path is that is no file."""
     if path.is_dir():
         return "a folder"
@@ -78,7 +81,7 @@ def _kind(path: Path) -> str:
 
 
 def open_classes(
-    folder: Path, split: str = "train", *, verify: bool = False, listener: Listener = silent
+    folder: Location, split: str = "train", *, verify: bool = False, listener: Listener = silent
 ) -> TarReader:
     """Return the reader of the tars of classes in a folder, and of the classes that are unpacked beside them.
 
@@ -93,7 +96,7 @@ def open_classes(
         If no image is there, or `verify` is asked for and there are no digests.
     """
     _refuse_no_files(folder)
-    tars = [_tar(path) for path in class_tars(folder)]
+    tars = of_each(_tar, class_tars(folder))
     _refuse_pairs(tars)
     loose = {found.name: found for found in _class_folders(folder)}
     index, broken = _indexed(folder, tars, {name for name in loose if loose[name].is_dir()}, listener)
@@ -115,14 +118,14 @@ def open_classes(
     return reader
 
 
-def _again(folder: Path, split: str, verify: bool) -> TarReader:
+def _again(folder: Location, split: str, verify: bool) -> TarReader:
     """Open what was opened in another process; it was warned of there."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return open_classes(folder, split, verify=verify)
 
 
-def _tar(path: Path) -> Tar:
+def _tar(path: Location) -> Tar:
     source = source_of(path)
     form = form_of(source.read(0, min(8, source.size)))
     source.close()
@@ -141,7 +144,7 @@ def _refuse_pairs(tars: Sequence[Tar]) -> None:
 
 
 def _indexed(
-    folder: Path, tars: Sequence[Tar], loose: set[str], listener: Listener
+    folder: Location, tars: Sequence[Tar], loose: set[str], listener: Listener
 ) -> tuple[TarIndex, dict[str, ArchiveError]]:
     """Return the index of the tars that are whole, and why the others are not, whose classes have folders."""
     broken: dict[str, ArchiveError] = {}
@@ -157,7 +160,9 @@ def _indexed(
     return open_index(folder, whole, listener), broken
 
 
-def _class_folders(folder: Path) -> list[Path]:
+def _class_folders(folder: Location) -> list[Path]:
+    if isinstance(folder, StorePath):
+        return []  # folders of images are read on a disk only
     return sorted(Path(entry.path) for entry in os.scandir(folder) if _is_class(entry.name) and entry.is_dir())
 
 
@@ -206,7 +211,7 @@ def _counted(found: Class, wnid: str) -> list[Issue]:
     return [Issue(found.folder, Code.MISSING_IMAGE, detail)]
 
 
-def _joined(folder: Path, index: TarIndex, alone: Sequence[Class], issues: Sequence[Issue]) -> Contents:
+def _joined(folder: Location, index: TarIndex, alone: Sequence[Class], issues: Sequence[Issue]) -> Contents:
     """Return the images of the tars and those of the folders, in catalog order."""
     contents = replace(Contents.of(folder, FORM, index, "train"), issues=tuple(issues))
     if not alone:

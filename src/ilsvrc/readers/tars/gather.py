@@ -42,7 +42,7 @@ GATHERED = COLUMNS.append(DIGEST)
 
 _STAGE = "index"
 _TOGETHER = 16
-"""Tars walked at once: as many reads as a disk is given at a time."""
+"""Tars walked at once: as many reads as a disk is given at a time. Of tars in a store as many as it is asked for."""
 
 _IMAGE, _INNER = re.compile(IMAGE), re.compile(INNER)
 _ENDLESS = 1 << 62
@@ -105,9 +105,10 @@ def _walked(tars: Sequence[Tar]) -> Iterator[_Plain | _Packed]:
     if len(tars) == 1 or any(tar.form for tar in tars):
         yield from (_Packed(tar) if tar.form else _Plain(tar) for tar in tars)
         return
-    with ThreadPoolExecutor(_TOGETHER) as pool:
-        for start in range(0, len(tars), _TOGETHER):
-            yield from pool.map(_Plain.walked, tars[start : start + _TOGETHER])
+    together = max(_TOGETHER, tars[0].source.at_once)
+    with ThreadPoolExecutor(together) as pool:
+        for start in range(0, len(tars), together):
+            yield from pool.map(_Plain.walked, tars[start : start + together])
 
 
 @dataclass

@@ -24,6 +24,7 @@ from ilsvrc.issues import Code
 from ilsvrc.readers.tars.gather import COLUMNS, DIGEST, GATHERED, Gathered, Tar, gather
 from ilsvrc.readers.tars.names import SPLITS, UnknownImage, images_among
 from ilsvrc.readers.tars.packed import Unpacked
+from ilsvrc.stores.path import Location
 
 FORMAT = "1"
 """Version of the file format; a file of another version is built anew."""
@@ -77,7 +78,7 @@ class TarIndex:
         return self.table.slice(start, stop - start)
 
 
-def open_index(beside: Path, tars: Sequence[Tar], listener: Listener) -> TarIndex:
+def open_index(beside: Location, tars: Sequence[Tar], listener: Listener) -> TarIndex:
     """Return the index of some tars; build it and keep it where none that fits is kept.
 
     Parameters
@@ -102,7 +103,7 @@ class _NotKeptError(Exception):
     """No index is kept."""
 
 
-def stored_index(beside: Path, tars: Sequence[Tar]) -> TarIndex | None:
+def stored_index(beside: Location, tars: Sequence[Tar]) -> TarIndex | None:
     """Return the index that is kept of some tars, or None; nothing is built."""
 
     def _stop() -> TarIndex:
@@ -203,7 +204,7 @@ def _key(index: TarIndex, row: int) -> tuple[int, int]:
     return index.table.column("tar")[row].as_py(), index.table.column("offset")[row].as_py()
 
 
-def _place(index: TarIndex, row: int) -> tuple[Path, str, int]:
+def _place(index: TarIndex, row: int) -> tuple[Location, str, int]:
     values = {name: index.table.column(name)[row].as_py() for name in ("tar", "folder", "name", "offset")}
     folder = index.folders[values["folder"]]
     member = f"{folder}/{values['name']}" if folder else values["name"]

@@ -19,13 +19,14 @@ import re
 import shlex
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Protocol
 from weakref import WeakSet
 
 import numpy as np
 import numpy.typing as npt
 
-from ilsvrc.archive.remote import source_of
+from ilsvrc.archive.remote import SourceFile, source_of
 from ilsvrc.archive.source import ArchiveSource
 from ilsvrc.errors import ArchiveError, MissingExtraError, UsageError
 from ilsvrc.issues import Code
@@ -165,6 +166,10 @@ class Unpacked:
         return Unpacked, (self.source, self.form, self.points)
 
 
+_AHEAD = 32 << 20
+"""Bytes of a file in a store that are fetched ahead."""
+
+
 class GzipSweep:
     """A gzip file, decompressed by many threads of rapidgzip's."""
 
@@ -176,7 +181,8 @@ class GzipSweep:
         self._source = source
         source.refuse_changed()
         self._formats = rapidgzip.IndexFormat
-        self._file: Any = rapidgzip.open(str(source.path), parallelization=threads)
+        opened = str(source.path) if isinstance(source.path, Path) else SourceFile(source, _AHEAD)
+        self._file: Any = rapidgzip.open(opened, parallelization=threads)
         self._at = 0
         _GZIPS.add(self)
         try:

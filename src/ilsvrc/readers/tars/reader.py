@@ -27,6 +27,7 @@ from ilsvrc.readers.reader import Container, Int, Place, Rows, read_file
 from ilsvrc.readers.tars.gather import DIGEST, Tar
 from ilsvrc.readers.tars.index import TarIndex
 from ilsvrc.readers.tars.packed import Sweep, Unpacked
+from ilsvrc.stores.path import Location
 
 LOOSE = -1
 """In place of a tar's number: the image is a file of its own, in a class's folder beside the tars."""
@@ -52,7 +53,7 @@ class Contents:
     issues : what was found on the way that is worth to be told
     """
 
-    path: Path
+    path: Location
     form: str
     tars: tuple[Tar, ...]
     ends: tuple[int, ...]
@@ -63,7 +64,7 @@ class Contents:
     issues: tuple[Issue, ...] = ()
 
     @classmethod
-    def of(cls, path: Path, form: str, index: TarIndex, split: str) -> Contents:
+    def of(cls, path: Location, form: str, index: TarIndex, split: str) -> Contents:
         """Return a split of an index."""
         table = index.of_split(split).drop_columns("split")
         return cls(path, form, index.tars, index.ends, index.points, index.folders, table)
@@ -125,7 +126,7 @@ class TarReader(InFiles):
         return self._contents.form
 
     @property
-    def path(self) -> Path:
+    def path(self) -> Location:
         """The tar, or the folder of the tars."""
         return self._contents.path
 
@@ -289,7 +290,7 @@ class TarReader(InFiles):
                 yield self._source(number), start, length
 
 
-def warn(issues: Sequence[Issue], path: Path) -> None:
+def warn(issues: Sequence[Issue], path: Location) -> None:
     """Warn of what was found, in one line."""
     if issues:
         more = f"; and {len(issues) - 1:,} more" if len(issues) > 1 else ""

@@ -9,7 +9,6 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +17,7 @@ from ilsvrc import facts
 from ilsvrc.archive.find import splits_named
 from ilsvrc.archive.header import BLOCK, checksum_faults, member_name
 from ilsvrc.archive.names import split_of
-from ilsvrc.archive.remote import source_of, state_of
+from ilsvrc.archive.remote import SourceFile, source_of, state_of
 from ilsvrc.archive.sidecar import folders
 from ilsvrc.archive.source import ArchiveSource
 from ilsvrc.archive.tar import Extent, Walk
@@ -35,6 +34,7 @@ from ilsvrc.readers.tars.names import INNER, SPLITS, UnknownImage, images_among
 from ilsvrc.readers.tars.packed import form_of, sweep
 from ilsvrc.readers.tars.reader import Contents, TarReader
 from ilsvrc.readers.tars.walk import is_other
+from ilsvrc.stores.path import Location, StorePath
 
 TRAIN_PARTS = 5
 """Parts of train at huggingface.co/datasets/ILSVRC/imagenet-1k, train_images_0 to _4 (imagenet-1k.py there)."""
@@ -71,7 +71,7 @@ class Peek:
     splits: tuple[str, ...]
 
 
-def recognise(root: Path) -> list[Found]:
+def recognise(root: Location) -> list[Found]:
     """Return the splits in the tars at a path, which is a tar or a folder of tars; official archives are left out.
 
     A tar that is not compressed is looked at in 64 places. Of a compressed one only the beginning can be read
@@ -93,7 +93,7 @@ def recognise(root: Path) -> list[Found]:
     return found
 
 
-def open_tar(path: Path, split: str, *, verify: bool = False, listener: Listener = silent) -> TarReader:
+def open_tar(path: Location, split: str, *, verify: bool = False, listener: Listener = silent) -> TarReader:
     """Return the reader of a split in one tar, which is indexed first where no index of it is kept.
 
     Raises
@@ -113,7 +113,7 @@ def open_tar(path: Path, split: str, *, verify: bool = False, listener: Listener
     return TarReader(split, contents, verify=verify, reopen=partial(open_tar, path, split, verify=verify))
 
 
-def open_parts(folder: Path, split: str, *, verify: bool = False, listener: Listener = silent) -> TarReader:
+def open_parts(folder: Location, split: str, *, verify: bool = False, listener: Listener = silent) -> TarReader:
     """Return the reader of a split in the tars of Hugging Face's first layout, train in five.
 
     Raises
@@ -135,7 +135,7 @@ def form_in_words(compressed: str) -> str:
     return f"tar.{'gz' if compressed == 'gzip' else 'zst'}" if compressed else "tar"
 
 
-def peek(path: Path) -> Peek | None:
+def peek(path: Location) -> Peek | None:
     """Return what a file seems to be by its first bytes; None if it is no tar with images of ILSVRC 2012."""
     try:
         source = source_of(path)
@@ -151,7 +151,7 @@ def peek(path: Path) -> Peek | None:
     return Peek(form, paths, tuple(split for split in SPLITS if split in splits)) if splits else None
 
 
-def is_damaged(path: Path) -> bool:
+def is_damaged(path: Location) -> bool:
     """Whether a file that is named as a tar does not begin as one, or can't be unpacked, or is not safe to."""
     try:
         source = source_of(path)
@@ -168,7 +168,7 @@ def is_damaged(path: Path) -> bool:
     return False
 
 
-def _in_tar(path: Path) -> list[Found]:
+def _in_tar(path: Location) -> list[Found]:
     """Return the splits in one tar; by its name, if it can't be read."""
     seen = peek(path)
     if seen is None:
@@ -185,7 +185,7 @@ def _in_tar(path: Path) -> list[Found]:
     return [Found(split, form, path, partial(open_tar, path, split)) for split in splits]
 
 
-def _class_tars(root: Path) -> Iterator[Found]:
+def _class_tars(root: Location) -> Iterator[Found]:
     """Yield the train split if it is a folder of class tars."""
     for name in _CLASS_FOLDERS:
         folder = root / name if name else root
@@ -195,13 +195,13 @@ def _class_tars(root: Path) -> Iterator[Found]:
             return
 
 
-def _seems_class(path: Path) -> bool:
+def _seems_class(path: Location) -> bool:
     """Whether a tar begins with a train image, or is cut short before the first."""
     seen = peek(path)
     return seen is not None and "train" in seen.splits
 
 
-def _parts(folder: Path) -> dict[str, list[Path]]:
+def _parts(folder: Location) -> dict[str, list[Location]]:
     """Return the tars of Hugging Face's first layout in a folder by split, in the order of their numbers.
 
     Those that can't be read are of the split in their names: whoever opens it is told.
@@ -209,7 +209,7 @@ def _parts(folder: Path) -> dict[str, list[Path]]:
     if not folder.is_dir():
         return {}
     named = [(match, path) for path in folder.iterdir() if (match := _PART.fullmatch(path.name)) and path.is_file()]
-    found: dict[str, list[Path]] = {}
+    found: dict[str, list[Location]] = {}
     for match, path in sorted(named, key=lambda pair: (int(pair[0]["part"] or 0), pair[1].name)):
         seen = peek(path)
         if match["split"] in seen.splits if seen else is_damaged(path):
@@ -217,7 +217,7 @@ def _parts(folder: Path) -> dict[str, list[Path]]:
     return {split: found[split] for split in SPLITS if split in found}
 
 
-def _refuse_missing_parts(folder: Path, split: str, paths: Sequence[Path]) -> None:
+def _refuse_missing_parts(folder: Location, split: str, paths: Sequence[Location]) -> None:
     """Refuse train of which parts are not there, as a split in Parquet files is refused.
 
     Raises
@@ -241,11 +241,11 @@ def _refuse_missing_parts(folder: Path, split: str, paths: Sequence[Path]) -> No
     raise DamageError(f"{message} [{Code.MISSING_FILE}]", issues, hint=hint)
 
 
-def _tars_in(folder: Path) -> list[Path]:
+def _tars_in(folder: Location) -> list[Location]:
     return sorted(path for path in folder.iterdir() if path.name.endswith(_ENDINGS) and path.is_file())
 
 
-def _tar(path: Path) -> Tar:
+def _tar(path: Location) -> Tar:
     """Return a tar.
 
     Raises
@@ -260,8 +260,8 @@ def _tar(path: Path) -> Tar:
     return Tar(source, form)
 
 
-def _is_indexed(path: Path) -> bool:
-    return any((folder / f"{path.name}{SUFFIX}").is_file() for folder in folders(path))
+def _is_indexed(path: Location) -> bool:
+    return isinstance(path, StorePath) or any((folder / f"{path.name}{SUFFIX}").is_file() for folder in folders(path))
 
 
 def _is_official(paths: Sequence[str]) -> bool:
@@ -272,9 +272,9 @@ def _is_official(paths: Sequence[str]) -> bool:
 class _Head:
     """The first bytes of what is unpacked from a file: a ArchiveSource that ends early."""
 
-    def __init__(self, path: Path, form: str) -> None:
+    def __init__(self, path: Location, form: str) -> None:
         self.path = path
-        with path.open("rb") as file:
+        with SourceFile(source_of(path)) as file:
             if form == "xz":
                 data = lzma.LZMADecompressor().decompress(file.read(_PEEK), _PEEK)
             else:
