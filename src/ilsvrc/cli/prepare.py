@@ -96,6 +96,13 @@ def prepare(
         str | None, typer.Option(metavar="CODEC", help="jpeg:90, webp:90, png, or keep for the source's own.")
     ] = None,
     orient: Annotated[bool, typer.Option("--orient", help="Turn images as their EXIF orientation says.")] = False,
+    ffcv_mode: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODE",
+            help="Of FFCV's file: jpg, raw (pixels), smart:500KB (pixels up to that), proportion:0.5.",
+        ),
+    ] = None,
     damaged: Annotated[
         str, typer.Option(help=f"Images that can't be decoded, where they are made anew: {', '.join(DAMAGED)}.")
     ] = "stop",
@@ -153,6 +160,7 @@ def prepare(
             filter=filter_,
             encode=encode,
             orient=orient,
+            ffcv_mode=ffcv_mode,
             damaged=damaged,
             dry_run=dry_run,
             engine=workers,

@@ -17,14 +17,19 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xDA)})
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _CMYK_COMPONENTS = 4
-_OTHERS = {"png": "PNG", "webp": "WEBP"}
+_OTHERS = {"png": "PNG", "webp": "WEBP", "ppm": "PPM"}
 """Endings of names that are no JPEG's, and what Pillow calls the format."""
 
 
 def ending_of(path: str) -> str:
-    """Return jpg, webp or png: the format that a file's name tells; jpg for every other name, as official ones."""
+    """Return jpg, webp, png or ppm: the format that a file's name tells; jpg for every other name."""
     ending = path.rpartition(".")[2].lower()
     return ending if ending in _OTHERS else "jpg"
+
+
+def ending_in(data: bytes, told: str) -> str:
+    """Return the ending of an image among images of an ending: JPEGs are among pixels, where FFCV's mode is smart."""
+    return "jpg" if told == "ppm" and data.startswith(_JPEG) else told
 
 
 def glance(name: str, data: bytes, ending: str = "jpg") -> Issue | None:

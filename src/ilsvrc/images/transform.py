@@ -19,7 +19,7 @@ import simplejpeg
 from PIL import Image
 
 from ilsvrc.images.decode import UndecodableError, pillow, simplejpeg_array
-from ilsvrc.images.encode import JPEG, Encoding, UnencodableError, kind_of
+from ilsvrc.images.encode import JPEG, KEEP, Encoding, UnencodableError, kind_of
 from ilsvrc.images.inspect import examine
 from ilsvrc.issues import Code
 
@@ -133,6 +133,16 @@ class Remaking:
         codecs = {"pillow": PIL.__version__, "simplejpeg": simplejpeg.__version__, **self.encoding.versions}
         return {"encode": str(self.encoding), **resized, "orient": self.orient, "all": self.all, "codecs": codecs}
 
+    @property
+    def ending(self) -> str | None:
+        """What every image becomes: jpg, webp or png; None for what it was."""
+        return None if self.encoding.kind == KEEP else self.encoding.ending(None)
+
+    @property
+    def turns(self) -> bool:
+        """Whether pixels are turned as the EXIF orientation says."""
+        return self.orient
+
     def __call__(self, data: bytes) -> tuple[bytes, str]:
         """Return the new file and its ending: jpg, webp or png; the bytes given, if nothing is to be done.
 
@@ -146,16 +156,45 @@ class Remaking:
             If the format can't hold the result.
         """
         header = _opened(data)
-        turn = orientation(data, header) if self.orient else 1
+        turn, before = self._upright(data, header)
         ending = self.encoding.ending(header.format)
-        before = (header.height, header.width) if turn >= _SIDEWAYS else header.size
         fits = self.size is None or self.size.of(*before) == before
         if fits and turn == 1 and not self.all and self.encoding.takes(header.format, header.mode):
             _require_whole(data)
             return data, ending
+        return self.encoding.encode(self._image(data, header, turn), data), ending
+
+    def size_of(self, data: bytes) -> tuple[int, int]:
+        """Return width and height of the result, in pixels; the header alone is read.
+
+        Raises
+        ------
+        UndecodableError
+            If the bytes are no image.
+        """
+        before = self._upright(data, _opened(data))[1]
+        return self.size.of(*before) if self.size else before
+
+    def image(self, data: bytes) -> Image.Image:
+        """Return the pixels of the result before they are encoded, RGB.
+
+        Raises
+        ------
+        UndecodableError
+            If the bytes are no image, or not whole.
+        """
+        header = _opened(data)
+        return self._image(data, header, self._upright(data, header)[0])
+
+    def _upright(self, data: bytes, header: Image.Image) -> tuple[int, tuple[int, int]]:
+        """Return the orientation to undo, 1 for none, and width and height once it is undone."""
+        turn = orientation(data, header) if self.orient else 1
+        return turn, (header.height, header.width) if turn >= _SIDEWAYS else header.size
+
+    def _image(self, data: bytes, header: Image.Image, turn: int) -> Image.Image:
         image = _rgb(data) if kind_of(header.format) == JPEG else pillow(data)
         image = image.transpose(_UPRIGHT[turn]) if turn in _UPRIGHT else image
-        return self.encoding.encode(self.size.apply(image) if self.size else image, data), ending
+        return self.size.apply(image) if self.size else image
 
 
 def orientation(data: bytes, header: Image.Image | None = None) -> int:

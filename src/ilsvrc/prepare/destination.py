@@ -20,10 +20,13 @@ from ilsvrc.run.claim import Hold, claimed
 from ilsvrc.run.journal import Journal
 from ilsvrc.run.plan import Plan
 from ilsvrc.sinks.folder import FolderSink
+from ilsvrc.sinks.formats.base import Format
+from ilsvrc.sinks.formats.whole import Whole
 from ilsvrc.sinks.links import Link, refuse_impossible
 from ilsvrc.sinks.objects.folder import ObjectFolderSink
 from ilsvrc.sinks.objects.shards import ObjectShardSink
 from ilsvrc.sinks.objects.staging import ObjectStaging, remove_scratch
+from ilsvrc.sinks.onefile import Places
 from ilsvrc.sinks.room import existing
 from ilsvrc.sinks.shards import ShardSink
 from ilsvrc.sinks.target import Target
@@ -143,7 +146,8 @@ class FolderDestination:
         told = provenance(plan)
         if options.sharded:
             form, count = options.format_chosen(), len(plan.units)
-            return ShardSink(self.root, plan.split, form, count, told, self.durable, options.repair)
+            places = None if self.durable else _places(plan, form)
+            return ShardSink(self.root, plan.split, form, count, told, self.durable, options.repair, places)
         link = _link(plan, self.root, options)
         return FolderSink(self.root, plan.split, told, durable=self.durable, link=link)
 
@@ -234,6 +238,17 @@ def provenance(plan: Plan) -> tuple[tuple[str, str], ...]:
         ("index", plan.reader.identity),
         ("settings", json.dumps(plan.settings, sort_keys=True)),
     )
+
+
+def _places(plan: Plan, form: Format) -> Places | None:
+    """Return where images go in the one file of a split, if their sizes are known, and one machine writes to it.
+
+    Machines that share a file system by a network may each hold another state of a page that two of them write to.
+    """
+    if not isinstance(form, Whole) or not plan.sized:
+        return None
+    bounds = [*(unit.start for unit in plan.units), len(plan.rows)]
+    return Places.of(form, plan.reader.sizes[plan.rows], bounds)
 
 
 def image_file(plan: Plan) -> str | None:

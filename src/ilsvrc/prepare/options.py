@@ -18,7 +18,6 @@ from ilsvrc.sinks.formats.registry import (
     FORMATS,
     format_of,
     refuse_missing_extra,
-    refuse_missing_program,
 )
 from ilsvrc.sinks.links import Link
 
@@ -68,6 +67,7 @@ class Options:
     shard_size: int | None = None
     shard_images: int | None = None
     transform: Transform | None = None
+    ffcv_mode: str | None = None
     damaged: str = "stop"
 
     def __post_init__(self) -> None:
@@ -79,6 +79,9 @@ class Options:
             if not set(self.splits) <= set(SPLITS) or not self.splits:
                 raise UsageError(f"there is no split {', '.join(self.splits)!r}", hint="use train, val or test")
         refuse_jobs(self.jobs)
+        if self.ffcv_mode is not None and self.format != "ffcv":
+            detail = f"ffcv_mode says how FFCV's file holds images, and format is {self.format}"
+            raise UsageError(detail, hint="add format='ffcv', or leave ffcv_mode out")
         self._refuse_shards()
         self._refuse_transform()
         if self.source == "delete" and (self.verify == "none" or self.classes):
@@ -97,11 +100,8 @@ class Options:
         ------
         MissingExtraError
             If a package that writes it is not installed.
-        UsageError
-            If a program is not.
         """
         refuse_missing_extra(self.format)
-        refuse_missing_program(self.format)
         return format_of(self.format)
 
     def _refuse_shards(self) -> None:

@@ -120,7 +120,7 @@ def _plan(
 
 
 def _ending(reader: Reader, options: Options) -> str:
-    """Return what the images will be: jpg, webp or png.
+    """Return what the images will be: jpg, webp, png or ppm.
 
     Raises
     ------

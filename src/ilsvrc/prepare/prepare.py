@@ -58,6 +58,7 @@ def prepare(  # noqa: PLR0913  -- a public verb: each is named where it is used
     filter: str | None = None,  # noqa: A002  -- likewise
     encode: str | None = None,
     orient: bool = False,
+    ffcv_mode: str | None = None,
     transform: Transform | None = None,
     damaged: str = "stop",
     dry_run: bool = False,
@@ -134,6 +135,10 @@ def prepare(  # noqa: PLR0913  -- a public verb: each is named where it is used
     orient
         Turn images as their EXIF orientation says. Otherwise it is ignored, as training code mostly does, and the
         report names such images.
+    ffcv_mode
+        How FFCV's file holds images, as the `write_mode` of its RGBImageField: `jpg` files, which is the default;
+        `raw` pixels; `smart:500KB`, pixels of images that have at most so many bytes of them; `proportion:0.5`, files
+        of this share of the images, pixels of the others.
     transform
         A transform of your own, in place of these options.
     damaged
@@ -181,7 +186,9 @@ def prepare(  # noqa: PLR0913  -- a public verb: each is named where it is used
             filter=filter,
             encode=encode,
             orient=orient,
+            ffcv_mode=ffcv_mode,
         ),
+        ffcv_mode=ffcv_mode,
         damaged=damaged,
     )
     given, target = given_location(src, "SRC"), given_location(dst, "DST")

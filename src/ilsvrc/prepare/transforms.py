@@ -1,4 +1,4 @@
-"""What `prepare` makes of images, by its options: `resize`, `crop`, `max_side`, `encode` and those beside them."""
+"""The transforms that `prepare` makes of its options: `resize`, `crop`, `max_side`, `encode`, `ffcv_mode`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ import xxhash
 from ilsvrc.errors import DamageError, UsageError
 from ilsvrc.images.decode import UndecodableError
 from ilsvrc.images.encode import JPEG, KEEP, LONGEST, QUALITY, Encoding, UnencodableError
+from ilsvrc.images.pixels import Choice, Mode, Unpacking
 from ilsvrc.images.transform import FILTERS, Fit, Remaking, Size
 from ilsvrc.issues import Code, Issue
+from ilsvrc.prepare.options import bytes_in
 from ilsvrc.readers.units import Sample
 
 _SQUASH = re.compile(r"(\d+)x(\d+)")
+_SHARE = re.compile(r"0?\.\d+|[01](\.0*)?", re.ASCII)
+"""A number from 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +28,7 @@ class Remade:
     remaking : from bytes to bytes
     """
 
-    remaking: Remaking
+    remaking: Remaking | Unpacking
 
     @property
     def settings(self) -> dict[str, object]:
@@ -33,14 +37,13 @@ class Remade:
 
     @property
     def ending(self) -> str | None:
-        """What every image becomes: jpg, webp or png; None for what it was."""
-        encoding = self.remaking.encoding
-        return None if encoding.kind == KEEP else encoding.ending(None)
+        """What every image becomes: jpg, webp, png or ppm; None for what it was."""
+        return self.remaking.ending
 
     @property
     def turns(self) -> bool:
         """Whether images are turned as their EXIF orientation says."""
-        return self.remaking.orient
+        return self.remaking.turns
 
     def __call__(self, sample: Sample) -> Sample:
         """Return the image anew, with the digest of its file in the source; or the same sample.
@@ -72,6 +75,7 @@ def transform_of(  # noqa: PLR0913  -- the options of `prepare`
     filter: str | None = None,  # noqa: A002  -- as the command line calls it
     encode: str | None = None,
     orient: bool = False,
+    ffcv_mode: str | None = None,
 ) -> Remade | None:
     """Return what these options of `prepare` make of images; None if they leave every byte as it is.
 
@@ -90,7 +94,8 @@ def transform_of(  # noqa: PLR0913  -- the options of `prepare`
     if idle and not sizes:
         hint = f"add resize, crop or max_side, or leave {idle[0]} out"
         raise UsageError(f"{idle[0]} says how images are resized, and none is", hint=hint)
-    if encode is None and not sizes and not orient:
+    choice = _choice(ffcv_mode, encode)
+    if encode is None and not sizes and not orient and choice is None:
         return None
     encoding = Encoding(JPEG, QUALITY) if encode is None else Encoding.parse(encode)
     if encoding.kind == KEEP and not sizes and not orient:
@@ -100,7 +105,23 @@ def transform_of(  # noqa: PLR0913  -- the options of `prepare`
     if size:
         _refuse_size(sizes[0], size, encoding)
         size = replace(size, filter=filter or size.filter, enlarge=enlarge)
-    return Remade(Remaking(encoding, size, orient, all=encode is not None and not sizes and encoding.kind != KEEP))
+    remaking = Remaking(encoding, size, orient, all=encode is not None and not sizes and encoding.kind != KEEP)
+    return Remade(Unpacking(choice, remaking) if choice else remaking)
+
+
+def _choice(text: str | None, encode: str | None) -> Choice | None:
+    """Return which images are kept as pixels, as `ffcv_mode` says: `raw`, `smart:500KB`, `proportion:0.5`."""
+    name, _, value = (text or Mode.JPG).strip().lower().partition(":")
+    hint = "use jpg, raw, smart:BYTES such as smart:500KB, or proportion:SHARE such as proportion:0.5"
+    if name == Mode.RAW and encode is not None:
+        raise UsageError("ffcv_mode='raw' encodes no image, and encode says how", hint="leave one of them out")
+    if name == Mode.SMART and value:
+        return Choice(Mode.SMART, threshold=bytes_in(value))
+    if name == Mode.PROPORTION and (share := _SHARE.fullmatch(value)):
+        return Choice(Mode.PROPORTION, compressed=float(share[0]))
+    if name not in (Mode.JPG, Mode.RAW) or value:
+        raise UsageError(f"ffcv_mode can't be {text!r}", hint=hint)
+    return Choice(Mode.RAW) if name == Mode.RAW else None
 
 
 def _size(resize: int | str | None, crop: int | None, max_side: int | None) -> Size:

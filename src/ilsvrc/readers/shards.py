@@ -38,7 +38,7 @@ class Shards:
 
     path : the folder that holds them
     form : their format, in words
-    ending : what their images are: jpg, webp or png
+    ending : what their images are: jpg, webp, png or ppm
     sources : the shards, by their numbers
     """
 

@@ -27,7 +27,7 @@ class Sample:
     data : its file, byte for byte
     file : path of the file that holds it and nothing else; None if it lies in an archive
     source : xxh3_128 of the image's file in the source, if `data` was made anew from it; None where that is `data`
-    ending : ending of a file name that tells what `data` is: jpg, webp or png
+    ending : ending of a file name that tells what `data` is: jpg, webp, png or ppm
     """
 
     key: str
@@ -48,7 +48,7 @@ class Transform(Protocol):
 
     @property
     def ending(self) -> str | None:
-        """What every image becomes: jpg, webp or png; None for what it was."""
+        """What every image becomes: jpg, webp, png or ppm; None for what it was."""
 
     @property
     def turns(self) -> bool:

@@ -13,7 +13,7 @@ import xxhash
 from ilsvrc.archive.sidecar import Verified
 from ilsvrc.errors import ArchiveError, DamageError, IlsvrcError, MachineError
 from ilsvrc.events import Advanced, Finished, Listener, Started, silent
-from ilsvrc.images.inspect import ending_of, examine, glance
+from ilsvrc.images.inspect import ending_in, ending_of, examine, glance
 from ilsvrc.images.transform import orientation
 from ilsvrc.issues import Code, Issue
 from ilsvrc.readers.reader import Reader
@@ -234,7 +234,7 @@ class Task:
         packed = bool(member)  # in a zip, to say where each image lies reads its header
         for row, data in self._read(images, keys, issues):
             file = None if packed else images.where(row).file
-            ending = ending_of(file or member)
+            ending = ending_in(data, ending_of(file or member))
             issues += self._looked_at(keys[row], data, images.digest(row), ending)
             label = labels[row] if labels[row] >= 0 else None
             yield Sample(keys[row], names[row], label, data, file, ending=ending)

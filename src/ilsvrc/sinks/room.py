@@ -82,16 +82,16 @@ def need_of(plan: Planned, units: Sequence[Unit], block: int, link: Link = Link.
     return Need(images + blocks * block + OVERHEAD * len(sizes), inodes)
 
 
-def need_of_shards(plan: Planned, units: Sequence[Unit], *, whole: bool) -> Need:
+def need_of_shards(plan: Planned, units: Sequence[Unit], *, twice: bool) -> Need:
     """Return the space that these shards take.
 
-    Of a split that is one file, pieces and the file are there at once.
+    Where pieces are copied to the one file of a split, both are there at once: `twice`.
     """
     if not units:
         return Need()
     images = sum(unit.images for unit in units)
     written = int(sum(unit.bytes for unit in units) * plan.share)
-    return Need((2 if whole else 1) * written + (OVERHEAD + PACKING) * images, 2 * len(plan.units) + 8)
+    return Need((2 if twice else 1) * written + (OVERHEAD + PACKING) * images, 2 * len(plan.units) + 8)
 
 
 def refuse_full(

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import ClassVar, cast
+from typing import ClassVar
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
@@ -23,17 +23,16 @@ from ilsvrc.issues import Code, Issue
 from ilsvrc.readers.units import Sample, Unit
 from ilsvrc.sinks.base import Output, Planned, Receipt, Stage, State, left_out
 from ilsvrc.sinks.buckets import BucketSink
-from ilsvrc.sinks.formats.base import Format, Shard, ShardFile, Whole, Written, digest_of
+from ilsvrc.sinks.formats.base import Format, Placed, Shard, ShardFile, Written, digest_of
+from ilsvrc.sinks.formats.whole import Whole, placed
+from ilsvrc.sinks.onefile import NOTED, WHOLE, Places, completed, noted
 from ilsvrc.sinks.room import Need, need_of_shards
-from ilsvrc.sinks.staging import Staging, created
+from ilsvrc.sinks.staging import Staging, created, shared
 from ilsvrc.stores.path import AnyPath, Location, StorePath, size_of
 from ilsvrc.tree import paths
 from ilsvrc.tree.manifest import SCHEMA, SHARDED, ShardedRow, differences, metadata_of, read_manifest, table_of
 
 SPLITS = ("train", "val", "test")
-
-_WHOLE = "whole"
-"""Name in staging of the file that a split becomes, where it is one."""
 
 
 @dataclass(slots=True)
@@ -47,6 +46,7 @@ class ShardSink:
     provenance : what the manifest says of its making: archive, index, settings
     durable : `write` returns only when a shard survives a power cut, since no `sync` of the driver reaches the worker
     thorough : `state` reads every byte of shards that are there, not their sizes alone
+    places : where the images of each unit go in the one file of a split; None for shards, and for pieces of that file
     """
 
     root: Path
@@ -56,6 +56,7 @@ class ShardSink:
     provenance: tuple[tuple[str, str], ...] = ()
     durable: bool = False
     thorough: bool = False
+    places: Places | None = None
     staged: Staging = field(init=False, compare=False, repr=False)
 
     link: ClassVar[None] = None
@@ -64,7 +65,8 @@ class ShardSink:
         self.staged = Staging(self.root, self.split, self.provenance, f"{self.split}.shards", SHARDED)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return ShardSink, (self.root, self.split, self.format, self.count, self.provenance, self.durable)
+        told = (self.root, self.split, self.format, self.count, self.provenance, self.durable, False, self.places)
+        return ShardSink, told
 
     @property
     def staging(self) -> Path:
@@ -87,7 +89,7 @@ class ShardSink:
 
     def need(self, plan: Planned, units: Sequence[Unit]) -> Need:
         """Return the space that the shards of these units take."""
-        return need_of_shards(plan, units, whole=self.format.whole)
+        return need_of_shards(plan, units, twice=self.format.whole and not self.places)
 
     @property
     def manifest(self) -> Path:
@@ -167,27 +169,42 @@ class ShardSink:
     def write(self, unit: Unit, samples: Iterable[Sample]) -> Receipt:
         """Write a shard, then the part of the manifest that proves it."""
         make_own_folder(self.staging)
-        number = int(unit.id.rpartition("-")[2])
-        name = f"{self.staged.work}/{number:06}"
+        number = _number(unit.id)
+        name = f"{self.staged.work}/{WHOLE if self.places else f'{number:06}'}"
         with OwnFolder(self.staging) as folder:
-            file = ShardFile(created(folder, name, os.O_RDWR), self.staging / name)
+            file = self._opened(folder, name, number)
             try:
-                placed = self.format.write(file, samples, self.split)
-                rows = [sharded_row(sample, number, offset) for sample, offset in placed]
+                images = list(map(sharded_row, self._placed(file, unit, samples), itertools.repeat(number)))
+                if self.places and file.tell() != self.places.begins[number + 1]:
+                    hint = "run the same command again with --restart; nothing was published"
+                    raise MachineError(f"{unit.id}: its images have other sizes than planned", hint=hint)
                 size, digest = file.digest()
                 if self.durable:
                     file.sync()
             finally:
                 file.close()
-            part = self.staged.record(unit, table_of(rows, SHARDED), folder)
+            rows = [row for row, _ in images]
+            part = self.staged.record(unit, noted(table_of(rows, SHARDED), [note for _, note in images]), folder)
             if self.durable:
                 self.staged.sync_unit(folder, [name, self.staged.part_name(unit)])
         shard = Output(f"{OWN_FOLDER}/staging/{name}", size, digest)
         return Receipt(unit.id, (shard, part), len(rows), sum(row.size for row in rows), synced=self.durable)
 
+    def _opened(self, folder: OwnFolder, name: str, number: int) -> ShardFile:
+        """Open an empty file, or the one that all units write to, at the place of a unit."""
+        if self.places:
+            return ShardFile(shared(folder, name), self.staging / name, self.places.begins[number])
+        return ShardFile(created(folder, name, os.O_RDWR), self.staging / name)
+
+    def _placed(self, file: ShardFile, unit: Unit, samples: Iterable[Sample]) -> Iterator[Placed]:
+        """Write the images of a unit: a shard, a piece of the one file, or the stretch of it that is the unit's."""
+        if self.places and isinstance(self.format, Whole):
+            return placed(file, self.places.layout, self.format.look(samples), unit.start)
+        return self.format.write(file, samples, self.split)
+
     def unnamed(self, number: int) -> Path:
         """Return the path of a shard before it gets its name."""
-        return self.staged.images / (_WHOLE if self.format.whole else f"{number:06}")
+        return self.staged.images / (WHOLE if self.format.whole else f"{number:06}")
 
     def sync(self) -> None:
         """Make all shards and parts written so far survive a power cut."""
@@ -197,11 +214,14 @@ class ShardSink:
         """Whether shard and part have the bytes they were written with."""
         try:
             shard, part = receipt.outputs
-            self.staged.part(part)
+            begin = self.places.begins[_number(receipt.unit)] if self.places else 0
+            if self.staged.part(part).schema != NOTED:  # of an earlier version
+                return False
             with OwnFolder(self.staging) as folder:
                 fd = folder.open(f"{self.staged.work}/{Path(shard.path).name}", os.O_RDONLY)
             try:
-                return digest_of(fd) == (shard.size, shard.digest)
+                size = shard.size if self.places else None
+                return digest_of(fd, begin, size) == (shard.size, shard.digest)
             finally:
                 os.close(fd)
         except (OSError, ValueError, pa.ArrowException, MachineError):
@@ -219,30 +239,19 @@ class ShardSink:
         self.resume_publishing(read_manifest(self.staged.manifest, SHARDED))
 
     def _table(self, receipts: Sequence[Receipt]) -> pa.Table:
-        """Return the manifest in the parts that receipts speak of."""
+        """Return the manifest in the parts that receipts speak of, with the notes."""
         return pa.concat_tables(self.staged.part(receipt.outputs[1]) for receipt in receipts)
 
     def _assembled(self, receipts: Sequence[Receipt], table: pa.Table) -> tuple[pa.Table, list[Shard]]:
-        """Return the manifest and the shards, which lie in staging; of pieces, the one file that they make."""
+        """Return the manifest and the shards, which lie in staging; where a split is one file, complete it."""
         names = [str(path.relative_to(self.root)) for path in self.paths]
-        if not self.format.whole:
+        if not isinstance(self.format, Whole):
+            table = table.select(SHARDED.names)
             outputs, images = [receipt.outputs[0] for receipt in receipts], images_in_each(table, self.count)
             told = zip(names, outputs, images, strict=True)
             return table, [Shard(name, output.size, output.digest, held) for name, output, held in told]
         pieces = [self.staging / Path(*Path(receipt.outputs[0].path).parts[2:]) for receipt in receipts]
-        with OwnFolder(self.staging) as folder:
-            key = f"{self.staged.work}/{_WHOLE}"
-            folder.remove(key)  # a program that a killed run left behind may still write to the file of this name
-            file = ShardFile(created(folder, key, os.O_RDWR), self.staging / key)
-            try:
-                offsets = cast("Whole", self.format).assemble(file, pieces, table, self.split)
-                size, digest = file.digest()
-                file.sync()
-            finally:
-                file.close()
-        for name, values in (("shard", np.zeros(table.num_rows, np.int32)), ("offset", offsets)):
-            at = table.schema.get_field_index(name)
-            table = table.set_column(at, SHARDED.field(name), pa.array(values, SHARDED.field(name).type))
+        table, size, digest = completed(self.staged, self.format, self.places, table, pieces)
         return table, [Shard(names[0], size, digest, table.num_rows)]
 
     def resume_publishing(self, manifest: pa.Table) -> None:
@@ -381,7 +390,12 @@ class ShardSink:
 
 def number_of(receipt: Receipt) -> int:
     """Return the number of the shard that a receipt is of."""
-    return int(receipt.unit.rpartition("-")[2])
+    return _number(receipt.unit)
+
+
+def _number(unit: str) -> int:
+    """Return the number of the shard that a unit is, by its id."""
+    return int(unit.rpartition("-")[2])
 
 
 def how_shards_are_made(format: Format, count: int, *, made_anew: bool) -> str:  # noqa: A002  -- as the command line
@@ -473,11 +487,13 @@ def shards_as_text(shards: Sequence[Shard]) -> str:
     return json.dumps([asdict(shard) for shard in shards])
 
 
-def sharded_row(sample: Sample, shard: int, offset: int) -> ShardedRow:
-    """Return the line of the manifest about an image in a shard."""
+def sharded_row(placed: Placed, shard: int) -> tuple[ShardedRow, bytes]:
+    """Return the line of the manifest about an image in a shard, and what is noted of it."""
+    sample, offset, note = placed
     digest = xxhash.xxh3_128_digest(sample.data)
     label = -1 if sample.label is None else sample.label
-    return ShardedRow(sample.key, label, len(sample.data), digest, shard, offset, sample.source or digest)
+    source = sample.source or digest
+    return ShardedRow(sample.key, label, len(sample.data), digest, shard, offset, source), note
 
 
 def images_in_each(table: pa.Table, count: int) -> list[int]:

@@ -255,6 +255,22 @@ def created(folder: OwnFolder, key: str, access: int = os.O_WRONLY) -> int:
     return folder.open(key, access | os.O_CREAT | os.O_EXCL)
 
 
+def shared(folder: OwnFolder, key: str) -> int:
+    """Return the descriptor of a file that several units write to, each its own range; it is made by the first.
+
+    Raises
+    ------
+    MachineError
+        If the file has another name too, which may be one of the user's.
+    """
+    fd = folder.open(key, os.O_RDWR | os.O_CREAT)
+    found = os.fstat(fd)
+    if stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
+        return fd
+    os.close(fd)
+    raise MachineError(f"{folder.path / key} has a second name", hint="add --restart, which removes it")
+
+
 def read_file(folder: OwnFolder, key: str) -> bytes:
     """Return the bytes of a file."""
     with open(folder.open(key, os.O_RDONLY), "rb") as file:

@@ -121,7 +121,7 @@ def test_images_of_every_size_lie_where_they_are_said_to(tmp_path: Path) -> None
             placed = list(Parquet().write(ShardFile(file.fileno(), path), iter(samples), "train"))
         data = path.read_bytes()
         assert [one.sample for one in placed] == samples
-        assert all(data[at : at + len(sample.data)] == sample.data for sample, at in placed)
+        assert all(data[at : at + len(sample.data)] == sample.data for sample, at, _ in placed)
         assert pq.read_table(path).column("image").to_pylist() == [
             {"bytes": sample.data, "path": sample.name} for sample in samples
         ]

@@ -8,15 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
-import pyarrow as pa
 import xxhash
 
-from ilsvrc.archive.source import FileSource
-from ilsvrc.readers.reader import Int
 from ilsvrc.readers.units import Sample
 
 _PIECE = 8 << 20
-_ROWS = 1 << 14
+_PARTS = 1024
+"""Most parts that one call of the system writes: Linux's IOV_MAX; POSIX promises 16."""
 
 
 class Placed(NamedTuple):
@@ -24,10 +22,12 @@ class Placed(NamedTuple):
 
     sample : the image
     offset : its first byte in the shard; the others follow it, but for headers of blocks: `readers.blocks`
+    note : what the tables of a format tell of it besides: `whole.Whole.look`
     """
 
     sample: Sample
     offset: int
+    note: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Format(Protocol):
 
     @property
     def whole(self) -> bool:
-        """Whether a split is one file: then `write` makes pieces, which a `Whole` assembles."""
+        """Whether a split is one file, as of a `whole.Whole`."""
 
     @property
     def settings(self) -> dict[str, object]:
@@ -133,65 +133,30 @@ class Plain:
         return {}
 
 
-class Whole(Format, Protocol):
-    """A format that has one file for a split. Workers write pieces, the images of each one after the other."""
-
-    def assemble(self, file: ShardFile, pieces: Sequence[Path], table: pa.Table, split: str) -> Int:
-        """Write the file of a split from its pieces; the same pieces give the same bytes.
-
-        Parameters
-        ----------
-        file
-            Gets the bytes; it is empty.
-        pieces
-            Files of images' bytes, by their numbers.
-        table
-            The manifest of the split: `path`, `label`, `size`, `shard`, which is the piece, and `offset` in it.
-        split
-            Train, val or test.
-
-        Returns
-        -------
-        offsets
-            The first byte of each image in the file, in the order of the table, shape (N,), int64.
-        """
-
-
-def spool(file: ShardFile, samples: Iterable[Sample]) -> Iterator[Placed]:
-    """Write the images of a piece one after the other."""
-    for sample in samples:
-        yield Placed(sample, file.append(sample.data))
-
-
-def images_in(pieces: Sequence[Path], table: pa.Table) -> Iterator[bytes]:
-    """Yield the bytes of every image of a split from its pieces, in order."""
-    sources = [FileSource(path) for path in pieces]
-    for batch in table.select(["shard", "offset", "size"]).to_batches(max_chunksize=_ROWS):
-        for number, offset, size in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-            yield sources[number].read(offset, size)
-
-
 class ShardFile:
     """A shard while it is written; its digest is computed on the way where nothing is written twice.
 
     Parameters
     ----------
     fd
-        Descriptor of an empty file, open for reading and writing.
+        Descriptor of a file, open for reading and writing.
     path
         Its path, for libraries that write files themselves; whoever uses it says so by `written_elsewhere`.
+    begin
+        Where the first appended byte goes. The digest is that of appended bytes.
     """
 
-    def __init__(self, fd: int, path: Path) -> None:
+    def __init__(self, fd: int, path: Path, begin: int = 0) -> None:
         self.path = path
         self._fd = fd
-        self._at = 0
+        self._begin = self._at = begin
+        os.lseek(fd, begin, os.SEEK_SET)
         self._hash = xxhash.xxh3_128()
         self._in_order = True
         self._elsewhere: tuple[int, str] | None = None
 
     def tell(self) -> int:
-        """Return the number of bytes that were appended."""
+        """Return where the next appended byte goes."""
         return self._at
 
     def append(self, *parts: bytes | bytearray) -> int:
@@ -202,7 +167,7 @@ class ShardFile:
         left = sum(view.nbytes for view in views)
         self._at += left
         while left:
-            written = self._written(os.writev, self._fd, views)
+            written = self._written(os.writev, self._fd, views[:_PARTS])
             left -= written
             while views and written >= views[0].nbytes:
                 written -= views.pop(0).nbytes
@@ -216,6 +181,15 @@ class ShardFile:
         while data:
             written = self._written(os.pwrite, self._fd, data, offset)
             data, offset = data[written:], offset + written
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Return bytes that were written."""
+        return os.pread(self._fd, size, offset)
+
+    def end(self) -> tuple[int, str]:
+        """End the file after the bytes that were appended; return the size of all of it, and its xxh3_128 in hex."""
+        os.ftruncate(self._fd, self._at)
+        return digest_of(self._fd)
 
     def _written(self, write: Callable[..., int], *arguments: object) -> int:
         """Write, and name the file if that fails."""
@@ -231,9 +205,9 @@ class ShardFile:
         self._fd = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
 
     def digest(self) -> tuple[int, str]:
-        """Return the bytes of the file, and their xxh3_128 in hex."""
+        """Return the number of bytes, and their xxh3_128 in hex."""
         if self._in_order:
-            return self._at, self._hash.hexdigest()
+            return self._at - self._begin, self._hash.hexdigest()
         return self._elsewhere or digest_of(self._fd)
 
     def sync(self) -> None:
@@ -245,10 +219,11 @@ class ShardFile:
         os.close(self._fd)
 
 
-def digest_of(fd: int) -> tuple[int, str]:
-    """Return the bytes of an open file, and their xxh3_128 in hex."""
-    hashed, at = xxhash.xxh3_128(), 0
-    while data := os.pread(fd, _PIECE, at):
+def digest_of(fd: int, begin: int = 0, size: int | None = None) -> tuple[int, str]:
+    """Return the bytes of an open file, or of a range of it, and their xxh3_128 in hex."""
+    hashed, at = xxhash.xxh3_128(), begin
+    end = os.fstat(fd).st_size if size is None else begin + size
+    while data := os.pread(fd, min(_PIECE, end - at), at):
         hashed.update(data)
         at += len(data)
-    return at, hashed.hexdigest()
+    return at - begin, hashed.hexdigest()

@@ -7,32 +7,34 @@ from __future__ import annotations
 
 import json
 import zipfile
-from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, Any, ClassVar, cast
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from ilsvrc.errors import UsageError
 from ilsvrc.readers.reader import Int
 from ilsvrc.readers.units import Sample
-from ilsvrc.sinks.formats.base import Placed, Plain, ShardFile, Written, images_in, spool
+from ilsvrc.sinks.formats.base import ShardFile
+from ilsvrc.sinks.formats.whole import OneFile
 
 _BEGIN = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 _RGB = b"\x08\x02"
 """Bits of a channel and colour type of an RGB image in the header of a PNG (W3C PNG, 11.2.1)."""
 
 _HEADER = len(_BEGIN) + 8 + len(_RGB)
+_NOTE = np.dtype([("header", f"V{_HEADER}"), ("crc", "<u4")])
 _LABELS = "dataset.json"
 _HINT = "add --crop 64 --encode png, or another size: it makes every image RGB, of one size"
 _ROWS = 1 << 14
 
 
 @dataclass(frozen=True, slots=True)
-class Edm(Plain):
+class Edm(OneFile):
     """One zip for each split, `{split}.zip`: stored members `00000/img00000000.png` and so on, `dataset.json` last.
 
     Labels are indices of sorted wnids, so that there are 1000 classes even where images of a few are in it; in test,
@@ -40,50 +42,60 @@ class Edm(Plain):
     """
 
     name: ClassVar[str] = "edm"
-    shard_size: ClassVar[int] = 500_000_000
-    whole: ClassVar[bool] = True
 
     def path(self, split: str, number: int, count: int) -> str:  # noqa: ARG002
         """Return `train.zip`."""
         return f"{split}.zip"
 
-    def write(self, file: ShardFile, samples: Iterable[Sample], split: str) -> Iterator[Placed]:  # noqa: ARG002
-        """Write the images of a piece one after the other.
+    def look(self, samples: Iterable[Sample]) -> Iterator[tuple[Sample, bytes]]:
+        """Yield images, each with a note: the header of its PNG, and its CRC-32.
 
         Raises
         ------
         UsageError
             If one is no PNG in RGB, or of another size than the first.
         """
-        return spool(file, _of_one_size(samples))
+        for sample in _of_one_size(samples):
+            yield sample, np.array((sample.data[:_HEADER], zlib.crc32(sample.data)), _NOTE).tobytes()
 
-    def assemble(self, file: ShardFile, pieces: Sequence[Path], table: pa.Table, split: str) -> Int:
-        """Write the zip of a split.
+    def layout(self, sizes: Int, notes: bytes | None = None) -> Members:  # noqa: ARG002
+        """Return members, one after the other."""
+        return Members()
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """A layout: the members of a zip follow each other, each with its header before it."""
+
+    def begins(self, sizes: Int) -> Int:
+        """Return where the header of each member begins: all headers have the same size."""
+        header = len(self.around(0, 0, 0, b"")[0])
+        return np.concatenate([[0], np.cumsum(sizes + header)]).astype(np.int64)
+
+    def around(self, at: int, number: int, label: int, data: bytes) -> tuple[bytes, bytes]:  # noqa: ARG002
+        """Return the header of a member."""
+        info = _member(_name(number))
+        info.CRC, info.file_size, info.compress_size = zlib.crc32(data), len(data), len(data)
+        return info.FileHeader(), b""
+
+    def complete(self, file: ShardFile, table: pa.Table, notes: bytes, split: str) -> None:
+        """Write `dataset.json` and the directory.
 
         Raises
         ------
         UsageError
-            If images of two pieces differ in size.
+            If images differ in size.
         """
-        offsets, stream, first = np.empty(table.num_rows, np.int64), _Stream(file), b""
+        noted = np.frombuffer(notes, _NOTE)
+        if len(other := np.flatnonzero(noted["header"] != noted["header"][:1])):
+            path = table.column("path")[int(other[0])].as_py()
+            raise _refusal(path, noted["header"][other[0]].tobytes(), noted["header"][0].tobytes())
+        sizes, stream = table.column("size").to_numpy(), _Stream(file)
         with zipfile.ZipFile(cast("IO[bytes]", stream), "w") as written:
-            written.filelist = cast("Any", _Directory())
-            for number, data in enumerate(images_in(pieces, table)):
-                first = first or data[:_HEADER]
-                if data[:_HEADER] != first:
-                    raise _refusal(table.column("path")[number].as_py(), data, first)
-                written.writestr(_member(_name(number)), data)
-                written.NameToInfo.clear()  # it would hold every member once more
-                stream.flush()
-                offsets[number] = file.tell() - len(data)
+            written.filelist = cast("Any", _Directory(self.begins(sizes), sizes, noted["crc"]))
             written.writestr(_member(_LABELS), b"".join(_labels(table.column("label"), split)))
             stream.end_members()
         stream.flush()
-        return offsets
-
-    def closing(self, splits: Mapping[str, Written]) -> dict[str, bytes]:  # noqa: ARG002
-        """Return nothing: a zip is all that is needed."""
-        return {}
 
 
 def _of_one_size(samples: Iterable[Sample]) -> Iterator[Sample]:
@@ -183,23 +195,20 @@ class _Directory:
     zipfile appends to it, and once goes through it, to write the central directory.
     """
 
-    def __init__(self) -> None:
-        self._numbers = array("Q")
+    def __init__(self, begins: Int, sizes: Int, crcs: npt.NDArray[np.uint32]) -> None:
+        self._begins, self._sizes, self._crcs = begins, sizes, crcs
         self._last: list[zipfile.ZipInfo] = []
 
     def append(self, info: zipfile.ZipInfo) -> None:
-        if info.filename == _LABELS:
-            self._last.append(info)
-        else:
-            self._numbers.extend((info.header_offset, info.CRC, info.file_size))
+        self._last.append(info)
 
     def __len__(self) -> int:
-        return len(self._numbers) // 3 + len(self._last)
+        return len(self._crcs) + len(self._last)
 
     def __iter__(self) -> Iterator[zipfile.ZipInfo]:
-        for number in range(len(self._numbers) // 3):
+        for number, crc in enumerate(self._crcs):
             info = _member(_name(number))
-            info.header_offset, info.CRC, info.file_size = self._numbers[3 * number : 3 * number + 3]
-            info.compress_size = info.file_size
+            info.header_offset, info.CRC = int(self._begins[number]), int(crc)
+            info.compress_size = info.file_size = int(self._sizes[number])
             yield info
         yield from self._last

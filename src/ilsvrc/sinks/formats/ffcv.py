@@ -7,24 +7,23 @@ images, the table of what lies in the pages. FFCV itself is not needed to write 
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import simplejpeg
 
-from ilsvrc.archive.source import FileSource
-from ilsvrc.errors import DamageError, MachineError
+from ilsvrc.errors import DamageError
 from ilsvrc.images.decode import UndecodableError, pillow
+from ilsvrc.images.pixels import ppm_header
 from ilsvrc.issues import Code, Issue
 from ilsvrc.readers.reader import Int
 from ilsvrc.readers.units import Sample
-from ilsvrc.sinks.formats.base import Placed, Plain, ShardFile, Written
+from ilsvrc.sinks.formats.base import ShardFile
+from ilsvrc.sinks.formats.whole import OneFile
 
 _VERSION = 2
 _HEADER = np.dtype(
@@ -49,92 +48,135 @@ _PAGE = 8 << 20
 _SIDE = (1 << 16) - 1
 """Most pixels of a side."""
 
-_SEEN = np.dtype([("mode", "u1"), ("width", "<u2"), ("height", "<u2"), ("pixels", "<u8")])
-"""What a piece says of each image at its end: how FFCV reads it, its sides, bytes of pixels after its file."""
-
-
-class _Look(NamedTuple):
-    """How FFCV reads an image: sides in pixels; the pixels themselves, where it can't decode the file."""
-
-    width: int
-    height: int
-    pixels: bytes
+_NOTE = np.dtype([("mode", "u1"), ("width", "<u2"), ("height", "<u2"), ("begin", "<u8")])
+"""What is noted of an image: how FFCV reads it, its sides, and the first byte of its file that FFCV reads."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ffcv(Plain):
-    """Fields `image`, an `RGBImageField` in mode jpg, and `label`, an `IntField`; -1 in the test split.
+class Ffcv(OneFile):
+    """Fields `image`, an `RGBImageField`, and `label`, an `IntField`; -1 in the test split.
 
     The JPEG files are copied, not encoded anew. FFCV does not decode CMYK and PNG, and hands out what was in
-    memory before: such images have their pixels behind their file, and FFCV gets the pixels, in mode raw.
+    memory before: pixels of such images lie behind all images, and FFCV gets the pixels, in mode raw. Of a PPM,
+    which is a file of pixels, it gets those in the file.
     """
 
     name: ClassVar[str] = "ffcv"
-    shard_size: ClassVar[int] = 500_000_000
-    whole: ClassVar[bool] = True
 
     def path(self, split: str, number: int, count: int) -> str:  # noqa: ARG002
         """Return `train.beton`."""
         return f"{split}.beton"
 
-    def write(self, file: ShardFile, samples: Iterable[Sample], split: str) -> Iterator[Placed]:  # noqa: ARG002
-        """Write the images of a piece, with their pixels where FFCV needs them; then what was seen of each."""
-        seen = []
+    def look(self, samples: Iterable[Sample]) -> Iterator[tuple[Sample, bytes]]:
+        """Yield images, each with a note of how FFCV reads it.
+
+        Raises
+        ------
+        DamageError
+            If one is no image: FFCV must know its sides.
+        """
         for sample in samples:
-            look = _look(sample)
-            placed = Placed(sample, file.append(sample.data, look.pixels))
-            seen.append((_RAW if look.pixels else _JPG, look.width, look.height, len(look.pixels)))
-            yield placed
-        file.append(np.array(seen, _SEEN).tobytes())
+            yield sample, np.array(_look(sample), _NOTE).tobytes()
 
-    def assemble(self, file: ShardFile, pieces: Sequence[Path], table: pa.Table, split: str) -> Int:  # noqa: ARG002
-        """Write header, metadata, pages and the table of allocations, each byte once."""
-        sources = [FileSource(path) for path in pieces]
-        blocks = _Blocks.of(sources, table)
-        page, count = _page_of(blocks.sizes), len(blocks.sizes)
-        start = _HEADER.itemsize + 2 * _FIELD.itemsize + count * _METADATA.itemsize
-        first = -(-start // page) * page
-        offsets = first + _packed(blocks.sizes, page)
-        pages = (int(offsets[-1]) - first) // page + 1 if count else 0
-        header = np.array((_VERSION, 2, page, count, first + pages * page if count else start), _HEADER)
+    def layout(self, sizes: Int, notes: bytes | None = None) -> Pages:
+        """Return pages that hold the largest image, and the largest pixels that lie behind all images."""
+        seen = _seen(notes or b"")
+        behind = _pixels(seen)[seen["begin"] == sizes].tolist() if notes else []
+        largest = max([_PAGE, *sizes[sizes > _PAGE].tolist(), *behind])
+        page = 1 << (largest - 1).bit_length()
+        start = _HEADER.itemsize + 2 * _FIELD.itemsize + len(sizes) * _METADATA.itemsize
+        return Pages(page, -(-start // page) * page if len(sizes) else start)
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """A layout: images follow each other in pages, and none lies in two of them.
+
+    page : bytes of a page, a power of two
+    first : where the first page begins; headers and metadata are before it
+    """
+
+    page: int
+    first: int
+
+    def begins(self, sizes: Int) -> Int:
+        """Return where each frame begins: the rest of a page before an image belongs to its frame."""
+        ends = np.cumsum(sizes)
+        begins, begin, number = np.full(len(sizes) + 1, self.first, np.int64), 0, 0
+        while begin < len(sizes):
+            before = int(ends[begin - 1]) if begin else 0
+            end = int(np.searchsorted(ends, before + self.page, side="right"))
+            begins[begin + 1 : end + 1] = self.first + ends[begin:end] - before + number * self.page
+            begin, number = end, number + 1
+        return begins
+
+    def around(self, at: int, number: int, label: int, data: bytes) -> tuple[bytes, bytes]:  # noqa: ARG002
+        """Return the rest of the page, if an image does not fit in it."""
+        return bytes(self._rest(at, len(data))), b""
+
+    def _rest(self, at: int, size: int) -> int:
+        left = -at % self.page
+        return left if size > left else 0
+
+    def complete(self, file: ShardFile, table: pa.Table, notes: bytes, split: str) -> None:  # noqa: ARG002
+        """Write pixels where FFCV can't decode the file; the table of allocations; header, fields and metadata."""
+        seen, offsets, sizes = _seen(notes), table.column("offset").to_numpy(), table.column("size").to_numpy()
+        begins = seen["begin"].astype(np.int64)
+        pointers, lengths = offsets + begins, sizes - begins
+        for row in np.flatnonzero((lengths == 0) & (seen["mode"] == _RAW)).tolist():
+            pixels = pillow(file.read(int(offsets[row]), int(sizes[row]))).tobytes()
+            rest = bytes(self._rest(file.tell(), len(pixels)))
+            pointers[row], lengths[row] = file.append(rest, pixels) + len(rest), len(pixels)
+        file.append(bytes(-(file.tell() - self.first) % self.page))
+        metadata = np.zeros(len(seen), _METADATA)
+        for name in ("mode", "width", "height"):
+            metadata[name] = seen[name]
+        metadata["pointer"], metadata["label"] = pointers, table.column("label").to_numpy()
+        allocations = np.zeros(len(seen), _ALLOCATION)
+        allocations["sample"], allocations["pointer"], allocations["size"] = range(len(seen)), pointers, lengths
+        header = np.array((_VERSION, 2, self.page, len(seen), file.append(allocations.tobytes())), _HEADER)
         fields = np.array([(_RGB_IMAGE, b"image", b""), (_INTEGER, b"label", b"")], _FIELD)
-        metadata, allocations = _tables(blocks, offsets, table)
-        file.append(header.tobytes(), fields.tobytes(), metadata.tobytes())
-        for number in range(pages):
-            begin, end = np.searchsorted(offsets, [first + number * page, first + (number + 1) * page])
-            file.append(bytes(first + number * page - file.tell()))
-            file.append(*blocks.read(sources, int(begin), int(end)))
-        if pages:
-            file.append(bytes(first + pages * page - file.tell()))
-        file.append(allocations.tobytes())
-        return offsets
-
-    def closing(self, splits: Mapping[str, Written]) -> dict[str, bytes]:  # noqa: ARG002
-        """Return nothing: a `.beton` file is read without others."""
-        return {}
+        head = b"".join((header.tobytes(), fields.tobytes(), metadata.tobytes()))
+        file.rewrite(0, head + bytes(self.first - len(head)))
 
 
-def _look(sample: Sample) -> _Look:
-    """Return how FFCV reads an image.
+def _seen(notes: bytes) -> npt.NDArray[Any]:
+    """Return what was noted of images, shape (N,), of `_NOTE`."""
+    return np.frombuffer(notes, _NOTE)
+
+
+def _pixels(seen: npt.NDArray[Any]) -> Int:
+    """Return the bytes of images' pixels, shape (N,), int64."""
+    return 3 * seen["width"].astype(np.int64) * seen["height"].astype(np.int64)
+
+
+def _look(sample: Sample) -> tuple[int, int, int, int]:
+    """Return how FFCV reads an image, as `_NOTE` has it: pixels behind all images begin where the file ends.
 
     Raises
     ------
     DamageError
-        If it is no image: FFCV must know its sides.
+        If it is no image.
     """
+    if header := ppm_header(sample.data):
+        return _of_raw(sample, (header.width, header.height), header.size)
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(sample.data)
         if colours not in ("CMYK", "YCCK"):
-            return _Look(width, height, b"")
+            return _JPG, width, height, 0
     except ValueError:
         pass  # no JPEG
     try:
-        image = pillow(sample.data)
+        return _of_raw(sample, pillow(sample.data).size, len(sample.data))
     except UndecodableError as error:
         raise _refused(sample, Code.NOT_AN_IMAGE, str(error)) from None
-    if max(image.size) > _SIDE:
-        raise _refused(sample, Code.UNDECODABLE, f"{image.width:,} by {image.height:,} pixels") from None
-    return _Look(*image.size, image.tobytes())
+
+
+def _of_raw(sample: Sample, size: tuple[int, int], begin: int) -> tuple[int, int, int, int]:
+    """Return how FFCV reads pixels."""
+    if max(size) > _SIDE:
+        raise _refused(sample, Code.UNDECODABLE, f"{size[0]:,} by {size[1]:,} pixels")
+    return _RAW, *size, begin
 
 
 def _refused(sample: Sample, code: Code, detail: str) -> DamageError:
@@ -142,78 +184,3 @@ def _refused(sample: Sample, code: Code, detail: str) -> DamageError:
     return DamageError(
         f"{sample.name} can't be written for FFCV: {detail}", [Issue(sample.key, code, detail)], hint=hint
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Blocks:
-    """The images of a split, each with the pixels behind it, in pieces.
-
-    pieces : number of the piece of each, shape (N,)
-    begins : first byte in the piece, shape (N,)
-    sizes : bytes of file and pixels, shape (N,)
-    seen : what the pieces say of each, shape (N,), of `_SEEN`
-    """
-
-    pieces: npt.NDArray[np.int32]
-    begins: Int
-    sizes: Int
-    seen: npt.NDArray[Any]
-
-    @classmethod
-    def of(cls, sources: Sequence[FileSource], table: pa.Table) -> _Blocks:
-        """Return the blocks that the manifest of a split speaks of; those of a piece follow each other.
-
-        Raises
-        ------
-        MachineError
-            If they don't.
-        """
-        pieces, begins = table.column("shard").to_numpy(), table.column("offset").to_numpy()
-        counts = np.bincount(pieces, minlength=len(sources))
-        tails = [(source, int(count) * _SEEN.itemsize) for source, count in zip(sources, counts, strict=True)]
-        seen = np.frombuffer(b"".join(source.read(source.size - tail, tail) for source, tail in tails), _SEEN)
-        sizes = table.column("size").to_numpy() + seen["pixels"].astype(np.int64)
-        follow = (begins[1:] == begins[:-1] + sizes[:-1]) | (begins[1:] == 0) & (pieces[1:] > pieces[:-1])
-        if not follow.all():
-            raise MachineError("the pieces in staging are not those that were written", hint="add --restart")
-        return cls(pieces, begins, sizes, seen)
-
-    def read(self, sources: Sequence[FileSource], begin: int, end: int) -> list[bytes]:
-        """Return the bytes of some blocks that follow each other, from each piece at once."""
-        bounds = [begin, *(np.flatnonzero(np.diff(self.pieces[begin:end])) + begin + 1).tolist(), end]
-        return [
-            sources[self.pieces[at]].read(int(self.begins[at]), int(self.sizes[at:to].sum()))
-            for at, to in itertools.pairwise(bounds)
-        ]
-
-
-def _page_of(sizes: Int) -> int:
-    """Return the bytes of a page: a power of two that holds the largest block."""
-    largest = int(sizes.max()) if len(sizes) else 0
-    return max(_PAGE, 1 << (largest - 1).bit_length()) if largest else _PAGE
-
-
-def _packed(sizes: Int, page: int) -> Int:
-    """Return where each block lies in the pages: after the one before, or on the next page if it does not fit."""
-    ends = np.cumsum(sizes)
-    offsets, begin, number = np.empty(len(sizes), np.int64), 0, 0
-    while begin < len(sizes):
-        before = int(ends[begin - 1]) if begin else 0
-        end = int(np.searchsorted(ends, before + page, side="right"))
-        offsets[begin:end] = ends[begin:end] - sizes[begin:end] - before + number * page
-        begin, number = end, number + 1
-    return offsets
-
-
-def _tables(blocks: _Blocks, offsets: Int, table: pa.Table) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Return metadata and allocations: where FFCV finds the file, or the pixels behind it."""
-    sizes, pixels = table.column("size").to_numpy(), blocks.seen["pixels"]
-    pointers = np.where(pixels > 0, offsets + sizes, offsets)
-    metadata = np.zeros(len(offsets), _METADATA)
-    for name in ("mode", "width", "height"):
-        metadata[name] = blocks.seen[name]
-    metadata["pointer"], metadata["label"] = pointers, table.column("label").to_numpy()
-    allocations = np.zeros(len(offsets), _ALLOCATION)
-    allocations["sample"], allocations["pointer"] = np.arange(len(offsets)), pointers
-    allocations["size"] = np.where(pixels > 0, pixels, sizes)
-    return metadata, allocations

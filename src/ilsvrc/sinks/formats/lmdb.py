@@ -1,97 +1,88 @@
 """LMDB: one file per split, a B+ tree of pages with a record for each image; read by the `lmdb` package.
 
-The package writes the file. It does not say where a value lies in the file, so the pages are read for that: their
-form is that of LMDB 0.9, https://github.com/LMDB/lmdb/blob/LMDB_0.9.31/libraries/liblmdb/mdb.c.
+The form is that of LMDB 0.9, https://github.com/LMDB/lmdb/blob/LMDB_0.9.31/libraries/liblmdb/mdb.c: two meta pages,
+then the values, each in pages of its own, then the leaves, whose records name these pages, then the branches up to
+the root. LMDB itself puts leaves between values, and small values into leaves; reading from the root, it finds both.
+The package is not needed to write the file.
 """
 
 from __future__ import annotations
 
 import itertools
 import json
-import mmap
-import os
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib import import_module
-from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
 
 from ilsvrc import facts
-from ilsvrc.errors import MachineError, MissingExtraError
 from ilsvrc.readers.reader import Int
-from ilsvrc.readers.units import Sample
-from ilsvrc.sinks.formats.base import Placed, ShardFile, Written, images_in, spool
+from ilsvrc.sinks.formats.base import ShardFile, Written
+from ilsvrc.sinks.formats.whole import OneFile
+
+_PAGE = 4096
+"""Bytes of a page; LMDB takes it from the file, also where the system's pages are larger."""
 
 _VALUE = struct.Struct("<IiI")
 """What precedes an image in its value: the label's 4 bytes, the label, the image's bytes."""
 
 _LABEL = 4
-_BATCH = 32 << 20
-"""Bytes of images in a transaction, about: the package holds its pages in memory until it ends."""
+_KEY = 8
+_METAS = 2
 
-_PAGE = struct.Struct("<QHHHH")
+_HEADER = struct.Struct("<QHHHH")
 """Header of a page: its number, padding, flags, and the ends of the pointers and of the free space."""
 
-_NODE = struct.Struct("<HHHH")
-"""Header of a node: low and high half of the value's bytes, or of a child's page number; flags; the key's bytes."""
+_LARGE = struct.Struct("<QHHI")
+"""Header of a value's first page: its number, padding, flags, and how many pages it has."""
 
-_BRANCH, _LEAF, _OVERFLOW = 0x01, 0x02, 0x04
+_BRANCH, _LEAF, _OVERFLOW, _META = 0x01, 0x02, 0x04, 0x08
 _BIG = 0x01
-_META = struct.Struct("<IIQQ48s48sQQ")
-"""Magic, version, address, bytes of the map, tree of free pages, main tree, last page used, transaction."""
+"""Flag of a node whose value has pages of its own."""
+
+_RECORD = np.dtype(
+    [("low", "<u2"), ("high", "<u2"), ("flags", "<u2"), ("key", "<u2"), ("name", "S8"), ("page", "<u8")]
+)
+"""A node of a leaf: low and high half of the value's bytes, flags, bytes of the key, the key, the value's page."""
+
+_CHILD = struct.Struct("<HHHH")
+"""A node of a branch: low, middle and high part of the child's page, the key's bytes; the key follows."""
+
+_TELLS = struct.Struct("<IIQQ48s48sQQ")
+"""A meta page: magic, version, address, bytes of the map, tree of free pages, main tree, last page, transaction."""
 
 _TREE = struct.Struct("<IHHQQQQQ")
 """Page size or padding, flags, depth, pages of branches, leaves and overflow, entries, the root's page."""
 
 _MAGIC, _VERSION = 0xBEEFC0DE, 1
+_INTEGER_KEY = 0x08
 _NOTHING = (1 << 64) - 1
 """The root of a tree without entries."""
 
+_PER_LEAF = (_PAGE - _HEADER.size) // (_RECORD.itemsize + 2)
+_PER_BRANCH = (_PAGE - _HEADER.size) // (_CHILD.size + _KEY + 2)
+
 
 @dataclass(frozen=True, slots=True)
-class Lmdb:
+class Lmdb(OneFile):
     """For each image a record: key `00000000`, its place in the order in 8 digits; value label and image.
 
     The value is two fields, each preceded by its length in bytes, uint32, little-endian: the label, int32,
     little-endian, -1 in the test split; the image's file. `meta.json` says so, and counts.
-
-    The pages are as large as the system's: 4096 bytes on x86; a file written where they are larger has other bytes.
     """
 
     name: ClassVar[str] = "lmdb"
-    shard_size: ClassVar[int] = 500_000_000
-    whole: ClassVar[bool] = True
-
-    @property
-    def settings(self) -> dict[str, object]:
-        """The size of the pages, which the system chooses: other pages make another file."""
-        return {"page": mmap.PAGESIZE}
 
     def path(self, split: str, number: int, count: int) -> str:  # noqa: ARG002
         """Return `train.lmdb`."""
         return f"{split}.lmdb"
 
-    def write(self, file: ShardFile, samples: Iterable[Sample], split: str) -> Iterator[Placed]:  # noqa: ARG002
-        """Write the images of a piece one after the other.
-
-        Raises
-        ------
-        MissingExtraError
-            If the package that will write the file is not installed.
-        """
-        _package()
-        return spool(file, samples)
-
-    def assemble(self, file: ShardFile, pieces: Sequence[Path], table: pa.Table, split: str) -> Int:  # noqa: ARG002
-        """Write the records in order, then find each image in the pages."""
-        sizes = table.column("size").to_numpy()
-        _write(file.path, zip(table.column("label").to_pylist(), images_in(pieces, table), strict=True), sizes)
-        file.written_elsewhere()
-        return _found(file.path, table.column("label").to_numpy(), sizes)
+    def layout(self, sizes: Int, notes: bytes | None = None) -> Values:  # noqa: ARG002
+        """Return values one after the other, each in pages of its own."""
+        return Values()
 
     def closing(self, splits: Mapping[str, Written]) -> dict[str, bytes]:
         """Return `meta.json`: the form of keys and values, the classes, and images and bytes of each split."""
@@ -113,122 +104,100 @@ class Lmdb:
         return {"meta.json": (json.dumps(told, indent=1) + "\n").encode()}
 
 
-def _package() -> Any:
-    """Return the module `lmdb`.
+@dataclass(frozen=True, slots=True)
+class Values:
+    """A layout: values follow each other, each in as many pages as it needs, behind the two meta pages."""
 
-    Raises
-    ------
-    MissingExtraError
-        If it is not installed.
+    def begins(self, sizes: Int) -> Int:
+        """Return the first byte of each value's pages."""
+        return np.concatenate([[_METAS], _METAS + np.cumsum(_pages(sizes))]).astype(np.int64) * _PAGE
+
+    def around(self, at: int, number: int, label: int, data: bytes) -> tuple[bytes, bytes]:  # noqa: ARG002
+        """Return the header of the pages with the fields before the image, and zeros to the end of its last page."""
+        head = _LARGE.pack(at // _PAGE, 0, _OVERFLOW, int(_pages(len(data)))) + _VALUE.pack(_LABEL, label, len(data))
+        return head, bytes(-(len(head) + len(data)) % _PAGE)
+
+    def complete(self, file: ShardFile, table: pa.Table, notes: bytes, split: str) -> None:  # noqa: ARG002
+        """Write leaves and branches, then the meta pages, as after the first transaction on an empty file."""
+        sizes = table.column("size").to_numpy()
+        first = file.tell() // _PAGE
+        file.append(*_leaves(self.begins(sizes)[:-1] // _PAGE, sizes + _VALUE.size, first))
+        counts, keys = [file.tell() // _PAGE - first], list(range(0, len(sizes), _PER_LEAF))
+        while counts[-1] > 1:
+            below, first, bounds = first, file.tell() // _PAGE, _shares(len(keys))
+            file.append(*_branches(keys, bounds, below, first))
+            counts.append(len(bounds) - 1)
+            keys = [keys[start] for start in bounds[:-1]]
+        size, last = file.tell(), file.tell() // _PAGE - 1
+        main = (0, 0, len(counts), sum(counts[1:]), counts[0], int(_pages(sizes).sum()), len(sizes), last)
+        file.rewrite(0, _meta(0, size, None, _METAS - 1) + _meta(1, size, main if len(sizes) else None, last))
+
+
+def _pages(sizes: Int | int) -> Int:
+    """Return how many pages the values of images of these sizes have."""
+    return -(-(np.asarray(sizes, np.int64) + _VALUE.size + _LARGE.size) // _PAGE)
+
+
+def _leaves(pages: Int, sizes: Int, first: int) -> Iterator[bytes]:
+    """Yield the leaves: nodes from the end of each page on, pointers to them from its beginning.
+
+    Parameters
+    ----------
+    pages, sizes
+        Number of the first page of each value, and its bytes, shape (N,).
+    first
+        Number of the first leaf.
     """
-    try:
-        return import_module("lmdb")
-    except ImportError:
-        raise MissingExtraError("lmdb", "lmdb") from None
+    for number, start in enumerate(range(0, len(pages), _PER_LEAF), first):
+        stop = min(start + _PER_LEAF, len(pages))
+        nodes = np.empty(stop - start, _RECORD)
+        nodes["low"], nodes["high"] = sizes[start:stop] & 0xFFFF, sizes[start:stop] >> 16
+        nodes["flags"], nodes["key"], nodes["page"] = _BIG, _KEY, pages[start:stop]
+        nodes["name"] = [_key(key) for key in range(start, stop)]
+        yield _page(number, _LEAF, [node.tobytes() for node in nodes])
 
 
-def _write(path: Path, records: Iterable[tuple[int, bytes]], sizes: Int) -> None:
-    """Write the records of labels and images to an empty file."""
-    lmdb = _package()
-    try:
-        with lmdb.open(str(path), subdir=False, lock=False, sync=False, map_size=_most(sizes)) as environment:
-            numbered = enumerate(records)
-            for batch in _batches(sizes):
-                with environment.begin(write=True) as transaction:
-                    for number, (label, image) in itertools.islice(numbered, batch):
-                        value = b"".join((_VALUE.pack(_LABEL, label, len(image)), image))
-                        transaction.put(b"%08d" % number, value, append=True)
-    except lmdb.Error as error:
-        hint = "free some space, or choose another folder; then run the same command again"
-        raise MachineError(f"{path} can't be written: {error}", hint=hint) from error
+def _shares(count: int) -> list[int]:
+    """Return where the children of each branch begin, and the end of the last: LMDB wants two at least for each."""
+    branches = -(-count // _PER_BRANCH)
+    return [count * number // branches for number in range(branches + 1)]
 
 
-def _batches(sizes: Int) -> list[int]:
-    """Return how many records each transaction has."""
-    numbers = np.cumsum(sizes) // _BATCH
-    counts: list[int] = np.unique(numbers, return_counts=True)[1].tolist()
-    return counts
+def _branches(keys: list[int], bounds: list[int], below: int, first: int) -> Iterator[bytes]:
+    """Yield the branches above some pages that follow each other.
 
-
-def _most(sizes: Int) -> int:
-    """Return the bytes that a file of these images can have: pages of values, of leaves, and some of branches."""
-    page = mmap.PAGESIZE
-    overflow = -(-(sizes + _VALUE.size + _PAGE.size) // page)
-    spare = 64 + 8 * len(_batches(sizes))
-    return int(overflow.sum() + len(sizes) + spare) * page
-
-
-class _Value(NamedTuple):
-    """Where a value lies: its key, its first byte in the file, its bytes, and what precedes the image in it."""
-
-    key: bytes
-    offset: int
-    size: int
-    head: bytes
-
-
-def _found(path: Path, labels: Int, sizes: Int) -> Int:
-    """Return the first byte of each image in the file.
-
-    Raises
-    ------
-    MachineError
-        If a record is not where it should be, or has another key, label or size.
+    Parameters
+    ----------
+    keys
+        The first key of each page below.
+    bounds
+        Where the children of each branch begin, and the end of the last.
+    below, first
+        Numbers of the first page below, and of the first branch.
     """
-    offsets = np.empty(len(sizes), np.int64)
-    count = 0
-    with path.open("rb", buffering=0) as file:
-        for value in _values(file.fileno()):
-            if count >= len(sizes) or value.key != b"%08d" % count:
-                raise MachineError(f"{path}: record {count:,} is {value.key!r}")
-            head = _VALUE.pack(_LABEL, labels[count], sizes[count])
-            if value.head != head or value.size != len(head) + sizes[count]:
-                raise MachineError(f"{path}: the record of image {count:,} is not the one that was written")
-            offsets[count] = value.offset + len(head)
-            count += 1
-    if count != len(sizes):
-        raise MachineError(f"{path}: {count:,} records, and {len(sizes):,} were written")
-    return offsets
+    for number, (start, stop) in enumerate(itertools.pairwise(bounds), first):
+        nodes = []
+        for at, key in enumerate(keys[start:stop], below + start):
+            name = b"" if at == below + start else _key(key)  # what is less than the second key is below the first
+            nodes.append(_CHILD.pack(at & 0xFFFF, at >> 16 & 0xFFFF, at >> 32, len(name)) + name)
+        yield _page(number, _BRANCH, nodes)
 
 
-def _values(fd: int) -> Iterator[_Value]:
-    """Yield the values of the main tree in the order of their keys; pages are read, not mapped: memory stays flat."""
-    metas = [_META.unpack_from(_page(fd, number), _PAGE.size) for number in (0, 1)]
-    if {meta[:2] for meta in metas} != {(_MAGIC, _VERSION)}:
-        raise MachineError("the installed LMDB writes another form of file than 0.9", hint="pip install 'lmdb<4'")
-    newest = max(metas, key=lambda meta: int(meta[-1]))
-    root = _TREE.unpack(newest[5])[-1]
-    return _below(fd, root) if root != _NOTHING else iter(())
+def _key(number: int) -> bytes:
+    return b"%08d" % number
 
 
-def _page(fd: int, number: int, size: int = mmap.PAGESIZE) -> bytes:
-    """Return the first bytes of a page; all of them by default."""
-    return os.pread(fd, size, number * mmap.PAGESIZE)
+def _page(number: int, flags: int, nodes: list[bytes]) -> bytes:
+    """Return a page of nodes, the first of them at its end."""
+    ends = _PAGE - np.cumsum([len(node) for node in nodes])
+    pointers = ends.astype("<u2").tobytes()
+    head = _HEADER.pack(number, 0, flags, _HEADER.size + len(pointers), int(ends[-1])) + pointers
+    return head + bytes(int(ends[-1]) - len(head)) + b"".join(reversed(nodes))
 
 
-def _below(fd: int, number: int) -> Iterator[_Value]:
-    """Yield the values of a page and of the pages below it."""
-    page = _page(fd, number)
-    told, _, flags, lower, _ = _PAGE.unpack_from(page)
-    if told != number or not flags & (_BRANCH | _LEAF):
-        raise MachineError(f"page {number:,} is not one of the tree")
-    for (pointer,) in struct.iter_unpack("<H", page[_PAGE.size : lower]):
-        low, high, kind, length = _NODE.unpack_from(page, pointer)
-        begin = pointer + _NODE.size
-        if flags & _BRANCH:
-            yield from _below(fd, low | high << 16 | kind << 32)
-            continue
-        key, size, at = page[begin : begin + length], low | high << 16, begin + length
-        if kind & _BIG:
-            yield _overflow(fd, int.from_bytes(page[at : at + 8], "little"), key, size)
-        else:
-            yield _Value(key, number * mmap.PAGESIZE + at, size, page[at : at + _VALUE.size])
-
-
-def _overflow(fd: int, number: int, key: bytes, size: int) -> _Value:
-    """Return the value that fills pages of its own."""
-    begin = _page(fd, number, _PAGE.size + _VALUE.size)
-    told, _, flags, *_ = _PAGE.unpack_from(begin)
-    if told != number or not flags & _OVERFLOW:
-        raise MachineError(f"page {number:,} holds no value")
-    return _Value(key, number * mmap.PAGESIZE + _PAGE.size, size, begin[_PAGE.size :])
+def _meta(number: int, size: int, main: tuple[int, ...] | None, last: int) -> bytes:
+    """Return a meta page: that of transaction `number`, of a file of so many bytes."""
+    free = _TREE.pack(_PAGE, _INTEGER_KEY, 0, 0, 0, 0, 0, _NOTHING)
+    tree = _TREE.pack(*(main or (0, 0, 0, 0, 0, 0, 0, _NOTHING)))
+    told = _TELLS.pack(_MAGIC, _VERSION, 0, size, free, tree, last, number)
+    return (_HEADER.pack(number, 0, _META, 0, 0) + told).ljust(_PAGE, b"\0")

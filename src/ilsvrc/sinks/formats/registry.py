@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from importlib import import_module
 from importlib.util import find_spec
 
@@ -32,11 +31,6 @@ _NEEDED = {
 }
 """Module and package that writing a format needs; the extra that installs it has the format's name."""
 
-_PROGRAMS = {
-    "squashfs": ("sqfstar", "squashfs-tools", "4.5"),
-}
-"""Program that writing a format needs, the package that has it, and its first version that does."""
-
 
 def format_of(name: str) -> Format:
     """Return a format by its name.
@@ -64,19 +58,3 @@ def refuse_missing_extra(name: str) -> None:
     module, package = _NEEDED.get(name, ("", ""))
     if module and find_spec(module) is None:
         raise MissingExtraError(package, name)
-
-
-def refuse_missing_program(name: str) -> None:
-    """Refuse to write a format whose program is not installed; reading and checking need none.
-
-    Raises
-    ------
-    UsageError
-        If it is not.
-    """
-    if name not in _PROGRAMS:
-        return
-    program, package, version = _PROGRAMS[name]
-    if shutil.which(program) is None:
-        detail = f"--format {name} needs the program {program}, which is not installed"
-        raise UsageError(detail, hint=f"install {package} {version} or later: apt-get install {package}")

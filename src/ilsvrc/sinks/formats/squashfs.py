@@ -1,54 +1,81 @@
 """SquashFS: one read-only file system per split, which a cluster's nodes mount as one large file.
 
-`sqfstar` of squashfs-tools writes it from a tar stream (https://github.com/plougher/squashfs-tools, USAGE-SQFSTAR).
-The form: https://docs.kernel.org/filesystems/squashfs.html and https://dr-emann.github.io/squashfs/.
+The form is version 4.0: https://docs.kernel.org/filesystems/squashfs.html and https://dr-emann.github.io/squashfs/.
+Nothing is compressed. A file is equal, byte for byte, to that which `sqfstar` of squashfs-tools 4.5 makes of a tar of
+the same images without compression, fragments and the sharing of equal blocks; the program itself is not needed.
 """
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import os
-import subprocess
-import tarfile
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import struct
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import xxhash
 
 from ilsvrc import facts
-from ilsvrc.errors import MachineError
 from ilsvrc.readers.reader import Int
-from ilsvrc.readers.units import Sample
-from ilsvrc.sinks.formats.base import Placed, Plain, ShardFile, Written, images_in, spool
+from ilsvrc.sinks.formats.base import ShardFile
+from ilsvrc.sinks.formats.whole import OneFile
 
-PROGRAM = "sqfstar"
-_SUPERBLOCK = 96
-"""Bytes before the data: no compressor has options, so nothing else precedes it."""
+_SUPERBLOCK = struct.Struct("<IIIIIHHHHHHQQQQQQQQ")
+"""Magic, inodes, time, bytes of a block, fragments, compressor, log of the block, flags, ids, version, root, bytes;
+where the tables of ids, attributes, inodes, directories, fragments and exports are."""
 
-_STORED = ("-noI", "-noId", "-noD", "-noF", "-noX", "-no-fragments", "-no-tailends", "-no-sparse", "-no-duplicates")
-"""Nothing is compressed, packed together, left out or shared: data lies in the order of the stream, without gaps."""
+_MAGIC = 0x73717368
+_BLOCK_LOG = 17
+_BLOCK = 1 << _BLOCK_LOG
+_GZIP = 1
+_FLAGS = 0x001 | 0x002 | 0x008 | 0x010 | 0x100 | 0x200
+"""Inodes, data, fragments and attributes are not compressed; there are no fragments and no attributes."""
 
-_SAME = ("-no-xattrs", "-mkfs-time", "0", "-all-time", "0", "-root-mode", "0755", "-root-uid", "0", "-root-gid", "0")
-"""The same images give the same bytes."""
+_STORED = 1 << 24
+"""Bit of the bytes of a block of data that is not compressed."""
 
-_LEAN = ("-processors", "1", "-mem", "64M", "-quiet", "-no-progress")
-"""Without compression there is nothing for more processors to do; the default is a quarter of the memory."""
+_ABSENT = (1 << 64) - 1
+_METADATA = 8192
+_RAW = 1 << 15
+"""Bit of the bytes of a block of metadata that is not compressed."""
 
-_RECORD = 10_240
-_BUFFER = _PIECE = 1 << 20
-_TIME = "SOURCE_DATE_EPOCH"
-"""A variable that sqfstar takes times from; it refuses to be told them twice."""
+_ALIGNED = 4096
+_FOLDER, _FILE, _LARGE_FOLDER, _LARGE_FILE = 1, 2, 8, 9
+_FOLDER_MODE, _FILE_MODE = 0o755, 0o644
+_INODE = struct.Struct("<HHHHII")
+"""Kind, permissions, owner, group, time, number."""
+
+_OF_FOLDER = struct.Struct("<IIHHI")
+"""Block of the listing, links, bytes of the listing and 3, offset in the block, number of the folder above."""
+
+_OF_LARGE_FOLDER = struct.Struct("<IIIIHHI")
+"""Links, bytes of the listing and 3, its block, number of the folder above, lines of an index, offset, attributes."""
+
+_OF_FILE = struct.Struct("<IIII")
+"""First byte, fragment, offset in it, bytes."""
+
+_OF_LARGE_FILE = struct.Struct("<QQQIIII")
+"""First byte, bytes, bytes left out, links, fragment, offset in it, attributes."""
+
+_NONE = (1 << 32) - 1
+"""No fragment, no attributes; the largest number of 32 bits."""
+
+_HEADER = struct.Struct("<III")
+"""In a listing: entries that follow, less 1; the block of their inodes; the number that theirs are relative to."""
+
+_ENTRY = struct.Struct("<HhHH")
+"""In a listing: offset of the inode in its block, its number, its kind, bytes of the name less 1."""
+
+_INDEX = struct.Struct("<III")
+"""Of a large folder: a place in the listing, the block that it is in, bytes of the name there less 1."""
+
+_MOST_ENTRIES = 256
+_FARTHEST = (1 << 15) - 1
 
 
 @dataclass(frozen=True, slots=True)
-class SquashFs(Plain):
+class SquashFs(OneFile):
     """One file for each split, `{split}.squashfs`; in it class folders, `n01440764/n01440764_10026.JPEG`, test flat.
 
     Mounted at DATA/train, a split is the tree that ImageFolder reads. The data of the images lies in the shuffled
@@ -56,132 +83,181 @@ class SquashFs(Plain):
     """
 
     name: ClassVar[str] = "squashfs"
-    shard_size: ClassVar[int] = 500_000_000
-    whole: ClassVar[bool] = True
 
     def path(self, split: str, number: int, count: int) -> str:  # noqa: ARG002
         """Return `train.squashfs`."""
         return f"{split}.squashfs"
 
-    def write(self, file: ShardFile, samples: Iterable[Sample], split: str) -> Iterator[Placed]:  # noqa: ARG002
-        """Write the images of a piece one after the other."""
-        return spool(file, samples)
-
-    def assemble(self, file: ShardFile, pieces: Sequence[Path], table: pa.Table, split: str) -> Int:  # noqa: ARG002
-        """Write the file system of a split, then prove that the images lie in it where they should.
-
-        Raises
-        ------
-        MachineError
-            If sqfstar fails, or laid the images out in another way.
-        """
-        sizes = table.column("size").to_numpy()
-        wanted = xxhash.xxh3_128()
-        with _sqfstar(file.path) as stream:
-            _write(stream, table, pieces, wanted)
-        file.written_elsewhere(_proved(file.path, int(sizes.sum()), wanted.digest()))
-        return np.asarray(_SUPERBLOCK + np.cumsum(sizes) - sizes, np.int64)
-
-    def closing(self, splits: Mapping[str, Written]) -> dict[str, bytes]:  # noqa: ARG002
-        """Return nothing: a file system is all that is needed."""
-        return {}
+    def layout(self, sizes: Int, notes: bytes | None = None) -> Data:  # noqa: ARG002
+        """Return images one after the other."""
+        return Data()
 
 
-def _write(stream: IO[bytes], table: pa.Table, pieces: Sequence[Path], hashed: xxhash.xxh3_128) -> None:
-    """Write a tar of class folders and images; add the bytes of the images to `hashed`."""
-    wnids = [synset.wnid for synset in facts.classes()]
-    for label in sorted(pc.unique(table.column("label")).to_pylist()):
-        if label >= 0:
-            stream.write(_header(wnids[label], folder=True))
-    for (path, label), data in zip(_names(table), images_in(pieces, table), strict=True):
-        name = path.rpartition("/")[2]
-        stream.write(_header(f"{wnids[label]}/{name}" if label >= 0 else name, len(data)))
-        stream.write(data)
-        stream.write(bytes(-len(data) % tarfile.BLOCKSIZE))
-        hashed.update(data)
-    stream.write(bytes(_RECORD))
+@dataclass(frozen=True, slots=True)
+class Data:
+    """A layout: images follow each other behind the superblock, with nothing in between."""
+
+    def begins(self, sizes: Int) -> Int:
+        """Return the first byte of each image."""
+        return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64) + _SUPERBLOCK.size
+
+    def around(self, at: int, number: int, label: int, data: bytes) -> tuple[bytes, bytes]:  # noqa: ARG002
+        """Return nothing."""
+        return b"", b""
+
+    def complete(self, file: ShardFile, table: pa.Table, notes: bytes, split: str) -> None:  # noqa: ARG002
+        """Write inodes, listings and ids, then the superblock."""
+        tree = _Tree()
+        root = tree.add_all(table)
+        inodes = file.append(*tree.inodes.blocks())
+        listings = file.append(*tree.listings.blocks())
+        ids = file.append(struct.pack("<HI", _RAW | 4, 0))
+        table_of_ids = file.append(struct.pack("<Q", ids))
+        told = (_MAGIC, tree.number, 0, _BLOCK, 0, _GZIP, _BLOCK_LOG, _FLAGS, 1, 4, 0, root.block << 16 | root.offset)
+        tables = (file.tell(), table_of_ids, _ABSENT, inodes, listings, ids, _ABSENT)
+        file.append(bytes(-file.tell() % _ALIGNED))
+        file.rewrite(0, _SUPERBLOCK.pack(*told, *tables))
 
 
-def _names(table: pa.Table) -> Iterator[tuple[str, int]]:
-    """Yield path and label of each image of a manifest."""
-    for batch in table.select(["path", "label"]).to_batches():
-        yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+class _At(NamedTuple):
+    """A place in metadata: first byte of a block, from the first one on, and the offset in it."""
+
+    block: int
+    offset: int
 
 
-def _header(name: str, size: int = 0, *, folder: bool = False) -> bytes:
-    """Return the header of a member of root, of no time."""
-    info = tarfile.TarInfo(name)
-    info.size, info.mode, info.type = size, 0o755 if folder else 0o644, tarfile.DIRTYPE if folder else tarfile.REGTYPE
-    return info.tobuf(tarfile.USTAR_FORMAT)
+class _Metadata:
+    """Bytes that are written in blocks of 8 KiB, each with its size before it."""
+
+    def __init__(self) -> None:
+        self._bytes = bytearray()
+
+    def add(self, *parts: bytes) -> _At:
+        """Add bytes; return where they begin."""
+        at = len(self._bytes)
+        for part in parts:
+            self._bytes += part
+        return self.at(at)
+
+    def at(self, position: int) -> _At:
+        """Return where a byte is."""
+        number, offset = divmod(position, _METADATA)
+        return _At(number * (_METADATA + 2), offset)
+
+    def __len__(self) -> int:
+        return len(self._bytes)
+
+    def blocks(self) -> Iterator[bytes]:
+        """Yield the blocks."""
+        for at in range(0, len(self._bytes), _METADATA):
+            piece = bytes(self._bytes[at : at + _METADATA])
+            yield struct.pack("<H", _RAW | len(piece)) + piece
 
 
-@contextlib.contextmanager
-def _sqfstar(path: Path) -> Iterator[IO[bytes]]:
-    """Run sqfstar; what is written to the stream, a tar, becomes the file system.
+class _Entry(NamedTuple):
+    """A line of a listing: a name, the kind and number of what has it, and where its inode is."""
 
-    Raises
-    ------
-    MachineError
-        If it fails, with its own words.
-    OSError
-        If there is no space left.
-    """
-    command = [PROGRAM, *_STORED, *_SAME, *_LEAN, "-exit-on-error", "-force", str(path)]
-    clean = {key: value for key, value in os.environ.items() if key != _TIME}
-    with tempfile.TemporaryFile() as told:
-        process = subprocess.Popen(  # noqa: S603  -- without a shell; its path is ours
-            command,
-            stdin=subprocess.PIPE,
-            stdout=told,
-            stderr=told,
-            env=clean,
-            bufsize=_BUFFER,
-            restore_signals=False,  # a limit on file sizes is an error of a write, with words, not a signal
-            process_group=0,  # an interrupt from the keyboard reaches us alone, and we end it
-        )
-        assert process.stdin
-        try:
-            with contextlib.suppress(BrokenPipeError):  # it ended early; its status says so
-                yield process.stdin
-                process.stdin.close()
-            status = process.wait()
-        finally:
-            process.kill()
-            process.wait()
-            with contextlib.suppress(BrokenPipeError):
-                process.stdin.close()
-        if status:
-            told.seek(0)
-            raise _failed(told.read().decode(errors="replace"), status, path)
+    name: bytes
+    kind: int
+    number: int
+    inode: _At
 
 
-def _failed(told: str, status: int, path: Path) -> Exception:
-    """Return the error for a run of sqfstar that ended with a status other than 0."""
-    for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
-        if os.strerror(code) in told:
-            return OSError(code, os.strerror(code), str(path))
-    lines = [line.strip() for line in told.splitlines() if line.strip()]
-    said = lines[-1] if lines else f"it ended with status {status}"
-    return MachineError(f"{PROGRAM} failed: {said}", hint="run the same command again: the images are staged")
+class _Tree:
+    """Inodes and listings of a tree: the files of a folder by their names, then the folder, the root at the end."""
+
+    def __init__(self) -> None:
+        self.inodes, self.listings = _Metadata(), _Metadata()
+        self.number = 0
+
+    def add_all(self, table: pa.Table) -> _At:
+        """Add the images of a manifest, in class folders if they have labels; return where the root's inode is."""
+        wnids = [synset.wnid.encode() for synset in facts.classes()]
+        names = pc.replace_substring_regex(table.column("path"), "^.*/", "")
+        named = pa.table({"label": table.column("label"), "name": names, **_columns(table, "offset", "size")})
+        labels = sorted(pc.unique(named.column("label")).to_pylist())
+        if labels == [-1]:
+            entries, folders = self._files(named.sort_by("name")), 0
+        else:
+            root = table.num_rows + len(labels) + 1
+            named = named.sort_by([("label", "ascending"), ("name", "ascending")])
+            ends = np.searchsorted(named.column("label").to_numpy(), labels, side="right").tolist()
+            parts = (named.slice(start, end - start) for start, end in zip([0, *ends], ends, strict=False))
+            entries = [self._class(wnids[label], part, root) for label, part in zip(labels, parts, strict=True)]
+            folders = len(labels)
+        self.number += 1
+        return self._folder(entries, self.number, self.number + 1, folders)
+
+    def _class(self, wnid: bytes, images: pa.Table, above: int) -> _Entry:
+        """Add a class folder; it has a lower number than its files, and its inode lies behind theirs."""
+        self.number += 1
+        number = self.number
+        inode = self._folder(self._files(images), number, above)
+        return _Entry(wnid, _FOLDER, number, inode)
+
+    def _files(self, images: pa.Table) -> list[_Entry]:
+        """Add files."""
+        entries, columns = [], (images.column(name).to_pylist() for name in ("name", "offset", "size"))
+        for name, offset, size in zip(*columns, strict=True):
+            self.number += 1
+            entries.append(
+                _Entry(name.encode(), _FILE, self.number, self.inodes.add(_file(self.number, offset, size)))
+            )
+        return entries
+
+    def _folder(self, entries: Sequence[_Entry], number: int, above: int, folders: int = 0) -> _At:
+        """Add a folder of entries that are there, of which some are folders; return where its inode is."""
+        begin = len(self.listings)
+        listing, index = _listing(entries)
+        at, links, size = self.listings.add(listing), 2 + folders, len(listing) + 3
+        if not index:
+            told = _OF_FOLDER.pack(at.block, links, size, at.offset, above)
+            return self.inodes.add(_INODE.pack(_FOLDER, _FOLDER_MODE, 0, 0, 0, number), told)
+        lines = [
+            _INDEX.pack(place, self.listings.at(begin + place).block, len(name) - 1) + name for place, name in index
+        ]
+        told = _OF_LARGE_FOLDER.pack(links, size, at.block, above, len(index), at.offset, _NONE)
+        return self.inodes.add(_INODE.pack(_LARGE_FOLDER, _FOLDER_MODE, 0, 0, 0, number), told, *lines)
 
 
-def _proved(path: Path, bytes_of_images: int, wanted: bytes) -> tuple[int, str]:
-    """Return size and xxh3_128 of the file system, once its data is seen to be the images, one after the other.
+def _columns(table: pa.Table, *names: str) -> dict[str, pa.ChunkedArray]:
+    return {name: table.column(name) for name in names}
 
-    Raises
-    ------
-    MachineError
-        If it is not.
-    """
-    whole, data, left, size = xxhash.xxh3_128(), xxhash.xxh3_128(), bytes_of_images, _SUPERBLOCK
-    with path.open("rb", buffering=0) as file:
-        whole.update(file.read(_SUPERBLOCK))
-        while piece := file.read(_PIECE):
-            whole.update(piece)
-            data.update(memoryview(piece)[:left])
-            left -= min(left, len(piece))
-            size += len(piece)
-    if data.digest() != wanted:
-        detail = f"{path}: {PROGRAM} did not lay the images out one after the other, as versions 4.5 and 4.6 do"
-        raise MachineError(detail, hint="nothing was published; use one of these versions, or another --format")
-    return size, whole.hexdigest()
+
+def _file(number: int, offset: int, size: int) -> bytes:
+    """Return the inode of a file with so many bytes, which begin at an offset."""
+    whole, rest = divmod(size, _BLOCK)
+    blocks = struct.pack(f"<{whole}I", *[_BLOCK | _STORED] * whole) + (
+        struct.pack("<I", rest | _STORED) if rest else b""
+    )
+    begin = offset if size else 0
+    if max(begin, size) <= _NONE:
+        told = _OF_FILE.pack(begin, _NONE, 0, size)
+        return _INODE.pack(_FILE, _FILE_MODE, 0, 0, 0, number) + told + blocks
+    told = _OF_LARGE_FILE.pack(begin, size, 0, 1, _NONE, 0, _NONE)
+    return _INODE.pack(_LARGE_FILE, _FILE_MODE, 0, 0, 0, number) + told + blocks
+
+
+def _listing(entries: Sequence[_Entry]) -> tuple[bytes, list[tuple[int, bytes]]]:
+    """Return the listing of a folder, and an index: a place about every 8 KiB of it, with the name there."""
+    listing, index, head, first, count = bytearray(), list[tuple[int, bytes]](), 0, entries[:1], 0
+    indexed = 0
+    for entry in entries:
+        full = len(listing) + _ENTRY.size + len(entry.name) - indexed > _METADATA
+        if full or not count or not _continues(entry, first[0], count):
+            if full:
+                indexed = len(listing)
+                index.append((indexed, entry.name))
+            head, first, count = len(listing), [entry], 0
+            listing += bytes(_HEADER.size)
+        count += 1
+        _HEADER.pack_into(listing, head, count - 1, first[0].inode.block, first[0].number)
+        listing += _ENTRY.pack(entry.inode.offset, entry.number - first[0].number, entry.kind, len(entry.name) - 1)
+        listing += entry.name
+    return bytes(listing), index
+
+
+def _continues(entry: _Entry, first: _Entry, count: int) -> bool:
+    """Whether an entry can be listed below the header of the first of `count` others."""
+    near = -_FARTHEST - 1 <= entry.number - first.number <= _FARTHEST
+    return near and count < _MOST_ENTRIES and entry.inode.block == first.inode.block

@@ -7,9 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, cast
+from typing import ClassVar
 
-import numpy as np
 import pyarrow as pa
 import xxhash
 
@@ -18,8 +17,10 @@ from ilsvrc.errors import MachineError
 from ilsvrc.issues import Code, Issue
 from ilsvrc.readers.units import Sample, Unit
 from ilsvrc.sinks.base import Output, Planned, Receipt, Stage, State, left_out
-from ilsvrc.sinks.formats.base import Format, Shard, ShardFile, Whole, Written
+from ilsvrc.sinks.formats.base import Format, Shard, ShardFile, Written
+from ilsvrc.sinks.formats.whole import Whole
 from ilsvrc.sinks.objects.staging import ObjectStaging, names_of, remove_begun, scratch, there
+from ilsvrc.sinks.onefile import copied, first_byte, laid_out, noted
 from ilsvrc.sinks.room import Need, need_of_shards
 from ilsvrc.sinks.shards import (
     closing_files,
@@ -84,9 +85,9 @@ class ObjectShardSink:
     def need(self, plan: Planned, units: Sequence[Unit]) -> Need:
         """Return the space below TMPDIR: a shard for every worker; of a split that is one file, pieces and file."""
         if self.format.whole:
-            return need_of_shards(plan, units, whole=True)
+            return need_of_shards(plan, units, twice=True)
         largest = sorted(units, key=lambda unit: unit.bytes)[-(os.cpu_count() or 1) :]
-        return Need(need_of_shards(plan, largest, whole=False).bytes)
+        return Need(need_of_shards(plan, largest, twice=False).bytes)
 
     def state(self, plan: Planned, begun: Sequence[Mapping[str, object]]) -> State:
         """Return what the bucket holds of a plan; see `Target`."""
@@ -133,13 +134,13 @@ class ObjectShardSink:
         """Lay a shard out and put it, then the part of the manifest that proves it."""
         number = int(unit.id.rpartition("-")[2])
         with _laid_out() as file:
-            placed = self.format.write(file, samples, self.split)
-            rows = [sharded_row(sample, number, offset) for sample, offset in placed]
+            images = [sharded_row(placed, number) for placed in self.format.write(file, samples, self.split)]
+            rows = [row for row, _ in images]
             size, digest = file.digest()
             aside = self.format.whole or self.mending
             shard = self._piece(number) if aside else self.paths[number]
             self.staged.put(shard, file.path, digest, over=aside)
-        part = self.staged.record(unit, table_of(rows, SHARDED))
+        part = self.staged.record(unit, noted(table_of(rows, SHARDED), [note for _, note in images]))
         output = Output(str(shard.relative_to(self.root)), size, digest)
         return Receipt(unit.id, (output, part), len(rows), sum(row.size for row in rows))
 
@@ -167,6 +168,7 @@ class ObjectShardSink:
                 self.staged.put(self.paths[0], file, shard.digest)
             shards = [shard]
         else:
+            table = table.select(SHARDED.names)
             shards = self._shards(receipts, table)
         more = {"format": self.format.name, "shards": shards_as_text(shards)}
         self._close(table.replace_schema_metadata(more))
@@ -174,7 +176,7 @@ class ObjectShardSink:
         self.clear()
 
     def _table(self, receipts: Sequence[Receipt]) -> pa.Table:
-        """Return the manifest in the parts that receipts speak of."""
+        """Return the manifest in the parts that receipts speak of, with what the format noted of each image."""
         return pa.concat_tables(self.staged.parts(receipt.outputs[1] for receipt in receipts))
 
     def _shards(self, receipts: Sequence[Receipt], table: pa.Table) -> list[Shard]:
@@ -186,14 +188,14 @@ class ObjectShardSink:
     @contextmanager
     def _whole(self, receipts: Sequence[Receipt], table: pa.Table) -> Iterator[tuple[pa.Table, Shard, Path]]:
         """Yield the manifest, the one shard that the pieces make, and its file on this machine."""
-        with scratch() as folder, _laid_out() as file:
+        assert isinstance(self.format, Whole)
+        layout, table, notes = laid_out(self.format, table)
+        with scratch() as folder, _laid_out(first_byte(layout, table)) as file:
             outputs = enumerate(receipt.outputs[0] for receipt in receipts)
             pieces = [_brought(self.root / output.path, folder / str(at), output) for at, output in outputs]
-            offsets = cast("Whole", self.format).assemble(file, pieces, table, self.split)
-            size, digest = file.digest()
-            for name, values in (("shard", np.zeros(table.num_rows, np.int32)), ("offset", offsets)):
-                at = table.schema.get_field_index(name)
-                table = table.set_column(at, SHARDED.field(name), pa.array(values, SHARDED.field(name).type))
+            table = copied(file, layout, table, pieces)
+            layout.complete(file, table, notes, self.split)
+            size, digest = file.end()
             yield table, Shard(names_of(self.format, self.split, 1)[0], size, digest, table.num_rows), file.path
 
     def resume_publishing(self, manifest: pa.Table) -> None:
@@ -269,11 +271,11 @@ class ObjectShardSink:
 
 
 @contextmanager
-def _laid_out() -> Iterator[ShardFile]:
-    """Yield an empty file on this machine for a shard, which is removed at the end."""
+def _laid_out(begin: int = 0) -> Iterator[ShardFile]:
+    """Yield an empty file on this machine for a shard, to be written from a byte on; it is removed at the end."""
     with scratch() as folder:
         path = folder / "shard"
-        file = ShardFile(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), path)
+        file = ShardFile(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), path, begin)
         try:
             yield file
         finally:

@@ -1,7 +1,8 @@
 """Read a .beton file with FFCV, and write one of the same samples with FFCV's own writer.
 
 The arguments: a .beton file, a folder with the official files under their names, a JSON list of [name, label] in the
-order of the file, and where to write: a .beton file, and beside it one of NumPy with the pixels of every image.
+order of the file, where to write: a .beton file, and beside it one of NumPy with the pixels of every image; a JSON
+object, the parameters of FFCV's `RGBImageField`.
 """
 
 import io
@@ -22,6 +23,7 @@ from ffcv.writer import DatasetWriter
 from PIL import Image
 
 beton, folder, listing, other = sys.argv[1], Path(sys.argv[2]), json.loads(Path(sys.argv[3]).read_text()), sys.argv[4]
+chosen = json.loads(sys.argv[5])
 files = [(folder / name).read_bytes() for name, _ in listing]
 SIDE = 32
 
@@ -67,7 +69,7 @@ def read_at_full_size() -> tuple[dict, list[np.ndarray]]:
         stored = data[begin : begin + sizes[begin]]
         image = np.zeros((height, width, 3), "u1")
         if entry["mode"] == rgb_image.IMAGE_MODES["jpg"]:
-            assert stored.tobytes() == files[at]
+            assert stored.tobytes() == files[at] or "max_resolution" in chosen
             imdecode(stored, image, height, width, height, width, 0, 0, 1, 1, False, False)
         else:
             raw.append(listing[at][0])
@@ -104,8 +106,29 @@ class Pictures:
 def write_theirs() -> None:
     """Write the same samples with FFCV's writer; in the place of its encoder, the file itself."""
     rgb_image.encode_jpeg = lambda picture, quality: np.frombuffer(picture.file, "u1")
-    fields = {"image": RGBImageField(write_mode="jpg"), "label": IntField()}
+    fields = {"image": RGBImageField(**chosen), "label": IntField()}
     DatasetWriter(other, fields, num_workers=1).from_indexed_dataset(Pictures())
+
+
+def entries(path: str) -> list[tuple[list[int], np.ndarray]]:
+    """Mode, width, height and label of every image in a .beton file, and the bytes that FFCV reads of it."""
+    reader, data = Reader(path), np.fromfile(path, "u1")
+    sizes = {int(entry["ptr"]): int(entry["size"]) for entry in reader.alloc_table}
+    assert [int(entry["sample_id"]) for entry in reader.alloc_table] == list(range(len(listing)))
+    found = []
+    for image, label in zip(reader.metadata["f0"], reader.metadata["f1"], strict=True):
+        begin = int(image["data_ptr"])
+        assert begin // int(reader.page_size) == (begin + sizes[begin] - 1) // int(reader.page_size)
+        told = [int(image[name]) for name in ("mode", "width", "height")]
+        found.append(([*told, int(np.array(label).item())], data[begin : begin + sizes[begin]]))
+    return found
+
+
+def compared() -> dict:
+    """Whether both files tell the same of every image, and the greatest difference of a byte that FFCV reads."""
+    pairs = list(zip(entries(beton), entries(other), strict=True))
+    worst = max(int(np.abs(a.astype(int) - b).max()) if len(a) == len(b) else 256 for (_, a), (_, b) in pairs)
+    return {"told": [a == b for (a, _), (b, _) in pairs].count(False), "worst": worst}
 
 
 def give_up(fault: threading.ExceptHookArgs) -> None:
@@ -118,4 +141,8 @@ threading.excepthook = give_up
 write_theirs()
 told, decoded = read_at_full_size()
 np.savez(f"{other}.npz", *decoded)
-print(json.dumps(told | {"mapped": loaded(os_cache=True), "by pages": loaded(os_cache=False)}))
+print(
+    json.dumps(
+        told | {"compared": compared()} | {"mapped": loaded(os_cache=True), "by pages": loaded(os_cache=False)}
+    )
+)
