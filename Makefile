@@ -7,7 +7,7 @@ RUNS ?= 5
 ROUNDS ?= 200
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 
-.PHONY: help setup demo test bench bench-full bench-fetch bench-inplace bench-labels bench-readers bench-report bench-shards bench-zips bench-parquet bench-tars bench-forms bench-engines bench-scaling campaign-detect campaign-fetch campaign-interrupt campaign-shards campaign-peers campaign-slurm readers azurite lint types layers facts clean
+.PHONY: help setup demo test bench bench-full bench-fetch bench-inplace bench-labels bench-readers bench-report bench-shards bench-zips bench-parquet bench-tars bench-forms bench-stores bench-engines bench-scaling campaign-detect campaign-fetch campaign-interrupt campaign-shards campaign-peers campaign-slurm readers azurite lint types layers facts clean
 
 help:  ## say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /: /'
@@ -100,6 +100,9 @@ bench-tars: setup  ## index a tar of a tree, sweep and index a tar.gz; against t
 
 bench-forms: setup  ## prepare from a tree, a zip, Parquet, archives; against cp -r: SIZE= bytes of images
 	$(BIN)/python -m bench.forms --size $(SIZE) --runs $(RUNS)
+
+bench-stores: setup  ## batches at random and an index of an object store, against the same requests alone; needs radosgw
+	$(BIN)/python -m bench.stores --runs $(RUNS)
 
 bench-engines: setup  ## prepare resized shards on Dask, Ray and MPI; against the process pool; installs Ray
 	$(BIN)/python -m pip install --quiet --group clusters

@@ -96,10 +96,10 @@ class Bucket:
         for key, data in files.items():
             s3.put_object(Bucket=self.name, Key=key, Body=data)
 
-    def put_folder(self, folder: Path, prefix: str = "") -> None:
-        """Put every file of a folder under a prefix."""
+    def put_folder(self, folder: Path, prefix: str = "", pattern: str = "*") -> None:
+        """Put every file of a folder, or those with such names, under a prefix."""
         s3 = client(self.server.endpoint)
-        for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        for path in sorted(p for p in folder.rglob(pattern) if p.is_file()):
             s3.upload_file(str(path), self.name, f"{prefix}/{path.relative_to(folder)}".lstrip("/"))
 
     def get(self, key: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -15,6 +16,7 @@ from ilsvrc.events import Note
 from ilsvrc.stores import lock
 from ilsvrc.stores.lock import Lock
 from ilsvrc.stores.path import StorePath
+from tests.stores.proxy import Fault, proxy_to
 from tests.stores.servers import Bucket
 
 OTHER = {"host": "node7", "process": 99, "machine": "another boot", "begun": "2026-01-01T00:00:00+00:00"}
@@ -67,7 +69,7 @@ def test_another_machine_is_believed_until_it_is_silent_for_long(
     assert bucket.keys() == [path.key]
     monkeypatch.setattr(lock, "PATIENCE", -1.0)
     notes: list[str] = []
-    with Lock(path, lambda event: notes.append(event.text) if isinstance(event, Note) else None).held():
+    with Lock(path).held(lambda event: notes.append(event.text) if isinstance(event, Note) else None):
         assert json.loads(bucket.get(path.key))["process"] == os.getpid()
     assert "process 99 on node7" in notes[0]
 
@@ -96,6 +98,23 @@ def test_it_is_renewed_and_a_loss_is_noticed(
         bucket.put({path.key: json.dumps(OTHER).encode()})
         assert _soon(lambda: _refuses(held))
     assert json.loads(bucket.get(path.key)) == OTHER, "the lock of another run was removed"
+
+
+def test_an_answer_that_is_lost_is_no_other_holder(
+    path: StorePath, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server did what was asked, the answer never came, and the same request again meets what it did."""
+    monkeypatch.setattr(lock, "PERIOD", 0.05)
+    lost = itertools.cycle([Fault(cut=0), None])
+    with proxy_to(bucket.server.endpoint) as proxy:
+        proxy.plan = lambda request: next(lost) if request.method == "PUT" else None
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+        monkeypatch.setattr(path.bucket, "_pid", -1)
+        held = Lock(path)
+        with held.held():
+            assert _soon(lambda: proxy.count("PUT") > 12)
+            held.require()
+    assert bucket.keys() == []
 
 
 def test_what_is_no_lock_is_waited_for_too(path: StorePath, bucket: Bucket) -> None:

@@ -36,6 +36,8 @@ _EXAMPLES = """**Examples**
 
 `ilsvrc prepare /data/archives /data/shards --format webdataset` -- shuffled shards: see docs/how-to/which-format.md
 
+`ilsvrc prepare /data/archives s3://bucket/shards --format webdataset` -- to a bucket
+
 `ilsvrc prepare /data/archives /data/imagenet --layout '{split}/{wnid}_{word}/{name}'` -- a template of your own
 
 `ilsvrc prepare /data/archives /data/small --format webdataset --resize 256` -- shards of smaller images
@@ -47,7 +49,9 @@ Interrupted? Run the same command again: it resumes.
 @app.command(epilog=_EXAMPLES)
 def prepare(
     source: Annotated[Path, typer.Argument(metavar="SRC", help="The data set, in any form: a folder, or one file.")],
-    target: Annotated[Path, typer.Argument(metavar="DST", help="Folder that gets train and val.")],
+    target: Annotated[
+        Path, typer.Argument(metavar="DST", help="Folder that gets train and val, or s3://BUCKET/FOLDER.")
+    ],
     split: Annotated[list[str] | None, typer.Option(help="train, val or test; may be repeated.")] = None,
     layout: Annotated[str, typer.Option(help="wnid, index, padded, flat, or a template.")] = "wnid",
     classes: Annotated[
@@ -188,8 +192,11 @@ def print_decided(console: Console, report: PrepareReport) -> None:
     if report.estimate:
         room, seconds = report.estimate, report.estimate.seconds
         inodes = "" if room.free_inodes is None else f", {room.needs_inodes:,} of {room.free_inodes:,} free inodes"
-        console.print(f"room: {decimal(room.needs_bytes)} of {decimal(room.free_bytes)} free{inodes}", markup=False)
-        time = "unknown: nothing could be written there" if seconds is None else f"about {_duration(seconds)}"
+        place = f" in {room.folder}" if room.folder != report.tree else ""
+        console.print(
+            f"room{place}: {decimal(room.needs_bytes)} of {decimal(room.free_bytes)} free{inodes}", markup=False
+        )
+        time = "unknown: it could not be measured there" if seconds is None else f"about {_duration(seconds)}"
         console.print(f"time: {time}", markup=False)
     console.print("nothing was written", markup=False)
 

@@ -25,7 +25,7 @@ from ilsvrc.sinks.formats.whole import Whole
 from ilsvrc.sinks.links import Link, refuse_impossible
 from ilsvrc.sinks.objects.folder import ObjectFolderSink
 from ilsvrc.sinks.objects.shards import ObjectShardSink
-from ilsvrc.sinks.objects.staging import remove_scratch
+from ilsvrc.sinks.objects.staging import ObjectStaging, remove_scratch
 from ilsvrc.sinks.onefile import Places
 from ilsvrc.sinks.room import existing
 from ilsvrc.sinks.shards import ShardSink
@@ -50,6 +50,10 @@ class Destination(Protocol):
     @property
     def room(self) -> Path:
         """A folder on the file system that must have room."""
+
+    @property
+    def way_to_room(self) -> str:
+        """What a user may do where there is too little, in words."""
 
     def refuse_impossible(self, options: Options) -> None:
         """Refuse a destination that can't be a folder, and options that it can't do.
@@ -110,6 +114,11 @@ class FolderDestination:
         """The folder itself."""
         return self.root
 
+    @property
+    def way_to_room(self) -> str:
+        """What a user may do where there is too little, in words."""
+        return "choose another folder"
+
     def refuse_impossible(self, options: Options) -> None:  # noqa: ARG002
         """Refuse a target that can't be a folder."""
         if os.path.lexists(self.root) and not self.root.is_dir():
@@ -160,17 +169,22 @@ class BucketDestination:
     """
 
     root: StorePath
+    lock: Lock = field(init=False)
     journal: Journal = field(init=False)
-    _lock: list[Lock] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
-        log = StoreLog(paths.own(self.root) / "journal", self._require_lock)
-        object.__setattr__(self, "journal", Journal(log))
+        object.__setattr__(self, "lock", Lock(paths.lock(self.root)))
+        object.__setattr__(self, "journal", Journal(StoreLog(paths.own(self.root) / "journal", self.lock.require)))
 
     @property
     def room(self) -> Path:
         """The folder of temporary files, in which shards are laid out: TMPDIR says which."""
         return Path(tempfile.gettempdir())
+
+    @property
+    def way_to_room(self) -> str:
+        """What a user may do where there is too little, in words."""
+        return "name another folder by the variable TMPDIR"
 
     def refuse_impossible(self, options: Options) -> None:
         """Refuse web servers, and options that only a folder on a disk knows."""
@@ -183,25 +197,17 @@ class BucketDestination:
             detail = "order_by='buckets' makes shards of a sweep that lies beside them, and a bucket can't hold it"
             raise UsageError(detail, hint="leave order_by out, or prepare into a folder and copy it")
 
-    @contextlib.contextmanager
-    def claimed(self, listener: Listener) -> Iterator[Hold]:
+    def claimed(self, listener: Listener) -> AbstractContextManager[Hold]:
         """Hold the lock, an object that is renewed for as long as this process lives."""
         remove_scratch()
-        lock = Lock(paths.lock(self.root), listener)
-        with lock.held() as held:
-            self._lock.append(lock)
-            try:
-                yield held
-            finally:
-                self._lock.remove(lock)
+        return self.lock.held(listener)
 
     def sink(self, plan: Plan, options: Options) -> Target:
         """Return what writes a split."""
-        told, again = provenance(plan), options.repair
+        staged = ObjectStaging(self.root, plan.split, plan.digest, provenance(plan), self.lock.require)
         if options.sharded:
-            form, count = options.format_chosen(), len(plan.units)
-            return ObjectShardSink(self.root, plan.split, form, count, plan.digest, told, again)
-        return ObjectFolderSink(self.root, plan.split, plan.digest, told, again)
+            return ObjectShardSink(staged, options.format_chosen(), len(plan.units), thorough=options.repair)
+        return ObjectFolderSink(staged, thorough=options.repair)
 
     def save(self, report: Mapping[str, Any]) -> None:
         """Write the report."""
@@ -210,12 +216,8 @@ class BucketDestination:
             before = path.read_text(errors="replace")
         except FileNotFoundError:
             before = ""
-        self._require_lock()
+        self.lock.require()
         path.bucket.put(path.key, with_earlier(report, before).encode())
-
-    def _require_lock(self) -> None:
-        for lock in self._lock:
-            lock.require()
 
 
 def with_earlier(report: Mapping[str, Any], before: str) -> str:

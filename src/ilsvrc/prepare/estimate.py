@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ilsvrc.archive.source import ArchiveSource
 from ilsvrc.errors import DamageError, DataError
-from ilsvrc.files import sync_filesystem
+from ilsvrc.files import printable, sync_filesystem
 from ilsvrc.prepare.decision import Decision
 from ilsvrc.prepare.options import Options
 from ilsvrc.prepare.report import Estimate
@@ -21,6 +21,7 @@ from ilsvrc.run.engine import default_jobs
 from ilsvrc.run.plan import Plan
 from ilsvrc.sinks.links import Link
 from ilsvrc.sinks.room import Need, Room, existing
+from ilsvrc.stores.path import StorePath
 
 SECOND = 1.0
 """Seconds of hashing, and of writing, that a rate is measured by."""
@@ -45,7 +46,7 @@ def estimate(decisions: Sequence[Decision], target: Path, options: Options) -> E
     for decision in decisions:
         found = _seconds(decision, target, options.jobs or default_jobs())
         seconds = None if seconds is None or found is None else seconds + found
-    return Estimate(need.bytes, need.inodes, room.bytes, room.inodes, seconds)
+    return Estimate(need.bytes, need.inodes, room.bytes, room.inodes, seconds, printable(str(target)))
 
 
 def _seconds(decision: Decision, target: Path, jobs: int) -> float | None:
@@ -57,6 +58,8 @@ def _seconds(decision: Decision, target: Path, jobs: int) -> float | None:
     hashing *= len(decision.claims) or 1
     if not decision.units:
         return float(hashing)
+    if isinstance(decision.sink.root, StorePath):
+        return None  # of a bucket nothing is known before something is put there
     copied = decision.sink.link in (None, Link.COPY)
     if decision.plan.transform:
         rate = _making_rate(decision.plan, decision.plan.transform)

@@ -216,7 +216,7 @@ def _prepared(
     for decision in decisions:
         make_way(decision, to.journal, listener)
     linkable = any(decision.could_be_linked for decision in decisions)
-    refuse_full(need_of_all(decisions), to.room, Room.of(to.room), linkable=linkable)
+    refuse_full(need_of_all(decisions), to.room, Room.of(to.room), linkable=linkable, way=to.way_to_room)
     done = tuple(carry_out(decision, to.journal, workers, listener) for decision in decisions)
     report = _report(to.root, options, decisions, done)
     to.save(report.to_dict())

@@ -70,6 +70,7 @@ class Estimate:
     needs_bytes, needs_inodes : space that will be taken
     free_bytes, free_inodes : space on the target's file system; inodes are None where it does not count them
     seconds : how long the run will take, by a second of hashing and of writing; None if they could not be measured
+    folder : whose file system that is: the target, or that of temporary files for one in a bucket
     """
 
     needs_bytes: int
@@ -77,6 +78,7 @@ class Estimate:
     free_bytes: int
     free_inodes: int | None
     seconds: float | None
+    folder: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,7 +101,9 @@ def need_of_shards(plan: Planned, units: Sequence[Unit], *, twice: bool) -> Need
     return Need(held + PADDING * len(units) + (OVERHEAD + PACKING) * images, 2 * len(plan.units) + 8)
 
 
-def refuse_full(need: Need, target: Path, room: Room, *, linkable: bool = False) -> None:
+def refuse_full(
+    need: Need, target: Path, room: Room, *, linkable: bool = False, way: str = "choose another folder"
+) -> None:
     """Refuse to begin where the target's file system has too little room; `linkable` images could be hard links.
 
     Raises
@@ -112,7 +114,7 @@ def refuse_full(need: Need, target: Path, room: Room, *, linkable: bool = False)
     if need.bytes > room.bytes:
         detail = f"{target} needs {need.bytes:,} bytes and its file system has {room.bytes:,} free"
         link = ", or add --link hard, which shares the source's files" if linkable else ""
-        raise MachineError(detail, hint=f"free some space, or choose another folder{link}; nothing was written")
+        raise MachineError(detail, hint=f"free some space, or {way}{link}; nothing was written")
     if room.inodes is not None and need.inodes > room.inodes:
         detail = (
             f"{target} needs {need.inodes:,} inodes (files and folders) and its file system has {room.inodes:,} free"

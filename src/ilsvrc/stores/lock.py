@@ -120,21 +120,23 @@ class Lock:
     ----------
     path
         Where its object is.
-    listener
-        Is told what a user should know of it.
     """
 
-    def __init__(self, path: StorePath, listener: Listener = silent) -> None:
+    def __init__(self, path: StorePath) -> None:
         self._path = path
         self._bucket = path.bucket
-        self._listener = listener
         self._version: Version | None = None
         self._lost = ""
         self._ended = threading.Event()
 
     @contextlib.contextmanager
-    def held(self) -> Iterator[Held]:
+    def held(self, listener: Listener = silent) -> Iterator[Held]:
         """Hold the lock; yield what workers look at.
+
+        Parameters
+        ----------
+        listener
+            Is told what a user should know of it.
 
         Raises
         ------
@@ -142,7 +144,9 @@ class Lock:
             If another run holds it; the message says who, and when it may be taken over.
         """
         holder = Holder.of_this_process()
-        self._take(holder)
+        self._take(holder, listener)
+        self._lost = ""
+        self._ended.clear()
         renewing = threading.Thread(target=self._renew, args=(holder,), daemon=True)
         renewing.start()
         held = Held(self._path, holder)
@@ -168,14 +172,15 @@ class Lock:
             hint = "see whether another run works on it, then run the same command again: it resumes"
             raise MachineError(f"{self._path.parent.parent}: {self._lost}", hint=hint)
 
-    def _take(self, holder: Holder) -> None:
+    def _take(self, holder: Holder, listener: Listener) -> None:
         found = self._bucket.head(self._path.key)
         if found is None:
             try:
                 self._version = self._bucket.put(self._path.key, _document(holder), new=True)
             except FileExistsError:
-                raise self._refusal(_holder(self._path), PATIENCE) from None
-            self._try_conditions(holder)
+                if not self._is_ours(holder):
+                    raise self._refusal(_holder(self._path), PATIENCE) from None
+            self._try_conditions(holder, listener)
             return
         other = _holder(self._path)
         left = found.since + PATIENCE - self._time_of_server()
@@ -184,8 +189,20 @@ class Lock:
         try:
             self._version = self._bucket.put(self._path.key, _document(holder), instead=found.version)
         except ChangedError:
-            raise self._refusal(_holder(self._path), PATIENCE) from None
-        self._listener(Note(f"{self._path.parent.parent}: the run before was ended: {other or 'nobody knows whose'}"))
+            if not self._is_ours(holder):
+                raise self._refusal(_holder(self._path), PATIENCE) from None
+        listener(Note(f"{self._path.parent.parent}: took over the lock of a run that ended: {other or 'unknown'}"))
+
+    def _is_ours(self, holder: Holder) -> bool:
+        """Whether the lock is this run's, though a put of it was refused: put again, since an answer was lost."""
+        try:
+            found, there = self._bucket.head(self._path.key), _holder(self._path)
+        except MachineError:
+            return False
+        if found is None or there is None or replace(there, renewed="") != holder:
+            return False
+        self._version = found.version
+        return True
 
     def _refusal(self, other: Holder | None, left: float) -> MachineError:
         at = datetime.fromtimestamp(time.time() + left, UTC)
@@ -195,7 +212,7 @@ class Lock:
         )
         return MachineError(f"{self._path.parent.parent} is in use by another run, {other or 'unknown'}", hint=hint)
 
-    def _try_conditions(self, holder: Holder) -> None:
+    def _try_conditions(self, holder: Holder, listener: Listener) -> None:
         """Say so if the server puts an object that is there where it was asked not to."""
         try:
             self._version = self._bucket.put(self._path.key, _document(holder), new=True)
@@ -205,11 +222,11 @@ class Lock:
             f"{self._path.url.at('')}: the server ignores conditions of requests, so it would not refuse a second "
             "run that begins at the same moment: begin one at a time"
         )
-        self._listener(Note(text, warning=True))
+        listener(Note(text, warning=True))
 
     def _time_of_server(self) -> float:
         """Return the time by the clock of the server: that of an object put now, which is removed again."""
-        asked = self._path.with_name(f"{self._path.name}-{uuid.uuid4().hex}")
+        asked = self._path.with_name(f"{self._path.name}.{uuid.uuid4().hex}")
         self._bucket.put(asked.key, b"")
         try:
             found = self._bucket.head(asked.key)
@@ -225,8 +242,9 @@ class Lock:
                 self._version = self._bucket.put(self._path.key, _document(holder), instead=self._version)
                 renewed = time.monotonic()
             except ChangedError:
-                self._lost = "another run took its lock over"
-                return
+                if not self._is_ours(holder):
+                    self._lost = "another run took its lock over"
+                    return
             except (MachineError, OSError) as error:
                 if time.monotonic() - renewed > PATIENCE / 2:
                     self._lost = f"its lock could not be renewed ({error})"

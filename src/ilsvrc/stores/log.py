@@ -10,7 +10,7 @@ from ilsvrc.stores.client import AT_ONCE, Entry
 from ilsvrc.stores.path import StorePath
 
 
-def _allowed() -> None:
+def allowed() -> None:
     """Refuse nothing."""
 
 
@@ -28,7 +28,7 @@ class StoreLog:
         Called before anything is written; raises if this process may not.
     """
 
-    def __init__(self, folder: StorePath, allow: Callable[[], None] = _allowed) -> None:
+    def __init__(self, folder: StorePath, allow: Callable[[], None] = allowed) -> None:
         self._folder = folder
         self._allow = allow
         self._read: dict[Entry, str] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from ilsvrc.files import OWN_FOLDER
 from ilsvrc.issues import Code, Issue
 from ilsvrc.sinks.folder import FolderSink
 from ilsvrc.sinks.objects.folder import ObjectFolderSink
+from ilsvrc.sinks.objects.staging import ObjectStaging
 from ilsvrc.stores.path import StorePath
 from ilsvrc.testing.contracts import UNITS, SinkContract, images_of, samples
 from tests.sinks.objects.holding import objects
@@ -21,7 +23,7 @@ TOLD = (("archive", "a.tar"), ("settings", '{"layout": "{split}/{wnid}/{name}"}'
 
 @pytest.fixture
 def sink(bucket: Bucket) -> ObjectFolderSink:
-    return ObjectFolderSink(StorePath(bucket.url("a/b")), "train", "0" * 64, TOLD)
+    return ObjectFolderSink(ObjectStaging(StorePath(bucket.url("a/b")), "train", "0" * 64, TOLD))
 
 
 def finished(sink: ObjectFolderSink) -> ObjectFolderSink:
@@ -38,7 +40,7 @@ class TestObjectFolderSink(SinkContract):
         return objects(sink.root)
 
     def another(self, sink: ObjectFolderSink, folder: Path) -> ObjectFolderSink:
-        return ObjectFolderSink(sink.root / folder.name, sink.split, sink.plan, sink.provenance)
+        return replace(sink, staged=replace(sink.staged, root=sink.root / folder.name))
 
 
 def test_objects_are_the_files_of_a_folder(sink: ObjectFolderSink, tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ import pytest
 
 import ilsvrc
 from ilsvrc.errors import DamageError, MachineError, UsageError
-from ilsvrc.events import Listener, Note
+from ilsvrc.events import Finished, Listener, Note
 from ilsvrc.sinks.formats.registry import FORMATS
 from ilsvrc.stores import client, lock
 from ilsvrc.stores.lock import Lock
@@ -28,7 +30,7 @@ from tests.cli.helpers import ilsvrc_json
 from tests.sinks.formats.preparing import prepare
 from tests.sinks.objects.holding import objects, unfinished
 from tests.stores.proxy import Fault, Proxy, Request, every, proxy_to
-from tests.stores.servers import SECRET, Bucket
+from tests.stores.servers import S3, SECRET, Bucket, moto
 
 NOT_THE_SPLITS = (".ilsvrc/journal", ".ilsvrc/report.json", ".ilsvrc/lock")
 """What tells of runs, and is another one after each."""
@@ -41,6 +43,13 @@ def published(found: dict[str, bytes]) -> dict[str, bytes]:
 def files(root: Path) -> dict[str, bytes]:
     found = {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
     return published(dict(sorted(found.items())))
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
+    """One server alone: what differs between servers is in the tests of the sinks, of the lock and of the log."""
+    with moto(tmp_path_factory.mktemp("moto")) as server:
+        yield server
 
 
 @pytest.fixture
@@ -67,6 +76,13 @@ def ilsvrc_prepare(name: str, source: Path, target: Path | StorePath, **chosen: 
         ilsvrc.prepare(source, target, **chosen)
     else:
         prepare(name, source, target, **chosen)
+
+
+def test_a_whole_bucket_is_a_folder_too(mini: Path, bucket: Bucket, tmp_path: Path) -> None:
+    ilsvrc.prepare(mini, tmp_path / "local", format="mds", shard_images=7, jobs=1)
+    ilsvrc.prepare(mini, bucket.url(), format="mds", shard_images=7, jobs=1)
+    keys = bucket.keys()
+    assert published({key: bucket.get(key) for key in keys}) == files(tmp_path / "local")
 
 
 @pytest.mark.parametrize("layout", ["flat", "padded"])
@@ -103,7 +119,7 @@ def test_a_killed_run_is_resumed_from_elsewhere(
             process.send_signal(signal.SIGKILL)
         process.wait()
     assert process.returncode == 0, (tmp_path / "told").read_text()
-    assert "the run before was ended" in (tmp_path / "told").read_text()
+    assert "took over the lock of a run that ended" in (tmp_path / "told").read_text()
     ilsvrc.prepare(larger, tmp_path / "local", format=name, jobs=1, **shards(name))
     assert published(objects(root)) == files(tmp_path / "local")
 
@@ -179,14 +195,22 @@ def test_a_run_that_lost_its_lock_publishes_nothing(
 ) -> None:
     """Another machine takes the lock over while the first run writes, as after a pause of minutes."""
     monkeypatch.setattr(lock, "PERIOD", 0.05)
+    lost, never = threading.Event(), threading.Event()
+    require = Lock.require
 
     def listen(event: object) -> None:
-        if type(event).__name__ == "Advanced":
+        if isinstance(event, Finished) and event.stage == "train":  # its last receipt is on its way
             root.bucket.put(f"{root.key}/.ilsvrc/lock", b"{}")
-            time.sleep(0.5)
+            lost.set()
 
-    with pytest.raises(MachineError, match="another run took its lock over"):
-        ilsvrc.prepare(mini, str(root), format="webdataset", jobs=1, listener=listen, shard_images=5)
+    def wait(held: Lock) -> None:
+        if lost.is_set():
+            assert any(held._lost or never.wait(0.05) for _ in range(400))
+        require(held)
+
+    monkeypatch.setattr(Lock, "require", wait)
+    with pytest.raises(MachineError, match=r"another run took its lock over|lost its lock"):
+        ilsvrc.prepare(mini, root, format="webdataset", jobs=1, listener=listen, shard_images=5)
     assert ".ilsvrc/train.arrow" not in objects(root)
     assert objects(root)[".ilsvrc/lock"] == b"{}"
 
@@ -286,6 +310,16 @@ def test_credentials_are_in_nothing_that_is_written_or_said(mini: Path, root: St
     done = command("--json", "prepare", mini, root, "--format", "webdataset", "--jobs", "1")
     assert SECRET not in done.stdout + done.stderr
     assert not [key for key, data in objects(root).items() if SECRET.encode() in data]
+
+
+def test_what_was_written_is_read_and_checked_in_the_bucket(mini: Path, root: StorePath) -> None:
+    ilsvrc.prepare(mini, root, format="webdataset", shard_images=7, jobs=1)
+    theirs = ilsvrc.ImageNet(mini, split="train", loader=bytes)
+    ours = ilsvrc.ImageNet(str(root), split="train", loader=bytes)
+    assert sorted(zip(ours.targets, map(str, ours), strict=True)) == sorted(
+        zip(theirs.targets, map(str, theirs), strict=True)
+    )
+    command("check", root, "--deep", "--against", mini)
 
 
 def test_a_server_that_refuses_is_named_and_nothing_else(mini: Path, root: StorePath) -> None:

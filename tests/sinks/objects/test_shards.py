@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from ilsvrc.files import OWN_FOLDER
 from ilsvrc.sinks.formats.registry import format_of
 from ilsvrc.sinks.objects import staging
 from ilsvrc.sinks.objects.shards import ObjectShardSink
-from ilsvrc.sinks.objects.staging import NOTE
+from ilsvrc.sinks.objects.staging import NOTE, ObjectStaging
 from ilsvrc.sinks.shards import ShardSink
 from ilsvrc.stores import client
 from ilsvrc.stores.path import StorePath
@@ -22,18 +24,22 @@ from tests.stores.servers import Bucket
 TOLD = (("archive", "a.tar"), ("settings", "{}"))
 
 
+def made(bucket: Bucket, folder: str, name: str) -> ObjectShardSink:
+    staged = ObjectStaging(StorePath(bucket.url(folder)), "train", "0" * 64, TOLD)
+    return ObjectShardSink(staged, format_of(name), len(UNITS))
+
+
 @pytest.mark.parametrize("name", ["webdataset", "squashfs"])
 class TestObjectShardSink(SinkContract):
     @pytest.fixture
     def sink(self, bucket: Bucket, name: str) -> ObjectShardSink:
-        return ObjectShardSink(StorePath(bucket.url("a/b")), "train", format_of(name), len(UNITS), "0" * 64, TOLD)
+        return made(bucket, "a/b", name)
 
     def kept(self, sink: ObjectShardSink) -> object:
         return objects(sink.root)
 
     def another(self, sink: ObjectShardSink, folder: Path) -> ObjectShardSink:
-        root = sink.root / folder.name
-        return ObjectShardSink(root, sink.split, sink.format, sink.count, sink.plan, sink.provenance)
+        return replace(sink, staged=replace(sink.staged, root=sink.root / folder.name))
 
     def test_objects_are_the_files_of_a_folder(self, sink: ObjectShardSink, name: str, tmp_path: Path) -> None:
         """Byte for byte, the manifest too."""
@@ -52,7 +58,7 @@ class TestObjectShardSink(SinkContract):
 
 @pytest.fixture
 def sink(bucket: Bucket) -> ObjectShardSink:
-    return ObjectShardSink(StorePath(bucket.url("a")), "train", format_of("webdataset"), len(UNITS), "0" * 64, TOLD)
+    return made(bucket, "a", "webdataset")
 
 
 def test_lost_or_foreign_shards_are_not_held(sink: ObjectShardSink, bucket: Bucket) -> None:
@@ -90,7 +96,7 @@ def test_what_a_killed_run_of_the_same_plan_put_is_taken_over(sink: ObjectShardS
 
 
 def test_an_object_of_another_plan_is_not_replaced(sink: ObjectShardSink) -> None:
-    other = ObjectShardSink(sink.root, "train", sink.format, sink.count, "1" * 64, TOLD)
+    other = replace(sink, staged=replace(sink.staged, plan="1" * 64))
     other.write(UNITS[0], samples(UNITS[0]))
     with pytest.raises(UsageError, match="this run did not write it"):
         sink.write(UNITS[0], samples(UNITS[0]))
@@ -123,7 +129,9 @@ def test_starting_over_removes_what_plans_put_and_nothing_else(sink: ObjectShard
 
 def test_temporary_files_of_dead_processes_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    dead, other = tmp_path / "ilsvrc-objects-4194304999-abc", tmp_path / "ilsvrc-objects-mine"
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    dead, other = tmp_path / f"ilsvrc-objects-{gone.pid}-abc", tmp_path / "ilsvrc-objects-mine"
     dead.mkdir()
     other.mkdir()
     with staging.scratch() as own:

@@ -8,7 +8,8 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import pyarrow as pa
 import xxhash
@@ -33,39 +34,33 @@ _HELD = 4 * AT_ONCE
 """Images that a worker holds in memory at a time."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class ObjectFolderSink:
     """Writes a split's images below `root` in a bucket, many at a time.
 
-    root : the tree's folder
-    split : train, val or test
-    plan : digest of the plan, by which its unfinished objects are known
-    provenance : what the manifest says of its making: archive, index, settings
+    staged : the folder in the bucket, as far as it is about the split
     thorough : `state` reads every image that is there, not its size alone
     mending : images go to staging, from where `mend` takes them
     """
 
-    root: StorePath
-    split: str
-    plan: str = ""
-    provenance: tuple[tuple[str, str], ...] = ()
+    staged: ObjectStaging
     thorough: bool = False
     mending: bool = False
-    staged: ObjectStaging = field(init=False, compare=False, repr=False)
-    count: None = field(default=None, init=False)
-    link: None = field(default=None, init=False)
-    sweep: None = field(default=None, init=False)
 
-    def __post_init__(self) -> None:
-        self.staged = ObjectStaging(self.root, self.split, self.plan, self.provenance)
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return ObjectFolderSink, (self.root, self.split, self.plan, self.provenance, self.thorough, self.mending)
+    count: ClassVar[None] = None
+    link: ClassVar[None] = None
+    sweep: ClassVar[None] = None
+    pieces: ClassVar[str] = "images"
 
     @property
-    def pieces(self) -> str:
-        """What it writes, in words."""
-        return "images"
+    def root(self) -> StorePath:
+        """The folder that gets the split."""
+        return self.staged.root
+
+    @property
+    def split(self) -> str:
+        """Train, val or test."""
+        return self.staged.split
 
     def total(self, plan: Planned) -> int:
         """Return how many images a plan has."""
@@ -203,7 +198,7 @@ class ObjectFolderSink:
     def restore_lists(self, manifest: pa.Table) -> None:
         """Put the lists beside the split that are not there."""
         self.staged.beside(_beside(self.split, manifest), {})
-        settings = json.loads(dict(self.provenance).get("settings", "{}"))
+        settings = json.loads(dict(self.staged.provenance).get("settings", "{}"))
         if settings.get("layout") == TEMPLATES["wnid"] and self.split in ("train", "val"):
             meta = self.root / facts.TORCHVISION_META
             with contextlib.suppress(FileExistsError):  # one that torchvision wrote serves as well

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -42,40 +42,36 @@ from ilsvrc.tree.manifest import SHARDED, read_manifest, table_of
 _PIECE = 8 << 20
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class ObjectShardSink:
     """Writes each unit as one shard, under its name below `root`; the split is there once its manifest is.
 
-    root : the folder in the bucket
-    split : train, val or test
+    staged : the folder in the bucket, as far as it is about the split
     format : lays a shard out
     count : shards that there will be
-    plan : digest of the plan, by which its unfinished objects are known
-    provenance : what the manifest says of its making: archive, index, settings
     thorough : `state` reads every byte of shards that are there, not their sizes alone
     mending : shards go to staging, from where `mend` takes them
     """
 
-    root: StorePath
-    split: str
+    staged: ObjectStaging
     format: Format
     count: int
-    plan: str = ""
-    provenance: tuple[tuple[str, str], ...] = ()
     thorough: bool = False
     mending: bool = False
-    staged: ObjectStaging = field(init=False, compare=False, repr=False)
 
     link: ClassVar[None] = None
     sweep: ClassVar[None] = None
     pieces: ClassVar[str] = "shards"
 
-    def __post_init__(self) -> None:
-        self.staged = ObjectStaging(self.root, self.split, self.plan, self.provenance, SHARDED)
+    @property
+    def root(self) -> StorePath:
+        """The folder that gets the split."""
+        return self.staged.root
 
-    def __reduce__(self) -> tuple[object, ...]:
-        given = (self.root, self.split, self.format, self.count, self.plan, self.provenance)
-        return ObjectShardSink, (*given, self.thorough, self.mending)
+    @property
+    def split(self) -> str:
+        """Train, val or test."""
+        return self.staged.split
 
     @property
     def paths(self) -> list[StorePath]:
@@ -100,7 +96,7 @@ class ObjectShardSink:
 
     def state(self, plan: Planned, begun: Sequence[Mapping[str, object]]) -> State:
         """Return what the bucket holds of a plan; see `Target`."""
-        manifest = self.staged.ours()
+        manifest = self.staged.ours(SHARDED)
         if manifest is not None:
             if surplus := unplanned(manifest, plan):
                 detail = f"{self.staged.manifest} is damaged: it has other images than the source: {surplus}"

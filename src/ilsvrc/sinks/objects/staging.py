@@ -23,6 +23,7 @@ from ilsvrc.sinks.formats.base import Format
 from ilsvrc.sinks.formats.registry import FORMATS, format_of
 from ilsvrc.sinks.staging import packed, proof_of, unpacked
 from ilsvrc.stores.client import AT_ONCE, ChangedError, Head
+from ilsvrc.stores.log import allowed
 from ilsvrc.stores.path import StorePath
 from ilsvrc.tree import paths
 from ilsvrc.tree.manifest import SCHEMA, metadata_of, read_manifest, write_manifest
@@ -61,17 +62,17 @@ class ObjectStaging:
     split : train, val or test
     plan : digest of the plan, by which its unfinished objects are known
     provenance : what the manifest says of its making, by which a later run recognises it
-    schema : columns of the manifest
+    allow : called by the driver before it publishes or removes; raises if the driver lost its lock
     """
 
     root: StorePath
     split: str
     plan: str
     provenance: tuple[tuple[str, str], ...]
-    schema: pa.Schema = field(default_factory=lambda: SCHEMA)
+    allow: Callable[[], None] = field(default=allowed, compare=False, repr=False)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return ObjectStaging, (self.root, self.split, self.plan, self.provenance, self.schema)
+        return ObjectStaging, (self.root, self.split, self.plan, self.provenance)
 
     @property
     def folder(self) -> StorePath:
@@ -114,7 +115,9 @@ class ObjectStaging:
             try:
                 path.bucket.put(path.key, data, instead=found.version, notes=notes)
             except ChangedError:
-                raise appeared(path) from None
+                found = path.bucket.head(path.key)
+                if found is None or found.notes.get(NOTE) != notes[NOTE]:  # else the request was repeated
+                    raise appeared(path) from None
 
     def is_ours(self, found: Head, plans: Iterable[str]) -> bool:
         """Whether an object was put by one of some plans of this split, by their digests."""
@@ -134,6 +137,7 @@ class ObjectStaging:
 
     def remove(self, taken: Sequence[StorePath], plans: Sequence[str]) -> None:
         """Remove those of some objects that these plans put there."""
+        self.allow()
         heads = at_once(lambda path: path.bucket.head(path.key), taken)
         pairs = zip(taken, heads, strict=True)
         self.delete([path for path, found in pairs if found and self.is_ours(found, plans)])
@@ -154,10 +158,10 @@ class ObjectStaging:
         every = [*entries, *(entry for listed in below for entry in listed)]
         return {entry.key[start:]: entry.state.size for entry in every if entry.state is not None}
 
-    def ours(self) -> pa.Table | None:
+    def ours(self, schema: pa.Schema = SCHEMA) -> pa.Table | None:
         """Return the manifest if it names this source and these settings."""
         try:
-            table = read_manifest(self.manifest, self.schema)
+            table = read_manifest(self.manifest, schema)
         except (FileNotFoundError, ValueError):
             return None
         return table if dict(self.provenance).items() <= metadata_of(table).items() else None
@@ -186,6 +190,7 @@ class ObjectStaging:
 
     def publish(self, table: pa.Table, proved: Sequence[Verified], more: Mapping[str, str] | None = None) -> None:
         """Put the manifest under its name: the split is there."""
+        self.allow()
         with scratch() as folder:
             file = folder / "manifest"
             write_manifest(table, file, dict(self.provenance) | proof_of(proved) | dict(more or {}))
@@ -203,6 +208,7 @@ class ObjectStaging:
         UsageError
             If an object of other contents has the name of one.
         """
+        self.allow()
         for name, data in files.items():
             path = self.root / name
             found = path.bucket.head(path.key)
