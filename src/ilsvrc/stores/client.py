@@ -310,5 +310,7 @@ def _reason(error: Exception) -> str:
     causes = [words for pattern, words in _CAUSES if pattern.search(text)]
     failed = f"the request failed ({type(error).__name__})"
     reason = f"the server answers {status[1].strip()}" if status else next(iter(causes), failed)
+    if status and status[1].startswith("404"):  # of an object it would have been FileNotFoundError
+        reason = "there is no such bucket on this server"
     tried = _RETRIED.search(text)
     return f"{reason}, after {tried[1]} retries" if tried and tried[1] != "0" else reason
