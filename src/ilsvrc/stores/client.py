@@ -240,7 +240,7 @@ class Bucket:
 
     def _refuse_web(self) -> None:
         if not self.lists:
-            hint = f"give the address of one file, or bring it here first: ilsvrc fetch {self.root}/FILE --to FOLDER"
+            hint = "give the address of one file"
             raise UsageError(f"{self.root} is a web server, which can't say which files it has", hint=hint)
 
     def _absent(self, key: str) -> FileNotFoundError:
