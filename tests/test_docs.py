@@ -22,7 +22,7 @@ PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
 LABELS = {"labels.md", "detect.md", "which-mapping.md"}
 """Pages whose commands and examples tests/labels/test_docs.py runs, with what they print."""
 
-IN_PLACE = {"read-in-place.md", "dataset.md"}
+IN_PLACE = {"object-stores.md", "read-in-place.md", "dataset.md"}
 """Pages that tests/docs/test_read_in_place.py runs, with the frameworks that they need."""
 
 FETCHING = {"fetch.md"}

@@ -325,7 +325,7 @@ class Bucket:
 
     def _refuse_web(self) -> None:
         if not self.lists:
-            hint = f"give the address of one file, or bring it here first: ilsvrc fetch {self.root}/FILE --to FOLDER"
+            hint = "give the address of one file"
             raise UsageError(f"{self.root} is a web server, which can't say which files it has", hint=hint)
 
     def _taken(self, key: str) -> FileExistsError:
@@ -414,5 +414,7 @@ def _reason(error: Exception) -> str:
     causes = [words for pattern, words in _CAUSES if pattern.search(text)]
     failed = f"the request failed ({type(error).__name__})"
     reason = f"the server answers {status[1].strip()}" if status else next(iter(causes), failed)
+    if status and status[1].startswith("404"):  # of an object it would have been FileNotFoundError
+        reason = "there is no such bucket on this server"
     tried = _RETRIED.search(text)
     return f"{reason}, after {tried[1]} retries" if tried and tried[1] != "0" else reason

@@ -203,7 +203,14 @@ def names_in(folder: Location) -> list[tuple[str, bool]]:
     if isinstance(folder, StorePath):
         return [(entry.key.rpartition("/")[2], entry.state is None) for entry in folder.entries()]
     with os.scandir(folder) as found:
-        return sorted((entry.name, entry.is_dir()) for entry in found)
+        return sorted((entry.name, _is_folder(entry)) for entry in found)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
 
 
 def size_of(location: Location) -> int:

@@ -1,0 +1,67 @@
+"""Paths in a store do as those of a disk do: pathlib over the same files is the oracle."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from ilsvrc.stores.path import StorePath, names_in, path_below, size_of
+from tests.stores.servers import Bucket
+
+FILES = {"a/b/c.tar.gz": b"12345", "a/b/d.JPEG": b"", "a/x.txt": b"\xc3\xa9", "top": b"7"}
+
+
+@pytest.fixture
+def both(bucket: Bucket, tmp_path: Path) -> tuple[Path, StorePath]:
+    """The same files in a folder and in a bucket."""
+    for name, data in FILES.items():
+        (tmp_path / "root" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "root" / name).write_bytes(data)
+    bucket.put({f"root/{name}": data for name, data in FILES.items()})
+    return tmp_path / "root", StorePath(bucket.url("root"))
+
+
+@pytest.mark.parametrize("name", ["a", "a/b", "a/b/c.tar.gz", "a/b/d.JPEG", "a/x.txt", "nothing", "a/nothing.txt"])
+def test_a_path_answers_as_one_of_a_disk(both: tuple[Path, StorePath], name: str) -> None:
+    here, there = both[0] / name, both[1] / name
+    for ask in ("name", "stem", "suffix", "suffixes"):
+        assert getattr(there, ask) == getattr(here, ask)
+    for ask in ("exists", "is_file", "is_dir", "is_symlink"):
+        assert getattr(there, ask)() == getattr(here, ask)()
+    assert there.parent / "y" == there.with_name("y")
+    assert path_below(there, both[1]) == PurePosixPath(name) == path_below(here, both[0])
+    if here.is_file():
+        assert there.read_bytes() == there.open().read() == here.read_bytes()
+        assert size_of(there) == size_of(here) == len(FILES[name])
+    else:
+        with pytest.raises(FileNotFoundError):
+            there.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["", "a", "a/b"])
+def test_a_folder_lists_what_one_of_a_disk_lists(both: tuple[Path, StorePath], name: str) -> None:
+    here, there = both[0] / name, both[1] / name if name else both[1]
+    assert names_in(there) == names_in(here)
+    assert sorted(path.name for path in there.iterdir()) == sorted(path.name for path in here.iterdir())
+    assert sorted(path.name for path in there.glob("*.tar*")) == sorted(path.name for path in here.glob("*.tar*"))
+
+
+def test_a_name_that_only_begins_so_is_no_part_of_a_folder(bucket: Bucket) -> None:
+    bucket.put({"imagenet-old/x": b"1"})
+    assert not StorePath(bucket.url("imagenet")).exists()
+
+
+def test_paths_have_parents_and_an_order_and_pickle() -> None:
+    path = StorePath("s3://bucket/a/b/c")
+    assert [str(parent) for parent in path.parents] == ["s3://bucket/a/b", "s3://bucket/a", "s3://bucket"]
+    assert path.absolute() == path.resolve() == path.expanduser() == pickle.loads(pickle.dumps(path))
+    assert {path} == {StorePath("s3://bucket/a/b/c/")}
+    assert sorted([path, path.parent]) == [path.parent, path]
+
+
+def test_what_lies_elsewhere_is_not_below() -> None:
+    for other in (StorePath("s3://other/a"), StorePath("s3://bucket/b"), Path("/a")):
+        with pytest.raises(ValueError, match="not"):
+            path_below(StorePath("s3://bucket/a/x"), other)
