@@ -32,6 +32,7 @@ TEXTS = (
     "train",
     "train//a",
     "train/../../etc/passwd",
+    "train/n99999999_1.JPEG",
     "train/./x.JPEG",
     "val/n01440764_1.JPEG",
     "train/\x00.JPEG",

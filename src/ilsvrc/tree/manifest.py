@@ -180,20 +180,18 @@ def _fault_of_labels(table: pa.Table, *, given: bool) -> str:
     """
     names = pc.replace_substring_regex(table.column("path"), "^.*/", "").combine_chunks()
     wnids = pa.array([synset.wnid for synset in facts.classes()], names.type)
-    stated = pc.fill_null(pc.index_in(pc.utf8_slice_codeunits(names, 0, 9), value_set=wnids), _UNSTATED)
+    stated = pc.fill_null(pc.index_in(pc.utf8_slice_codeunits(names, 0, 9), value_set=wnids), NO_LABEL)
     labels, stated = table.column("label").to_numpy(), stated.to_numpy(zero_copy_only=False).copy()
-    for row in [] if given else np.flatnonzero(pc.starts_with(names, "ILSVRC2012_val_")).tolist():
+    for row in np.flatnonzero(pc.starts_with(names, "ILSVRC2012_val_")).tolist():
         number = val_number(names[row].as_py())
-        stated[row] = _UNSTATED if number is None else facts.val_labels()[number - 1]
-    wrong = np.flatnonzero((stated != _UNSTATED) & (stated != labels))
+        if number is not None:
+            stated[row] = labels[row] if given else facts.val_labels()[number - 1]
+    wrong = np.flatnonzero(stated != labels)
     if not len(wrong):
         return ""
     row = int(wrong[0])
-    return f"label {labels[row]} of {names[row].as_py()!r}, which is of class {stated[row]}"
-
-
-_UNSTATED = -2
-"""The label of an image whose name states none."""
+    right = "states no class" if stated[row] == NO_LABEL else f"is of class {stated[row]}"
+    return f"label {labels[row]} of {names[row].as_py()!r}, which {right}"
 
 
 def settings_of(table: pa.Table) -> dict[str, object]:
