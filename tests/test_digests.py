@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 import xxhash
 
-from ilsvrc import ImageNet, facts
+from ilsvrc import ImageNet, facts, prepare
 from ilsvrc.archive.sidecar import open_index, recorded, stored_digests
 from ilsvrc.archive.source import FileSource
 from ilsvrc.digests import record_digests
-from ilsvrc.errors import ArchiveError
+from ilsvrc.errors import ArchiveError, UsageError
 from ilsvrc.events import Event, Note
 from ilsvrc.issues import Code
 from ilsvrc.sinks.digests import DigestSink
+from ilsvrc.testing import MiniSpec, write_mini
 from ilsvrc.testing.contracts import SinkContract
 from ilsvrc.testing.tarball import Entry, TarWriter
 from tests.cli.helpers import ilsvrc, ilsvrc_json
@@ -107,3 +108,27 @@ def test_command_records_them(own: Path) -> None:
     told = ilsvrc_json("index", own, "--digests", "-j", 1)
     assert [archive["images"] for archive in told["archives"]] == [24, 12]
     assert len(ImageNet(own, verify=True).bytes(3)) > 0
+
+
+@pytest.mark.parametrize("form", ["kaggle-zip", "hf-parquet", "tree", "shards"])
+def test_other_forms_are_refused_with_what_to_do(tmp_path: Path, form: str) -> None:
+    held = "tree" if form == "shards" else form
+    spec = MiniSpec(classes=2, per_class=2, val_per_class=1, mean_bytes=2_000, form=held)
+    source = write_mini(tmp_path / "source", spec).folder
+    if form == "shards":
+        prepare(source, tmp_path / "shards", format="mds", jobs=1)
+        source = tmp_path / "shards"
+    with pytest.raises(UsageError, match="recorded for official archives alone") as caught:
+        record_digests(source)
+    assert f"`ilsvrc check --deep {source}`" in caught.value.hint
+
+
+def test_forms_beside_archives_are_named(tmp_path: Path) -> None:
+    """Train lies in class tars, and val in its archive."""
+    spec = MiniSpec(classes=2, per_class=2, val_per_class=1, mean_bytes=2_000, form="inner")
+    notes: list[object] = []
+    found = record_digests(write_mini(tmp_path / "source", spec).folder, listener=notes.append)
+    assert [index.split for index in found] == ["val"]
+    assert [note.text for note in notes if isinstance(note, Note)] == [
+        "train is in class tars: digests are recorded for official archives alone"
+    ]

@@ -35,7 +35,7 @@ from .fetch.verb import fetch
 from .issues import Code, Issue
 from .labels.detect import Detection, detect_scheme
 from .prepare.prepare import prepare
-from .prepare.report import PrepareReport, SplitReport
+from .prepare.report import PrepareReport, SplitReport, WorkerReport
 from .relabel import Relabelling, relabel
 from .testing.mini import write_mini
 from .version import __version__
@@ -75,6 +75,7 @@ __all__ = [
     "Started",
     "Synset",
     "UsageError",
+    "WorkerReport",
     "__version__",
     "check",
     "classes",

@@ -214,3 +214,15 @@ def test_two_tars_of_a_split_are_told_with_what_to_do(tree: Path, tmp_path: Path
     assert f"it is also in {tmp_path / 'src/b.tar'}. If they are parts of it, unpack all into one folder" in first
     assert "only train is prepared" in second
     assert "there is" not in second, "a tar of train is no candidate for val"
+
+
+@pytest.mark.parametrize("form", ["kaggle-zip", "hf-parquet"])
+def test_a_digest_that_was_asked_for_and_is_not_known_is_refused(tmp_path: Path, form: Form) -> None:
+    """Nobody asked for the md5, which is the default."""
+    spec = MiniSpec(classes=2, per_class=2, val_per_class=1, mean_bytes=2_000, form=form)
+    source = write_mini(tmp_path / "source", spec).folder
+    with pytest.raises(ArchiveError, match="no SHA256SUMS beside it") as caught:
+        prepare(source, tmp_path / "out", **options(verify="sha256"))
+    assert "leave --verify out" in caught.value.hint
+    assert not (tmp_path / "out").exists()
+    assert prepare(source, tmp_path / "out", **options()).ok

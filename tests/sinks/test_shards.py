@@ -19,6 +19,7 @@ from ilsvrc.sinks.shards import ShardSink
 from ilsvrc.testing.contracts import UNITS, SinkContract, images_of, samples
 from ilsvrc.tree.manifest import SHARDED, metadata_of, read_manifest, write_manifest
 from tests.cli.helpers import ilsvrc as ilsvrc_command
+from tests.prepare.test_prepare import val_txt
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -141,7 +142,7 @@ def test_publishing_is_resumed_wherever_it_stopped(
 def test_a_lost_shard_is_named_and_repaired(mini: Path, written: Path) -> None:
     before = contents(written)
     (written / "train-000001.tar").unlink()
-    with pytest.raises(DamageError, match=r"1 of .* missing") as caught:
+    with pytest.raises(DamageError, match=r"now 1 of 3 shards are missing") as caught:
         again(mini, written)
     assert "--repair" in caught.value.hint
     again(mini, written, repair=True)
@@ -175,6 +176,40 @@ def test_shards_beside_a_prepared_tree_are_refused(mini: Path, tmp_path: Path) -
     assert contents(tmp_path / "tree") == before
 
 
+def test_folders_beside_shards_are_refused_and_not_called_damaged(mini: Path, tmp_path: Path) -> None:
+    """MDS has its shards in a folder of the split's name, as a tree has its images."""
+    prepare(mini, tmp_path / "out", format="mds", jobs=1)
+    before = contents(tmp_path / "out")
+    for repair in (False, True):
+        with pytest.raises(UsageError, match="holds shards of train"):
+            prepare(mini, tmp_path / "out", jobs=1, repair=repair)
+    assert {name for name, data in contents(tmp_path / "out").items() if before[name] != data} <= {".ilsvrc/lock"}
+
+
+def test_the_hint_of_a_run_that_finished_nothing_can_be_followed(mini: Path, tmp_path: Path) -> None:
+    """EDM refuses the first JPEG: its hint names options, and the work that is there has none of value."""
+    with pytest.raises(UsageError, match="no PNG") as caught:
+        prepare(mini, tmp_path / "out", format="edm", jobs=1)
+    assert "--crop 64 --encode png" in caught.value.hint
+    assert prepare(mini, tmp_path / "out", format="edm", crop=64, encode="png", jobs=1).ok
+
+
+def test_a_dry_run_counts_shards(mini: Path, tmp_path: Path) -> None:
+    for options, how in (("webdataset", "1 shard of webdataset"), ("lmdb", "one file of lmdb")):
+        done = ilsvrc_command("prepare", mini, tmp_path / "out", "--format", options, "--dry-run").stdout
+        assert f"  how: {how}, images byte for byte" in done.splitlines()
+
+
+@pytest.mark.parametrize("name", ["ffcv", "array_record", "lmdb"])
+def test_the_room_that_is_told_suffices(mini: Path, tmp_path: Path, name: str) -> None:
+    """FFCV's pages have 8 MiB, however small the images are."""
+    chosen: dict[str, Any] = {"format": name, "splits": ["val"], "jobs": 1}
+    told = prepare(mini, tmp_path / "out", dry_run=True, **chosen).estimate
+    prepare(mini, tmp_path / "out", **chosen)
+    assert told is not None
+    assert told.needs_bytes >= sum(path.stat().st_size for path in (tmp_path / "out").rglob("*") if path.is_file())
+
+
 def test_options_that_contradict_each_other_are_refused(mini: Path, tmp_path: Path) -> None:
     refused: list[tuple[dict[str, Any], str]] = [
         ({"shard_size": "1MB"}, "folders have none"),
@@ -185,6 +220,11 @@ def test_options_that_contradict_each_other_are_refused(mini: Path, tmp_path: Pa
         ({"format": "webdataset", "source": "delete"}, "folders only"),
         ({"format": "tarball"}, "webdataset"),
         ({"format": "webdataset", "order": "none"}, "catalog"),
+        ({"order": "catalog"}, "folders have none"),
+        ({"format": "webdataset", "link": "hard"}, "leave link out"),
+        ({"format": "webdataset", "seed": -1}, "0 or more"),
+        ({"format": "webdataset", "seed": 1 << 64}, "2 to the 64th"),
+        ({"format": "webdataset", "seed": 1, "order": "catalog"}, "leave seed or order out"),
     ]
     for options, word in refused:
         with pytest.raises(UsageError) as caught:
@@ -246,7 +286,10 @@ def test_shards_of_a_format_that_is_not_known_are_named(written: Path) -> None:
     manifest = written / ".ilsvrc/train.arrow"
     table = read_manifest(manifest, SHARDED)
     manifest.unlink()  # the table is mapped from it
-    write_manifest(table, manifest, metadata_of(table) | {"format": "zzz"})
+    told = metadata_of(table)
+    write_manifest(
+        table, manifest, told | {"format": "zzz", "settings": told["settings"].replace("webdataset", "zzz")}
+    )
     issues = [issue for part in check(written).parts for issue in part.issues]
     assert [(issue.key, "there is no format 'zzz'" in issue.detail) for issue in issues] == [
         (".ilsvrc/train.arrow", True)
@@ -284,3 +327,110 @@ def test_damaged_manifest_is_not_called_one_of_other_settings(mini: Path, writte
     (written / ".ilsvrc/train.arrow").unlink()
     with pytest.raises(UsageError, match="no manifest says that ilsvrc wrote it"):
         again(mini, written)
+
+
+def altered(out: Path, change: Callable[[pa.Table, dict[str, str]], tuple[pa.Table, dict[str, str]]]) -> None:
+    """Write the manifest of train with other values."""
+    manifest = out / ".ilsvrc/train.arrow"
+    table = read_manifest(manifest, SHARDED)
+    changed, metadata = change(table, metadata_of(table))
+    manifest.unlink()  # the table is mapped from it
+    write_manifest(changed, manifest, metadata)
+
+
+def labels_swapped(table: pa.Table, metadata: dict[str, str]) -> tuple[pa.Table, dict[str, str]]:
+    labels = table.column("label").to_pylist()
+    labels[3] = (labels[3] + 1) % 6
+    return table.set_column(1, SHARDED.field("label"), pa.array(labels, pa.int16())), metadata
+
+
+def format_exchanged(table: pa.Table, metadata: dict[str, str]) -> tuple[pa.Table, dict[str, str]]:
+    return table, metadata | {"format": "mds"}
+
+
+def image_of_another_split(table: pa.Table, metadata: dict[str, str]) -> tuple[pa.Table, dict[str, str]]:
+    names = table.column("path").to_pylist()
+    moved = pa.array([names[0].replace("train/", "val/"), *names[1:]])
+    return table.set_column(0, SHARDED.field("path"), moved), metadata
+
+
+@pytest.mark.parametrize("change", [labels_swapped, format_exchanged, image_of_another_split])
+def test_altered_manifest_is_refused_wherever_it_is_read(mini: Path, written: Path, change: Any) -> None:
+    altered(written, change)
+    with pytest.raises(DataError, match=r"train\.arrow"):
+        ShardReader.open(written, "train")
+    [issue] = check(written).damage
+    assert issue.key == ".ilsvrc/train.arrow"
+    with pytest.raises(UsageError, match=r"train\.arrow"):
+        again(mini, written)
+
+
+def test_shards_under_other_names_are_not_called_compared(mini: Path, written: Path) -> None:
+    def renamed(table: pa.Table, metadata: dict[str, str]) -> tuple[pa.Table, dict[str, str]]:
+        return table, metadata | {"shards": metadata["shards"].replace("train-000001.tar", "mine.tar")}
+
+    (written / "train-000001.tar").rename(written / "mine.tar")
+    altered(written, renamed)
+    with pytest.raises(UsageError, match=r"is damaged.*mine\.tar"):
+        again(mini, written)
+
+
+def test_labels_of_the_users_may_differ_from_those_of_names(mini: Path, tmp_path: Path) -> None:
+    """With --trust-val-labels they are those of the file, in the manifest too."""
+    file = val_txt(tmp_path / "val.txt")
+    lines = file.read_text().splitlines()
+    lines[292] = "ILSVRC2012_val_00000293.JPEG 5"  # a tench, by the ground truth
+    file.write_text("\n".join(lines))
+    chosen: dict[str, Any] = {"splits": ["val"], "jobs": 1}
+    prepare(mini, tmp_path / "out", format="mds", val_labels=file, trust_val_labels=True, **chosen)
+    prepare(tmp_path / "out", tmp_path / "converted", format="webdataset", **chosen)
+    for folder in (tmp_path / "out", tmp_path / "converted"):
+        reader = ShardReader.open(folder, "val")
+        assert dict(zip(reader.names.to_pylist(), reader.labels, strict=True))["ILSVRC2012_val_00000293.JPEG"] == 5
+        assert check(folder).ok
+
+
+@pytest.mark.parametrize(
+    ("name", "index"),
+    [("mds", "val/index.json"), ("webdataset", "val-index.json"), ("tfrecord", "imagenet2012/5.1.0/features.json")],
+)
+def test_damaged_index_is_written_again_with_repair(mini: Path, tmp_path: Path, name: str, index: str) -> None:
+    out = tmp_path / "out"
+    prepare(mini, out, format=name, jobs=1)
+    whole = (out / index).read_bytes()
+    (out / index).write_bytes(whole[:-9])
+    with pytest.raises(UsageError, match="is not what ilsvrc writes there") as caught:
+        prepare(mini, out, format=name, jobs=1)
+    assert "--repair" in caught.value.hint
+    assert not check(out).ok
+    prepare(mini, out, format=name, jobs=1, repair=True)
+    assert (out / index).read_bytes() == whole
+    assert check(out).ok
+
+
+def test_a_link_in_the_place_of_an_index_is_left_alone(mini: Path, written: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (written / "val-index.json").unlink()
+    (written / "val-index.json").symlink_to(tmp_path / "mine")
+    with pytest.raises(UsageError, match=r"val-index\.json"):
+        again(mini, written, repair=True)
+    assert (written / "val-index.json").is_symlink()
+
+
+def test_images_that_tensorflow_fails_at_are_refused(mini: Path, tmp_path: Path) -> None:
+    """It decodes WebP to four dimensions, as an animation, and TFDS wants three: as_dataset() ends at the first."""
+    chosen: dict[str, Any] = {"splits": ["val"], "jobs": 1}
+    with pytest.raises(UsageError, match="readers of tfrecord fail") as caught:
+        prepare(mini, tmp_path / "out", format="tfrecord", encode="webp:90", **chosen)
+    assert "--encode jpeg:90" in caught.value.hint
+    assert not (tmp_path / "out").exists()
+    prepare(mini, tmp_path / "webp", format="array_record", encode="webp:90", **chosen)
+    with pytest.raises(UsageError, match="readers of tfrecord fail"):
+        prepare(tmp_path / "webp", tmp_path / "out", format="tfrecord", **chosen)
+    assert prepare(tmp_path / "webp", tmp_path / "out", format="tfrecord", encode="png", **chosen).ok
+
+
+def test_what_shards_prove_is_said(written: Path, tmp_path: Path) -> None:
+    """They have no digest as a whole: their reader compares every image with its own."""
+    said = ilsvrc_command("prepare", written, tmp_path / "back").stdout
+    assert said.count("; every image compared with its recorded digest\n") == 2

@@ -20,11 +20,14 @@ from ilsvrc.issues import Code, Issue
 from ilsvrc.paths import given_location
 from ilsvrc.readers.locate import find_splits, nothing_found
 from ilsvrc.readers.reader import Found, Int, Reader
+from ilsvrc.readers.shards import ShardReader
 from ilsvrc.readers.subset import SubsetReader
 from ilsvrc.stores.path import Location
 
 Pairs = tuple[Int, Int]
 """Rows of the first data set and of the other, of one length."""
+
+_SOURCES = "sources of images that were made anew"
 
 _OFFICIAL = r"^(?:n\d{8}_\d+|ILSVRC2012_(?:val|test)_\d{8})\.JPEG$"
 _NUMBERED = re.compile(r"ILSVRC2012_(val|test)_0*(\d{1,8})\.jpe?g", re.IGNORECASE)
@@ -87,6 +90,8 @@ def _official(name: str) -> str:
 def compare(reader: Reader, against: Other, swept: Swept | None = None, sweeper: Sweeper | None = None) -> Findings:
     """Compare names and sizes of two splits; and bytes, where those of the first were read.
 
+    Where images were made anew, sizes differ: the digests of their sources are compared, which shards record.
+
     Parameters
     ----------
     reader
@@ -100,24 +105,57 @@ def compare(reader: Reader, against: Other, swept: Swept | None = None, sweeper:
     """
     other, origin = against.images, against.origin
     here, there = _matched(reader, other)
-    unequal = reader.sizes[here] != other.sizes[there]
-    compared = [Compared("names", origin), Compared("sizes", origin)]
-    if swept is None or sweeper is None:
-        lacking: tuple[NotCompared, ...] = (NotCompared("bytes", "add --deep"),)
-    else:
+    sources = _sources(reader)
+    anew = np.isin(here, sources.rows)
+    unequal = (reader.sizes[here] != other.sizes[there]) & ~anew
+    all_anew = len(anew) > 0 and bool(anew.all())
+    whats = ["names", *([] if all_anew else ["sizes"])]
+    unread = [*([] if all_anew else ["bytes"]), *([_SOURCES] if anew.any() else [])]
+    lacking = tuple(NotCompared(what, "add --deep") for what in unread) if swept is None else ()
+    compared = [Compared(what, origin) for what in whats]
+    if swept is not None and sweeper is not None:
         recorded = bool(len(other)) and other.digest(0) is not None
-        compared.append(Compared("bytes", f"{origin}, by its recorded digests" if recorded else origin))
+        compared += [Compared(what, f"{origin}, by its recorded digests" if recorded else origin) for what in unread]
         same = np.flatnonzero(~unequal)
-        unequal[same] = _unequal_bytes(swept, here[same], _digests(against, there[same], sweeper))
-        lacking = ()
+        digests = _digests(against, there[same], sweeper)
+        unequal[same] = _unequal_bytes(swept, here[same], digests) & ~sources.equal(swept, here[same], digests)
     pairs = here[unequal], there[unequal]
-    found = _findings(reader, against, pairs, (here, there))
+    found = _findings(reader, against, pairs, (here, there), sources.rows)
     assert found.comparison is not None
-    counts = replace(found.comparison, what="sizes" if lacking else "bytes")
+    counts = replace(found.comparison, what=whats[-1] if swept is None else "bytes")
     return replace(found, compared=tuple(compared), not_compared=lacking, comparison=counts)
 
 
-def _findings(reader: Reader, against: Other, differing: Pairs, both: Pairs) -> Findings:
+@dataclass(frozen=True, slots=True)
+class _Sources:
+    """The images of a split that were made anew, when they were prepared.
+
+    rows : their rows, ascending, shape (K,), int64
+    digests : xxh3_128 of the files that they were made from, shape (K, 16), uint8
+    """
+
+    rows: Int
+    digests: npt.NDArray[np.uint8]
+
+    def equal(self, swept: Swept, rows: Int, digests: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+        """Whether each of some rows could be read and was made from the file with this digest."""
+        assert swept.read is not None
+        found = np.isin(rows, self.rows) & swept.read[rows]
+        at = np.searchsorted(self.rows, rows[found])
+        found[found] = (self.digests[at] == digests[found]).all(axis=1)
+        return found
+
+
+def _sources(reader: Reader) -> _Sources:
+    """Return what the images of a reader were made from, where it records that: in shards."""
+    if not isinstance(reader, ShardReader):
+        return _Sources(np.empty(0, np.int64), np.empty((0, 16), np.uint8))
+    written, sources = reader.digests("xxh3_128"), reader.digests("source")
+    rows = np.flatnonzero((written != sources).any(axis=1))
+    return _Sources(rows, sources[rows])
+
+
+def _findings(reader: Reader, against: Other, differing: Pairs, both: Pairs, anew: Int) -> Findings:
     """Return issues and counts: the first LISTED images that differ, and of those that lie on one side alone."""
     other, origin = against.images, against.origin
     alone_here = np.setdiff1d(np.arange(len(reader)), both[0])
@@ -126,7 +164,8 @@ def _findings(reader: Reader, against: Other, differing: Pairs, both: Pairs) -> 
     lost = [
         Issue(printable(other.name(row)), Code.MISSING_IMAGE, f"it is in {origin}") for row in _first(alone_there)
     ]
-    changed = [_difference(reader, against, *pair) for pair in zip(*map(_first, differing), strict=True)]
+    pairs = zip(*map(_first, differing), strict=True)
+    changed = [_difference(reader, against, *pair, anew=pair[0] in anew) for pair in pairs]
     comparison = Comparison(
         against=origin,
         what="sizes",
@@ -173,10 +212,12 @@ def _unequal_bytes(swept: Swept, rows: Int, digests: npt.NDArray[np.uint8]) -> n
     return unequal
 
 
-def _difference(reader: Reader, against: Other, here: int, there: int) -> Issue:
+def _difference(reader: Reader, against: Other, here: int, there: int, *, anew: bool) -> Issue:
     size, wanted = reader.sizes.item(here), against.images.sizes.item(there)
     detail = f"its bytes are not those in {against.origin}"
-    if size != wanted:
+    if anew:
+        detail = f"it was not made from the image in {against.origin}"
+    elif size != wanted:
         detail = f"{size:,} bytes of {wanted:,}, by {against.origin}"
     return Issue(_key(reader, here), Code.CHANGED_IMAGE, detail)
 

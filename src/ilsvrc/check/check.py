@@ -21,6 +21,7 @@ from ilsvrc.paths import given_location
 from ilsvrc.readers.locate import find_all, nothing_found, refuse_downloading
 from ilsvrc.readers.reader import SHARDS, Found
 from ilsvrc.run.engine import default_jobs, process_engine, refuse_jobs
+from ilsvrc.run.journal import Journal
 from ilsvrc.stores.path import Location, StorePath
 from ilsvrc.tree import paths
 from ilsvrc.tree.manifest import metadata_of, read_manifest
@@ -101,9 +102,10 @@ def _part(
 
 def _in_order(parts: list[PartReport], lost: list[PartReport]) -> list[PartReport]:
     """Return trees first, since they are what is trained from, then files; splits in order."""
-    trees = [part for part in (*parts, *lost) if part.form == FOLDERS]
+    found = [*parts, *lost]
+    trees = [part for part in found if part.form == FOLDERS]
     trees.sort(key=lambda part: list(SPLIT_FOLDERS).index(part.split))
-    return [*trees, *(part for part in parts if part.form != FOLDERS)]
+    return [*trees, *(part for part in found if part.form != FOLDERS)]
 
 
 def _note_unfinished(path: Location, found: list[Found], listener: Listener) -> None:
@@ -157,9 +159,19 @@ def _is_unfinished(root: Location, split: str) -> bool:
 
 def _lost(root: Location, split: str) -> PartReport:
     """Return the report of a split that is not there though `prepare` made it, or began to."""
-    source = shlex.quote(f"/path/to/{_source_of(root, split)}")
-    again = f"`ilsvrc prepare {source} {shlex.quote(printable(str(root)))} --split {split}`"
     unfinished = _is_unfinished(root, split)
     why = "it is unfinished: run `prepare` again" if unfinished else "its manifest is there, its folder is not"
-    issue = Issue(split, Code.MISSING_FILE, why)
-    return PartReport(printable(str(root / split)), split, FOLDERS, UNKNOWN, issues=(issue,), hint=again)
+    issue, folder = Issue(split, Code.MISSING_FILE, why), printable(str(root))
+    source = shlex.quote(f"/path/to/{_source_of(root, split)}")
+    again = f"ilsvrc prepare {source} {shlex.quote(folder)} --split {split}"
+    if not isinstance(root, Path) or not os.path.lexists(paths.staging(root) / f"{split}.shards"):
+        return PartReport(printable(str(root / split)), split, FOLDERS, UNKNOWN, issues=(issue,), hint=f"`{again}`")
+    chosen = _format_begun(root, split)
+    hint = f"`{again} --format {chosen or 'FORMAT'}`, with the other options that it was begun with, resumes it"
+    return PartReport(folder, split, f"{chosen or 'unknown'}{SHARDS}", issues=(issue,), hint=hint)
+
+
+def _format_begun(root: Path, split: str) -> str:
+    """Return the format of the shards that a run began, by its journal; empty if it does not tell."""
+    begun = Journal(paths.journal(root)).plans(split)
+    return str(begun[-1].get("format", "")) if begun else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from ilsvrc.archive.names import LAST_NUMBER
 from ilsvrc.check.report import ARCHIVE, Compared, Findings, NotCompared
@@ -13,6 +14,7 @@ from ilsvrc.files import printable
 from ilsvrc.issues import Code, Issue
 from ilsvrc.readers.reader import Reader
 from ilsvrc.tree.counts import NEEDS_SCIPY, Expectation, count_issues, counts_of, expectation, official_counts
+from ilsvrc.tree.manifest import chosen_classes, metadata_of
 from ilsvrc.tree.scan import Tree
 
 _COUNTS = "image counts per class"
@@ -55,6 +57,25 @@ def count_packed(reader: Reader, *, compared: bool) -> Findings:
     if compared:
         return _not_made("images were compared one by one instead")
     return _compared(reader, _by_facts(reader.split), _FACTS)
+
+
+def missed(manifest: pa.Table, split: str) -> str:
+    """Say how many images a prepared split has of those published, where its source was not proved; empty if all.
+
+    Parameters
+    ----------
+    manifest
+        Tells labels, the classes that were asked for, and whether the source's digest was proved.
+    split
+        Train, val or test.
+    """
+    chosen = chosen_classes(manifest)
+    counts = official_counts(split) if split != "test" else np.array([LAST_NUMBER["test"]])
+    wanted = int(counts.sum() if chosen is None or split == "test" else counts[chosen].sum())
+    if "digest" in metadata_of(manifest) or manifest.num_rows == wanted:
+        return ""
+    whose = "" if chosen is None else " of these classes"
+    return f"{split} has {manifest.num_rows:,} of {wanted:,} images{whose}, by {_FACTS}: its source had no more"
 
 
 def _by_facts(split: str) -> Expectation:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ilsvrc.archive.index import numbers, one_chunk
+from ilsvrc.check.counts import missed
 from ilsvrc.errors import MachineError
 from ilsvrc.files import OWN_FOLDER, printable
 from ilsvrc.issues import Code, Issue
@@ -26,12 +27,14 @@ class Reference:
     origin : who says so, for messages
     layout : name or template of the layout that the tree was written in, or None if that is not known
     official : its images come from an archive that was proved to be the official one
+    missed : how many images it has of those published, in words; empty if all, or if its source was proved
     """
 
     table: pa.Table
     origin: str
     layout: str | None = None
     official: bool = False
+    missed: str = ""
 
 
 def manifest_reference(folder: Path) -> Reference | Issue | None:
@@ -47,7 +50,7 @@ def manifest_reference(folder: Path) -> Reference | Issue | None:
         return Issue(f"{OWN_FOLDER}/{path.name}", Code.UNREADABLE, detail)
     columns = {"path": below, "size": table.column("size"), "xxh3_128": table.column("xxh3_128")}
     official = metadata_of(table).get("against") == "official"
-    return Reference(pa.table(columns), "the manifest", layout_in(table), official)
+    return Reference(pa.table(columns), "the manifest", layout_in(table), official, missed(table, folder.name))
 
 
 def reference_issues(tree: Tree, reference: Reference) -> list[Issue]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ilsvrc.issues import Issue, damage
+from ilsvrc.words import counted
 
 ARCHIVE = "archive"
 """The form of an official archive."""
@@ -203,9 +204,9 @@ class CheckReport:
         """Say whether anything is wrong, as far as anything said what would be right."""
         count = sum(part.faults for part in self.parts)
         if count:
-            return f"{count:,} fault{'' if count == 1 else 's'}"
+            return counted(count, "fault")
         decoded = ", all of which were decoded" if self.deep else ""
-        images = f"{sum(part.images for part in self.parts):,} images{decoded}"
+        images = f"{counted(sum(part.images for part in self.parts), 'image')}{decoded}"
         bare = [part.name for part in self.parts if not part.compared]
         if bare:
             return f"no fault was found in {images}, but {_joined(bare)} could be compared with nothing"

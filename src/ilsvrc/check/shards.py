@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from ilsvrc.check.against import Other, compare
-from ilsvrc.check.counts import issues_of
+from ilsvrc.check.counts import issues_of, missed
 from ilsvrc.check.report import Compared, Findings, NotCompared, PartReport
 from ilsvrc.check.sweep import Sweeper, sweep
 from ilsvrc.errors import DataError, IlsvrcError
@@ -15,16 +16,16 @@ from ilsvrc.events import Advanced, Finished, Listener, Started, silent
 from ilsvrc.files import printable
 from ilsvrc.issues import Code, Issue
 from ilsvrc.readers.reader import Found
-from ilsvrc.readers.shards import DAMAGED_MANIFEST
+from ilsvrc.readers.shards import DAMAGED_MANIFEST, manifest_of
 from ilsvrc.sinks.formats.base import Format, Shard
 from ilsvrc.sinks.formats.registry import format_of
 from ilsvrc.sinks.shards import is_whole, lacking, shards_of, written_at
 from ilsvrc.stores.path import Location, path_below
 from ilsvrc.tree import paths
-from ilsvrc.tree.manifest import SHARDED, metadata_of, read_manifest
+from ilsvrc.tree.manifest import metadata_of
 
 _ORIGIN = "the manifest"
-_AGAIN = "`ilsvrc prepare SRC {} --repair` writes shards again, with the source and the options that they came from"
+_AGAIN = "`ilsvrc prepare SRC {} --format {} --repair`, with the source and the options of the first run, mends it"
 
 
 def check_shards(
@@ -47,7 +48,7 @@ def check_shards(
         Gets progress.
     """
     try:
-        manifest = read_manifest(paths.manifest(found.path, found.split), SHARDED)
+        manifest = manifest_of(found.path, found.split)
         form = format_of(metadata_of(manifest)["format"])
     except (OSError, ValueError, IlsvrcError) as error:
         return _unreadable(found, error)
@@ -79,7 +80,8 @@ def check_shards(
         comparison=findings[-1].comparison,
         wanted=manifest.num_rows,
         unproved=False,
-        hint=_AGAIN.format(printable(str(found.path))) if issues else "",
+        warnings=tuple(filter(None, [missed(manifest, found.split)])) if against is None else (),
+        hint=_AGAIN.format(shlex.quote(printable(str(found.path))), form.name) if issues else "",
     )
 
 

@@ -62,6 +62,7 @@ def check_tree(
     issues += [*tree.strays, *label_issues(tree, layout), *duplicate_issues(tree)]
     issues += [*(issue for one in findings for issue in one.issues), *_found_in(swept, manifest)]
     order, warnings = _order(tree)
+    warnings += (manifest.missed,) if manifest and manifest.missed and against is None else ()
     return PartReport(
         where=printable(str(folder)),
         split=split,
@@ -124,7 +125,8 @@ def _order(tree: Tree) -> tuple[str, tuple[str, ...]]:
     if not order.folders:
         return "", ()
     if not order.wrong:
-        return f"ImageFolder gives all {order.folders} folders their right label", ()
+        all_of_them = f"all {order.folders} folders their" if order.folders > 1 else "the one folder its"
+        return f"ImageFolder gives {all_of_them} right label", ()
     told = (
         f"ImageFolder, which numbers the folders it finds, gives {order.wrong} of {order.folders} folders "
         f"another label than ILSVRC 2012: {order.example}"

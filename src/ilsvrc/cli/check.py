@@ -15,6 +15,7 @@ from ilsvrc.cli.app import app
 from ilsvrc.cli.output import print_issues, progress, show
 from ilsvrc.issues import damage
 from ilsvrc.paths import given_location
+from ilsvrc.words import counted
 
 _EXAMPLES = """**Examples**
 
@@ -60,12 +61,12 @@ def _print(console: Console, report: CheckReport) -> None:
 
 
 def _print_part(console: Console, part: PartReport) -> None:
-    images = f"{part.images:,} images" if part.wanted is None else f"{part.images:,} of {part.wanted:,} images"
-    summary = f"{part.split}: {images}, {part.classes:,} classes, {decimal(part.bytes)}"
+    images = counted(part.images, "image") if part.wanted is None else f"{part.images:,} of {part.wanted:,} images"
+    summary = f"{part.split}: {images}, {counted(part.classes, 'class')}, {decimal(part.bytes)}"
     layout = f", layout {part.layout}" if part.layout else ""
     console.print(f"{part.where}: {summary if part.split else 'not readable'}; {part.form}{layout}", markup=False)
     lines = [*part.comparisons]
-    lines += [] if part.warnings else [part.order]
+    lines += [] if part.order in part.warnings else [part.order]
     lines += [f"warning: {text}" for text in part.warnings]
     lines += [f"digest {part.digest} proved"] if part.digest else []
     for line in filter(None, lines):

@@ -20,6 +20,7 @@ from ilsvrc.paths import given_location
 from ilsvrc.readers.archive import ArchiveReader
 from ilsvrc.readers.locate import find_splits, nothing_found
 from ilsvrc.readers.reader import Reader
+from ilsvrc.words import counted
 
 _EXAMPLES = """**Examples**
 
@@ -74,5 +75,5 @@ def _document(name: str, one: Index | Reader, form: str = ArchiveReader.form) ->
 def _print(console: Console, found: list[dict[str, Any]]) -> None:
     for one in found:
         form = "" if one["form"] == ArchiveReader.form else f" ({one['form']})"
-        counts = f"{one['images']:,} images, {one['classes']:,} classes, {decimal(one['bytes'])}"
+        counts = f"{counted(one['images'], 'image')}, {counted(one['classes'], 'class')}, {decimal(one['bytes'])}"
         console.print(f"{one['archive']}{form}: {one['split']}, {counts}", markup=False)

@@ -19,8 +19,10 @@ from ilsvrc.paths import given_path
 from ilsvrc.prepare.options import DAMAGED, FORMAT, LINK, ORDER, ORDER_BY, SOURCE, VERIFY
 from ilsvrc.prepare.prepare import prepare as prepare_tree
 from ilsvrc.prepare.report import PrepareReport, SplitReport
+from ilsvrc.readers.reader import SHARDS
 from ilsvrc.readers.subset import read_selection
 from ilsvrc.run.engines.address import FORMS, MPI, PROCESSES, opened
+from ilsvrc.words import counted
 
 _EXAMPLES = """**Examples**
 
@@ -115,13 +117,13 @@ def prepare(
     ] = False,
     repair: Annotated[
         bool,
-        typer.Option("--repair", help="Read a finished tree; write again images that are missing or changed."),
+        typer.Option("--repair", help="Read what is finished; write missing and changed images or shards again."),
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what is there, what would be written, room and time; do nothing.")
     ] = False,
 ) -> None:
-    """Turn the official archives, or ImageNet in any other form, into verified class folders.
+    """Turn the official archives, or ImageNet in any other form, into verified class folders or shards.
 
     Other forms are class tars, trees of any layout, Kaggle's zip, Hugging Face's Parquet, tars of trees.
 
@@ -226,8 +228,9 @@ def _duration(seconds: float) -> str:
 
 def print_prepared(console: Console, report: PrepareReport, source: Path) -> None:
     """Print the report of a tree; one with damaged images is not called ready."""
+    forms = {decided["split"]: decided["form"] for decided in report.decisions}
     for split in report.splits:
-        console.print(_line(split), markup=False)
+        console.print(_line(split, forms[split.split]), markup=False)
         for worker in split.workers if settings.verbosity > 0 else ():
             rate = f"{decimal(worker.bytes_per_second)}/s for {worker.seconds:.1f} s"
             console.print(
@@ -247,8 +250,11 @@ def print_prepared(console: Console, report: PrepareReport, source: Path) -> Non
     console.print(f"  next: `{command}` decodes every image of the source and lists the faults", markup=False)
 
 
-def _line(split: SplitReport) -> str:
-    """Return one line for a split: its counts, and the digest that was proved."""
+def _line(split: SplitReport, form: str) -> str:
+    """Return one line for a split: its counts, and the digest that was proved, or those of its images."""
     proof = f"{split.digest} proved ({split.against})" if split.digest else "digest not verified"
+    if not split.digest and form.endswith(SHARDS) and split.seconds:
+        proof = "every image compared with its recorded digest"
     size, rate = decimal(split.bytes), f" in {split.seconds:.1f} s" if split.seconds else ""
-    return f"{split.split}: {split.images:,} images, {split.classes:,} classes, {size}{rate}; {proof}"
+    counts = f"{counted(split.images, 'image')}, {counted(split.classes, 'class')}"
+    return f"{split.split}: {counts}, {size}{rate}; {proof}"

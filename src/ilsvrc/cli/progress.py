@@ -12,6 +12,7 @@ from rich.filesize import decimal
 from rich.text import Text
 
 from ilsvrc.events import Advanced, Event, Finished, Note, Started
+from ilsvrc.words import counted
 
 PLAIN_INTERVAL = 5.0
 """Seconds between two plain lines of one stage."""
@@ -116,7 +117,7 @@ class _Stage:
 
     def summary(self) -> str:
         """Return the last line of a stage."""
-        parts = [f"{self.images:,} images"] if self.images else []
+        parts = [counted(self.images, "image")] if self.images else []
         parts += [decimal(self.bytes)] if self.bytes else []
         parts += [f"{time.monotonic() - self.started:.1f} s"]
         return f"{self.name}: " + ", ".join(parts)

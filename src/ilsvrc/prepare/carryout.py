@@ -27,6 +27,7 @@ from ilsvrc.run.proof import HashingProof, NoProof, Proof
 from ilsvrc.sinks.comparing import DIFFERENT, AdoptingSink, ComparingSink
 from ilsvrc.sinks.folder import FolderSink
 from ilsvrc.tree import paths
+from ilsvrc.words import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +175,8 @@ def _repair(decision: Decision, workers: Workers, listener: Listener) -> None:
     receipts = work(decision.plan, decision.units, sink.mender(), machinery)
     confirm(decision.plan, machinery)
     sink.mend(receipts, missing, sink.recorded())
-    text = f"{decision.plan.split}: {len(missing):,} {sink.pieces} were missing or changed, and are written again"
+    pieces = counted(len(missing), sink.pieces.removesuffix("s"))
+    text = f"{decision.plan.split}: {pieces} missing or changed, now written again"
     listener(Note(text))
 
 

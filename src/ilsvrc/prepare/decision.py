@@ -148,7 +148,11 @@ def decide(plan: Plan, to: Destination, options: Options, *, changed: tuple[Issu
         If the target holds something else, a file has no digest to prove, or must not be deleted.
     """
     sink = to.sink(plan, options)
-    state = sink.state(plan, to.journal.plans(plan.split))
+    begun = to.journal.plans(plan.split)
+    state = sink.state(plan, begun)
+    if state.stage is Stage.OTHER and not (sink.sweep and sink.sweep.staged.buckets.exists()):
+        done = to.journal.done_units(str(begun[-1].get("plan")))
+        state = state if done else replace(state, stage=Stage.STALE)  # it finished nothing: nothing is lost
     state = replace(state, missing=(*state.missing, *(changed or ())))
     _refuse_state(state, plan, sink, options)
     if options.source == "delete":
@@ -251,7 +255,7 @@ def _gutted(plan: Plan, state: State, sink: Target, options: Options) -> DamageE
     kept = f"; {plan.reader.path} is kept" if options.source == "delete" else ""
     detail = (
         f"{sink.root / plan.split} was complete once; now {len(state.missing):,} of "
-        f"{len(plan.reader):,} images are missing or have another size{kept}"
+        f"{sink.total(plan):,} {sink.pieces} are missing or have another size{kept}"
     )
     hint = "add --repair to write them again from the source"
     return DamageError(detail, state.missing[:MOST_LISTED], hint=hint)
@@ -280,7 +284,13 @@ def _claims(plan: Plan, verify: str) -> tuple[Claim, ...]:
         return ()
     claims = claims_of(plan.reader, verify)
     if plan.reader.form != ArchiveReader.form:
-        return claims or claims_of(plan.reader) or ()
+        claims = claims or claims_of(plan.reader)
+        if claims is None and verify != "md5":  # which nobody asked for
+            sums = SUMS_FILES[verify]
+            detail = f"no {sums} beside it says what its {verify} should be"
+            hint = f"put {sums} beside it, as {verify}sum writes it, or leave --verify out"
+            raise ArchiveError(Code.NO_DIGEST, detail, plan.reader.path, hint=hint)
+        return claims or ()
     if claims is None:
         path, sums = plan.reader.path, SUMS_FILES[verify]
         detail = f"not the official archive, and no {sums} beside it says what its {verify} should be"

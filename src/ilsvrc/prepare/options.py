@@ -109,6 +109,7 @@ class Options:
         if not self.sharded:
             chosen: dict[str, object] = {"shard_size": self.shard_size, "shard_images": self.shard_images}
             chosen |= {"seed": self.seed or None, "order_by": None if self.order_by == "auto" else self.order_by}
+            chosen |= {"order": None if self.order == "shuffled" else self.order}
             given = [name for name, value in chosen.items() if value is not None]
             if given:
                 hint = f"add a format: one of {', '.join(FORMATS)}; or leave {given[0]} out"
@@ -119,6 +120,12 @@ class Options:
             raise UsageError("source='delete' goes with folders only", hint=hint)
         if self.layout != "wnid":
             raise UsageError("a layout names the folders of a tree, and shards have none", hint="leave layout out")
+        if self.link != "auto":
+            raise UsageError("a link shares a file of the source, and shards are new files", hint="leave link out")
+        if not 0 <= self.seed < 1 << 64:
+            raise UsageError(f"seed can't be {self.seed:,}", hint="give 0 or more, and less than 2 to the 64th")
+        if self.order == "catalog" and self.seed:
+            raise UsageError("a seed shuffles, and order is catalog", hint="leave seed or order out")
         if self.shard_size is not None and self.shard_images is not None:
             raise UsageError("shard_size and shard_images contradict each other", hint="leave one of them out")
         for name, value in (("shard_size", self.shard_size), ("shard_images", self.shard_images)):

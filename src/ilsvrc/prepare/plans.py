@@ -26,11 +26,12 @@ from ilsvrc.prepare.sample import shrinking
 from ilsvrc.readers.archive import ArchiveReader
 from ilsvrc.readers.locate import find_all, nothing_found, refuse_downloading
 from ilsvrc.readers.reader import Found, Reader
+from ilsvrc.readers.shards import ShardReader
 from ilsvrc.readers.subset import SubsetReader, relabelled, select_classes
 from ilsvrc.readers.tree import TreeReader
 from ilsvrc.run.order import Order, cut, shuffled
 from ilsvrc.run.plan import Damaged, Plan
-from ilsvrc.sinks.formats.base import Format, Limited
+from ilsvrc.sinks.formats.base import Format, Limited, Undecoded
 from ilsvrc.stores.path import Location
 from ilsvrc.tree.counts import NEEDS_SCIPY, Expectation, count_issues, counts_of, expectation, official_counts
 from ilsvrc.tree.layout import TEMPLATES, Layout, refuse_collisions
@@ -99,9 +100,10 @@ def _plan(
 ) -> Plan:
     """Return the plan of one split."""
     given = val_labels if reader.split == "val" else None
+    before = reader.given_labels if isinstance(reader, ShardReader) else None
     chosen: dict[str, object] = {
         "classes": None if classes is None else sorted(classes),
-        "val_labels": None if given is None else hashlib.sha256(given.tobytes()).hexdigest(),
+        "val_labels": before if given is None else hashlib.sha256(given.tobytes()).hexdigest(),
     }
     images = reader if given is None else relabelled(reader, _labels_by_number(reader, given))
     rows = None if classes is None else np.flatnonzero(np.isin(images.labels, sorted(classes)))
@@ -113,6 +115,8 @@ def _plan(
     if ending != "jpg":
         chosen["ending"] = ending
     share = shrinking(images, options.transform) if options.transform else 1.0
+    if options.sharded:
+        _refuse_undecoded(options.format_chosen(), ending)
     plan = _sharded(images, chosen, options, share) if options.sharded else Plan(images, layout, chosen)
     plan = replace(plan, transform=options.transform, damaged=Damaged(options.damaged), share=share)
     refuse_collisions(layout, (path for path, _ in plan.images()))
@@ -155,6 +159,13 @@ def _sharded(reader: Reader, chosen: Mapping[str, object], options: Options, sha
         "cut": order.cut,
     }
     return Plan(reader, Layout(TEMPLATES["flat"]), {**chosen, **told}, order)
+
+
+def _refuse_undecoded(form: Format, ending: str) -> None:
+    """Refuse images that no reader of the format decodes."""
+    if isinstance(form, Undecoded) and ending in form.undecoded:
+        detail = f"images would be {ending}, and the readers of {form.name} fail at them"
+        raise UsageError(detail, hint="add --encode jpeg:90 or --encode png, or choose another --format")
 
 
 def _refuse_large_shards(form: Format, sizes: npt.NDArray[np.int64], order: Order) -> None:

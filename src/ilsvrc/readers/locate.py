@@ -16,10 +16,12 @@ from ilsvrc.archive.find import SPLITS, expected_names, unfinished
 from ilsvrc.archive.header import BLOCK
 from ilsvrc.archive.remote import source_of
 from ilsvrc.errors import DataError, UsageError
-from ilsvrc.files import printable
+from ilsvrc.files import OWN_FOLDER, printable
 from ilsvrc.paths import given_location
 from ilsvrc.readers.reader import SHARDS, Found, Reader
+from ilsvrc.readers.shards import DAMAGED_MANIFEST
 from ilsvrc.stores.path import Location, StorePath, names_in, path_below, size_of
+from ilsvrc.tree import paths
 from ilsvrc.tree.scan import split_of
 
 FORMS = ("shards", "archive", "zip", "parquet", "tars.recognise", "tree")
@@ -266,6 +268,8 @@ def nothing_found(root: Location, splits: Sequence[str] = SPLITS) -> UsageError:
         hint = f"give the folder that holds it; {_ways_to_get(root.parent, '')}"
         return UsageError(f"{printable(str(root))} holds {what} in any known form", hint=hint)
     refuse_downloading(root, splits)
+    if isinstance(root, Path) and (begun := _begun(root)) is not None:
+        return begun
     damaged = _damaged(root)
     if damaged:
         way = shlex.quote(str(root))
@@ -311,6 +315,19 @@ def _damaged(root: Location) -> DataError | None:
             _recognised("zip", root / name) if name.lower().endswith(".zip") else None
         except DataError as error:
             return error
+    return None
+
+
+def _begun(root: Path) -> UsageError | None:
+    """Return the error that a folder has the work of `prepare` and no split that can be read; None if it has none."""
+    way = printable(str(root))
+    if os.path.lexists(paths.staging(root)):
+        hint = f"run the same `prepare` command again: it resumes; `ilsvrc check {shlex.quote(way)}` looks at it"
+        return UsageError(f"{way} holds no finished split: `prepare` was interrupted", hint=hint)
+    if os.path.lexists(paths.report(root)):
+        detail = f"{way} was prepared, and holds no split that can be read: {_seen(root)}"
+        hint = f"without their manifests in {way}/{OWN_FOLDER} shards can't be read: {DAMAGED_MANIFEST}"
+        return UsageError(detail, hint=hint)
     return None
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import os
+import re
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
@@ -20,13 +23,14 @@ from ilsvrc.archive.remote import of_each, source_of
 from ilsvrc.archive.source import ArchiveSource
 from ilsvrc.errors import ArchiveError, MachineError, UsageError
 from ilsvrc.events import Listener, silent
+from ilsvrc.files import printable
 from ilsvrc.issues import Code
 from ilsvrc.readers.ahead import InFiles, pieces
 from ilsvrc.readers.blocks import BLOCKS
 from ilsvrc.readers.reader import SHARDS, Container, Found, Int, Place, Rows
 from ilsvrc.stores.path import Location, StorePath, names_in, path_below
 from ilsvrc.tree import paths
-from ilsvrc.tree.manifest import SHARDED, metadata_of, read_manifest
+from ilsvrc.tree.manifest import SHARDED, given_labels, metadata_of, read_manifest, settings_of
 
 DAMAGED_MANIFEST = "restore it from a copy, or run `ilsvrc prepare SRC DST` again with an empty folder as DST"
 """What to do about a manifest that can't be read: `prepare` takes no shards for its own without one."""
@@ -85,16 +89,19 @@ class ShardReader(InFiles):
         ArchiveError
             If a shard is not there, or has another size than it was written with.
         """
-        table = _manifest(path, split)
+        return cls.of(path, split, manifest_of(path, split))
+
+    @classmethod
+    def of(cls, path: Location, split: str, table: pa.Table) -> ShardReader:
+        """Open the shards that the table of a manifest speaks of, as `open` does."""
         told = json.loads(metadata_of(table)["shards"])
-        sources = dict(enumerate(of_each(partial(_source, path), told)))
+        sources = dict(enumerate(of_each(partial(_source, path, metadata_of(table)["format"]), told)))
         names = pc.replace_substring_regex(table.column("path"), "^.*/", "")
         ordered = pc.sort_indices(
             pa.table({"label": table.column("label"), "name": names}),
             sort_keys=[("label", "ascending"), ("name", "ascending")],
         )
-        form = metadata_of(table)["format"] + SHARDS
-        shards = Shards(path, form, sources, _ending(metadata_of(table)))
+        shards = Shards(path, _form(table), sources, _ending(table))
         return cls(split, shards, table.take(ordered).combine_chunks(), whole=True)
 
     @cached_property
@@ -108,9 +115,14 @@ class ShardReader(InFiles):
         """Digest of names, labels, sizes and digests of all images."""
         hashed = xxhash.xxh3_128(self.split.encode())
         for name in ("path", "label", "size", "xxh3_128"):
-            for value in self._table.column(name).to_pylist():
-                hashed.update(f"{value}\n".encode())
+            for batch in self._table.select([name]).to_batches(max_chunksize=1 << 16):
+                hashed.update(_lines(batch.column(0)))
         return hashed.hexdigest()
+
+    @property
+    def given_labels(self) -> str | None:
+        """Digest of the validation labels that a user gave in place of those that names state; None if none were."""
+        return given_labels(self._table)
 
     @property
     def state(self) -> str:
@@ -139,6 +151,11 @@ class ShardReader(InFiles):
         """Return the xxh3_128 of an image, 16 bytes."""
         digest: bytes = self._table.column("xxh3_128")[int(row)].as_py()
         return digest
+
+    def digests(self, column: str) -> npt.NDArray[np.uint8]:
+        """Return a column of the manifest of xxh3_128, `xxh3_128` or `source`, shape (N, 16), uint8."""
+        joined = b"".join(self._table.column(column).to_pylist())
+        return np.frombuffer(joined, np.uint8).reshape(-1, 16)
 
     def read(self, row: int) -> bytes:
         """Return an image's file, compared with its digest.
@@ -195,6 +212,18 @@ class ShardReader(InFiles):
         return ShardReader, (self.split, self._shards_at, self._table)
 
 
+def _lines(values: pa.Array) -> bytes:
+    """Return each value as Python writes it, and a line feed.
+
+    Manifests of what was prepared from shards record a digest of these bytes: they must stay what they are.
+    """
+    if pa.types.is_fixed_size_binary(values.type):
+        return "".join([f"{value!r}\n" for value in values.to_pylist()]).encode()
+    empty, end = (pa.scalar(text, pa.large_string()) for text in ("", "\n"))
+    lines: pa.LargeStringArray = pc.binary_join_element_wise(values.cast(pa.large_string()), empty, end)
+    return bytes(lines.buffers()[2])
+
+
 def _reopened(path: Location, split: str, state: str) -> ShardReader:
     """Return the reader in another process, if the shards are still as this process opened them."""
     reader = ShardReader.open(path, split)
@@ -203,7 +232,7 @@ def _reopened(path: Location, split: str, state: str) -> ShardReader:
     return reader
 
 
-def _manifest(path: Location, split: str) -> pa.Table:
+def manifest_of(path: Location, split: str) -> pa.Table:
     """Return the manifest of shards.
 
     Raises
@@ -213,52 +242,89 @@ def _manifest(path: Location, split: str) -> pa.Table:
     """
     manifest = paths.manifest(path, split)
     try:
-        return read_manifest(manifest, SHARDED)
+        table = read_manifest(manifest, SHARDED)
+        if not pc.all(pc.match_substring_regex(table.column("path"), rf"^{split}/[A-Za-z0-9_]+\.JPEG$")).as_py():
+            raise ValueError(f"{manifest} is no manifest: it lists paths that are no images of {split}")
+        return table
+    except FileNotFoundError:
+        detail = f"it is gone, and the shards of {split} can't be read without it"
+        raise ArchiveError(Code.UNREADABLE, detail, manifest, hint=DAMAGED_MANIFEST) from None
     except (OSError, ValueError, MachineError) as error:
         detail = f"the shards of {split} can't be read without it: {error}"
         raise ArchiveError(Code.UNREADABLE, detail, manifest, hint=DAMAGED_MANIFEST) from None
 
 
-def _ending(metadata: Mapping[str, str]) -> str:
+_ENDINGS = ("jpg", "png", "webp")
+
+
+def _ending(table: pa.Table) -> str:
     """Return what the images of a manifest are: jpg, unless its settings say that they were encoded otherwise."""
-    try:
-        return str(json.loads(metadata["settings"]).get("ending", "jpg"))
-    except (KeyError, ValueError, TypeError, AttributeError):
-        return "jpg"
+    ending = settings_of(table).get("ending")
+    return ending if isinstance(ending, str) and ending in _ENDINGS else "jpg"
 
 
-def _source(root: Location, shard: dict[str, object]) -> ArchiveSource:
+def _source(root: Location, form: str, shard: dict[str, object]) -> ArchiveSource:
     path, size = root / str(shard["path"]), shard["size"]
+    command = f"`ilsvrc prepare SRC {shlex.quote(printable(str(root)))} --format {form} --repair`"
+    hint = f"{command} writes it again, with the source and the options it came from"
     try:
         source = source_of(path)
     except UsageError:
-        hint = "`ilsvrc prepare SRC DST --repair` writes it again, with the source and the options it came from"
         detail = "it is no file" if path.exists() else "a shard is missing"
         raise ArchiveError(Code.MISSING_FILE, detail, path, hint=hint) from None
     if source.size != size:
         detail = f"the shard has {source.size:,} bytes, and {size:,} were written"
-        hint = "`ilsvrc prepare SRC DST --repair` writes it again, with the source and the options it came from"
         raise ArchiveError(Code.WRONG_SIZE, detail, path, hint=hint)
     return source
 
 
-def _open(path: Location, split: str, *, verify: bool = False, listener: Listener = silent) -> ShardReader:
+def _open(
+    path: Location, split: str, table: pa.Table | None, *, verify: bool = False, listener: Listener = silent
+) -> ShardReader:
     """Return the reader of shards; it compares every image with its digest, asked for or not."""
     del verify, listener
-    return ShardReader.open(path, split)
+    return ShardReader.open(path, split) if table is None else ShardReader.of(path, split, table)
 
 
 def recognise(root: Location) -> list[Found]:
     """Return the splits in shards that `prepare` wrote to a folder, by their manifests."""
-    found = []
+    tables = {}
     listed = root.is_dir() or (isinstance(root, StorePath) and not root.bucket.lists)  # a web server can't say
     for split in SPLITS if listed else ():
         with contextlib.suppress(ArchiveError):
-            form = metadata_of(_manifest(root, split))["format"] + SHARDS
-            found.append(Found(split, form, root, partial(_open, root, split)))
-    there = [one.split for one in found]
-    lost = [split for split in SPLITS if found and split not in there and _is_damaged(root, split)]
-    return [*found, *(Found(split, _UNKNOWN, root, partial(_open, root, split), damaged=True) for split in lost)]
+            tables[split] = manifest_of(root, split)
+    found = [Found(split, _form(table), root, partial(_open, root, split, table)) for split, table in tables.items()]
+    lost = [split for split in SPLITS if tables and split not in tables and _is_lost(root, split, tables)]
+    return [
+        *found,
+        *(Found(split, _UNKNOWN, root, partial(_open, root, split, None), damaged=True) for split in lost),
+    ]
+
+
+def _form(table: pa.Table) -> str:
+    return metadata_of(table)["format"] + SHARDS
+
+
+def _is_lost(root: Location, split: str, others: Mapping[str, pa.Table]) -> bool:
+    """Whether a split was written in shards, as other splits were, and has no manifest that can be read."""
+    return _is_damaged(root, split) or any(_is_beside(root, split, *other) for other in others.items())
+
+
+def _is_beside(root: Location, split: str, other: str, table: pa.Table) -> bool:
+    """Whether a shard of a split lies there whose name is that of another split's, but for the split and numbers.
+
+    Parquet files are left out: they are read without a manifest too. In a store nothing is looked for.
+    """
+    shards = json.loads(metadata_of(table)["shards"])
+    if not shards or isinstance(root, StorePath) or _form(table) == f"parquet{SHARDS}":
+        return False
+    named = re.sub(r"\d+", "[0-9]*", glob.escape(shards[0]["path"]))
+    own = (re.sub(_WORDS[other], word, named) for word in _WORDS[split].split("|"))
+    return any(path.is_file() for name in own if name != named for path in root.glob(name))
+
+
+_WORDS = {"train": "train", "val": "validation|val", "test": "test"}
+"""The words for a split in names of shards."""
 
 
 _UNKNOWN = f"unknown{SHARDS}"

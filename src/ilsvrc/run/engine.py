@@ -299,10 +299,10 @@ class _Run(Generic[P]):
         if self._given is not None:
             wait(self._running, GRACE)
         elif self._executor is not None:
-            self._executor.shutdown(wait=False, cancel_futures=True)
             if isinstance(self._executor, WorkerProcesses):
                 self._executor.end(give_up=bool(self._running))
             else:
+                self._executor.shutdown(wait=False, cancel_futures=True)
                 wait(self._running, GRACE)
 
 
@@ -400,8 +400,11 @@ class WorkerProcesses(ProcessPoolExecutor):
         """End every process that was started; with `give_up` at once, whatever it is doing.
 
         Terminating is safe: `Sink.write` may break off anywhere, as with `kill -9`. Python 3.14 has
-        `terminate_workers` and `kill_workers` for this.
+        `terminate_workers` and `kill_workers` for this. The pool's own thread is awaited too: it closes a pipe that
+        Python's end writes to, which prints a traceback if it is closed in that moment.
         """
+        manager: threading.Thread | None = getattr(self, "_executor_manager_thread", None)
+        self.shutdown(wait=False, cancel_futures=True)
         workers = self._context.started
         if give_up:
             _signal(workers, signal.SIGTERM)
@@ -409,6 +412,8 @@ class WorkerProcesses(ProcessPoolExecutor):
             if not _await_end(workers, GRACE):
                 _signal(workers, number)
         _await_end(workers, GRACE)
+        if manager is not None:
+            manager.join(GRACE)
 
 
 class _Worker(context.ForkServerProcess):

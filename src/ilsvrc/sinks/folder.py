@@ -32,7 +32,7 @@ from ilsvrc.sinks.base import Planned, Receipt, Stage, State, left_out
 from ilsvrc.sinks.links import HOW, Link, link_image
 from ilsvrc.sinks.lists import Lists
 from ilsvrc.sinks.room import Need, Room, need_of
-from ilsvrc.sinks.staging import Staging, holds_shards, read_file, write_file
+from ilsvrc.sinks.staging import Staging, holds_shards, read_file, refuse_no_file, write_file
 from ilsvrc.stores.path import Location
 from ilsvrc.tree import paths
 from ilsvrc.tree.layout import TEMPLATES
@@ -92,6 +92,10 @@ class FolderSink:
         """The manifest file of the split; it is there once all else is."""
         return paths.manifest(self.root, self.split)
 
+    def total(self, plan: Planned) -> int:
+        """Return how many images a plan has."""
+        return len(plan.rows)
+
     def how(self, *, made_anew: bool) -> str:
         """Say in words how images come into the folder."""
         return "made anew" if made_anew else HOW[self.link]
@@ -139,6 +143,8 @@ class FolderSink:
         wanted = partial(planned_or_written, plan, table)
         if staged and not differences(table, wanted()) and not lacking(self.root, wanted()):
             return State(Stage.HALF_PUBLISHED, manifest=table)
+        if holds_shards(self.manifest):
+            return State(Stage.OCCUPIED, f"{self.root} holds shards of {self.split}")
         split = self.root / self.split
         why = self._unrecorded()
         if why and split.is_dir() and not split.is_symlink():
@@ -297,9 +303,7 @@ class FolderSink:
                 hint = "put the folder itself in its place, or move it away; nothing was changed"
                 raise UsageError(f"{folder} is {kind}", hint=hint)
         for issue in gone:
-            path = self.root / issue.key
-            if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode) and not path.is_symlink():
-                raise UsageError(f"{path} is no file", hint="move it away, then run the same command again")
+            refuse_no_file(self.root / issue.key, links=True)
 
     def restore_lists(self, manifest: pa.Table) -> None:
         """Write the lists beside the split that are not there.

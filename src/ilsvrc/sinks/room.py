@@ -20,6 +20,12 @@ OVERHEAD = 300
 PACKING = 2200
 """Bytes per image that shards need besides it, at most: three tar headers, two files of facts, their padding."""
 
+PADDING = 128 << 10
+"""Bytes that a shard takes besides its images, at most: first and last block of ArrayRecord, 64 KiB each."""
+
+PAGES = 16 << 20
+"""Bytes that a split of one file takes besides its images, at most: FFCV's pages of 8 MiB, the first and the last."""
+
 _CLONE = 1024
 """Bytes per reflink: an inode and the records of its blocks, with room to spare."""
 
@@ -91,7 +97,8 @@ def need_of_shards(plan: Planned, units: Sequence[Unit], *, twice: bool) -> Need
         return Need()
     images = sum(unit.images for unit in units)
     written = int(sum(unit.bytes for unit in units) * plan.share)
-    return Need((2 if twice else 1) * written + (OVERHEAD + PACKING) * images, 2 * len(plan.units) + 8)
+    held = 2 * written + PAGES if twice else written
+    return Need(held + PADDING * len(units) + (OVERHEAD + PACKING) * images, 2 * len(plan.units) + 8)
 
 
 def refuse_full(

@@ -27,10 +27,11 @@ from ilsvrc.sinks.formats.base import Format, Placed, Shard, ShardFile, Written,
 from ilsvrc.sinks.formats.whole import Whole, placed
 from ilsvrc.sinks.onefile import NOTED, WHOLE, Places, completed, noted
 from ilsvrc.sinks.room import Need, need_of_shards
-from ilsvrc.sinks.staging import Staging, created, shared
+from ilsvrc.sinks.staging import Staging, created, refuse_no_file, shared
 from ilsvrc.stores.path import AnyPath, Location, StorePath, size_of
 from ilsvrc.tree import paths
 from ilsvrc.tree.manifest import SCHEMA, SHARDED, ShardedRow, differences, metadata_of, read_manifest, table_of
+from ilsvrc.words import counted
 
 SPLITS = ("train", "val", "test")
 
@@ -83,6 +84,11 @@ class ShardSink:
         """Writes a sweep of the source into bucket files, of which shards are made."""
         return BucketSink(self.staged, self.durable)
 
+    def total(self, plan: Planned) -> int:
+        """Return how many files a plan has."""
+        del plan
+        return len(self.paths)
+
     def how(self, *, made_anew: bool) -> str:
         """Say in words how images come into shards."""
         return how_shards_are_made(self.format, self.count, made_anew=made_anew)
@@ -115,8 +121,8 @@ class ShardSink:
         self.staged.refuse_foreign()
         manifest = self.staged.ours(self.manifest)
         if manifest is not None:
-            if surplus := unplanned(manifest, plan):
-                detail = f"{self.manifest} is damaged: it has other images than the source: {surplus}"
+            if surplus := unplanned(manifest, plan) or self._misnamed(manifest):
+                detail = f"{self.manifest} is damaged: it has other images or shards than planned: {surplus}"
                 return State(Stage.OCCUPIED, detail)
             return State(
                 Stage.PUBLISHED,
@@ -141,6 +147,14 @@ class ShardSink:
     def recorded(self) -> pa.Table:
         """Return the manifest of the published split; raises as `read_manifest` does."""
         return read_manifest(self.manifest, SHARDED)
+
+    def _misnamed(self, manifest: pa.Table) -> str:
+        """Return the first shard of a manifest that is not where the format has it."""
+        planned = [str(path.relative_to(self.root)) for path in self.paths]
+        named = [shard.path for shard in shards_of(manifest)]
+        if len(named) != len(planned):
+            return f"{len(named):,} shards of {len(planned):,}"
+        return next((name for name, path in zip(named, planned, strict=True) if name != path), "")
 
     def _foreign_manifest(self) -> str:
         """Say in which way the manifest that is there is not the one of this source and these settings."""
@@ -297,9 +311,7 @@ class ShardSink:
             If a link or a folder has the place of a shard.
         """
         for issue in gone:
-            path = self.root / issue.key
-            if path.is_symlink() or (path.exists() and not path.is_file()):
-                raise UsageError(f"{path} is no file", hint="move it away, then run the same command again")
+            refuse_no_file(self.root / issue.key)
 
     def mend(self, receipts: Sequence[Receipt], gone: Sequence[Issue], manifest: pa.Table) -> None:
         """Give shards that were written again the places of those that are missing or changed.
@@ -331,8 +343,8 @@ class ShardSink:
         return [(number_of(receipt), receipt.outputs[0]) for receipt in receipts]
 
     def restore_lists(self, manifest: pa.Table) -> None:
-        """Write the files that make the shards readable, where they are not there."""
-        self._close(manifest)
+        """Write the files that make the shards readable, where they are lost; if `thorough`, changed ones too."""
+        self._close(manifest, mend=self.thorough)
         sync_path(self.root)
 
     def settle(self) -> None:
@@ -372,8 +384,16 @@ class ShardSink:
                 return path
         return None
 
-    def _close(self, manifest: pa.Table) -> None:
-        """Write the closing files, in place of those that an earlier split needed; of nobody else's."""
+    def _close(self, manifest: pa.Table, *, mend: bool = False) -> None:
+        """Write the closing files, in place of those that an earlier split needed; of nobody else's.
+
+        Parameters
+        ----------
+        manifest
+            Of this split.
+        mend
+            Whether a closing file with other contents is taken for ours, and damaged: this split is published.
+        """
         before, after = self._closing(manifest)
         for name, data in after.items():
             path = self.root / name
@@ -381,9 +401,9 @@ class ShardSink:
                 found = path.read_bytes() if path.is_file() else None
                 if found == data:
                     continue
-                if found is None or found != before.get(name):
-                    hint = "move it away, then run the same command again"
-                    raise UsageError(f"{path} is there, and ilsvrc did not write it", hint=hint)
+                if found is None or not (mend or found == before.get(name)):
+                    hint = "move it away, then run the same command again; if it is damaged, add --repair"
+                    raise UsageError(f"{path} is not what ilsvrc writes there", hint=hint)
             with written_whole(path) as beside:
                 beside.write_bytes(data)
 
@@ -400,7 +420,8 @@ def _number(unit: str) -> int:
 
 def how_shards_are_made(format: Format, count: int, *, made_anew: bool) -> str:  # noqa: A002  -- as the command line
     """Say in words how images come into shards."""
-    return f"{count:,} shards of {format.name}, images {'made anew' if made_anew else 'byte for byte'}"
+    shards = "one file" if format.whole else counted(count, "shard")
+    return f"{shards} of {format.name}, images {'made anew' if made_anew else 'byte for byte'}"
 
 
 def closing_files(
@@ -507,8 +528,9 @@ def unplanned(manifest: pa.Table, plan: Planned) -> str:
     """Return the first images that a manifest has in place of those planned; images made anew may be left out."""
     if plan.sized:
         return ", ".join(differences(manifest, plan.images())[:3])
-    planned = {path for path, _ in plan.images()}
-    return ", ".join([path for path in manifest.column("path").to_pylist() if path not in planned][:3])
+    planned, listed = {path for path, _ in plan.images()}, manifest.column("path").to_pylist()
+    twice = [] if len(set(listed)) == len(listed) else [f"{len(listed) - len(set(listed)):,} images twice"]
+    return ", ".join([*(path for path in listed if path not in planned), *twice][:3])
 
 
 def refuse_unplanned(table: pa.Table, names: Sequence[str], root: Location) -> None:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import xxhash
 
 from ilsvrc.archive.sidecar import Verified
-from ilsvrc.errors import MachineError
+from ilsvrc.errors import MachineError, UsageError
 from ilsvrc.files import (
     OWN_FOLDER,
     Filesystems,
@@ -180,6 +180,18 @@ def stage_of(plan: Planned, begun: Sequence[Mapping[str, object]]) -> Stage:
         return Stage.UNFINISHED
     same_settings = all(begun[-1].get(key) == value for key, value in plan.settings.items())
     return Stage.STALE if same_settings else Stage.OTHER
+
+
+def refuse_no_file(path: Path, *, links: bool = False) -> None:
+    """Refuse to write a file again where something else has its place; with `links` a link is replaced, not followed.
+
+    Raises
+    ------
+    UsageError
+        If something has.
+    """
+    if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode) and not (links and path.is_symlink()):
+        raise UsageError(f"{path} is no file", hint="move it away, then run the same command again")
 
 
 def holds_shards(manifest: Path) -> bool:

@@ -46,6 +46,9 @@ class Target(Sink, Protocol):
     def sweep(self) -> BucketSink | None:
         """Writes a sweep of the source into bucket files, of which it can make shards; None if it can't."""
 
+    def total(self, plan: Planned) -> int:
+        """Return how many `pieces` a plan has."""
+
     def how(self, *, made_anew: bool) -> str:
         """Say in words how images come into the target."""
 

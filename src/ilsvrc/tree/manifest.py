@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from ilsvrc import facts
 from ilsvrc.archive.names import NO_LABEL
 from ilsvrc.errors import LayoutError
+from ilsvrc.facts.names import val_number
 from ilsvrc.files import open_own, printable
 from ilsvrc.stores.path import Location, StorePath
 from ilsvrc.tree.layout import Layout
@@ -147,6 +148,11 @@ def _fault_of_shards(table: pa.Table) -> str:
         return "it names no shards"
     if "format" not in metadata_of(table) or not isinstance(shards, list):
         return "it names no shards"
+    settings = settings_of(table)
+    if settings.get("format", metadata_of(table)["format"]) != metadata_of(table)["format"]:
+        return f"its format is {metadata_of(table)['format']}, and its settings say {settings['format']}"
+    if fault := _fault_of_labels(table, given=given_labels(table) is not None):
+        return fault
     for number, shard in enumerate(shards):
         if not _is_shard(shard):
             return f"shard {number:,} has no path below the folder, no size, no digest or no count of images"
@@ -160,6 +166,56 @@ def _fault_of_shards(table: pa.Table) -> str:
     ends = np.array([shard["size"] for shard in shards], np.int64)
     outside = np.flatnonzero((offsets < 0) | (sizes > ends[numbers] - offsets))
     return f"{table.column('path')[int(outside[0])].as_py()!r} lies outside its shard" if len(outside) else ""
+
+
+def _fault_of_labels(table: pa.Table, *, given: bool) -> str:
+    """Return the first image whose label is not the one that its name states; empty if there is none.
+
+    Parameters
+    ----------
+    table
+        The manifest.
+    given
+        Whether the labels of validation images are the user's.
+    """
+    names = pc.replace_substring_regex(table.column("path"), "^.*/", "").combine_chunks()
+    wnids = pa.array([synset.wnid for synset in facts.classes()], names.type)
+    stated = pc.fill_null(pc.index_in(pc.utf8_slice_codeunits(names, 0, 9), value_set=wnids), _UNSTATED)
+    labels, stated = table.column("label").to_numpy(), stated.to_numpy(zero_copy_only=False).copy()
+    for row in [] if given else np.flatnonzero(pc.starts_with(names, "ILSVRC2012_val_")).tolist():
+        number = val_number(names[row].as_py())
+        stated[row] = _UNSTATED if number is None else facts.val_labels()[number - 1]
+    wrong = np.flatnonzero((stated != _UNSTATED) & (stated != labels))
+    if not len(wrong):
+        return ""
+    row = int(wrong[0])
+    return f"label {labels[row]} of {names[row].as_py()!r}, which is of class {stated[row]}"
+
+
+_UNSTATED = -2
+"""The label of an image whose name states none."""
+
+
+def settings_of(table: pa.Table) -> dict[str, object]:
+    """Return the settings that a manifest was written with; none if it tells none that can be read."""
+    try:
+        settings = json.loads(metadata_of(table)["settings"])
+    except (KeyError, ValueError, RecursionError):
+        return {}
+    return settings if isinstance(settings, dict) else {}
+
+
+def given_labels(table: pa.Table) -> str | None:
+    """Return the digest of the validation labels that the user gave for a manifest's images; None if none were."""
+    digest = settings_of(table).get("val_labels")
+    return digest if isinstance(digest, str) else None
+
+
+def chosen_classes(table: pa.Table) -> list[int] | None:
+    """Return the classes that a manifest was written for, by index; None for all of them."""
+    chosen = settings_of(table).get("classes")
+    every = range(len(facts.classes()))
+    return [index for index in every if index in chosen] if isinstance(chosen, list) else None
 
 
 _OF_SHARD = {"path": str, "size": int, "digest": str, "images": int}

@@ -97,7 +97,7 @@ def test_the_scheduler_is_killed_and_restarted(
 ) -> None:
     needs("distributed")
     target, dask = tmp_path / "made", Dask(tmp_path)
-    words = command(thousand, target, "folders", "--engine", dask.address)
+    words = command(thousand, target, "webdataset", "--engine", dask.address)
     try:
         dask.start(workers=2)
         with begun(words, target) as running:
@@ -112,7 +112,7 @@ def test_the_scheduler_is_killed_and_restarted(
         run(words)
     finally:
         dask.stop()
-    assert contents(target) == by_processes["folders"]
+    assert contents(target) == by_processes["webdataset"]
     units = [receipt["unit"] for receipt in receipts(target)]
     assert units[: len(before)] == before
     assert len(units) == len(set(units))

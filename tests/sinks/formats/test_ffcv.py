@@ -191,7 +191,9 @@ def test_pages_grow_if_pixels_turn_out_not_to_fit(jobs: int, tmp_path: Path) -> 
     assert told["raw"] == [wide.name]
     assert told["by pages"] == {"labels": labels, "worst": 0, "images": len(files)}
     assert contents(out) == contents(tmp_path / "tree")
-    assert ilsvrc_command("check", out, "--deep").returncode == 0
+    done = ilsvrc_command("check", out, "--deep", status=1)
+    assert "1 wrong" in done.stdout, "its colours, which are the source's, and nothing else"
+    assert f"cmyk: train.beton/{wide.name}" in done.stdout
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])

@@ -14,6 +14,7 @@ from ilsvrc.archive.header import not_a_tar
 from ilsvrc.archive.source import ByteSource
 from ilsvrc.archive.zip.entry import MAGIC
 from ilsvrc.errors import ArchiveError
+from ilsvrc.files import printable
 from ilsvrc.issues import Code
 
 _SPANNED = b"PK\x07\x08"
@@ -135,9 +136,9 @@ def _no_zip(source: ByteSource, head: bytes) -> ArchiveError:
             f"the zip has no list of members at its end: after its {source.state.size:,} bytes more should follow; "
             "it is still being fetched, or was cut short"
         )
-        return ArchiveError(
-            Code.TRUNCATED_ARCHIVE, detail, source.path, hint=f"let its download end, or {FETCH_AGAIN}"
-        )
+        folder = shlex.quote(printable(str(source.path.absolute().parent)))
+        command = f"`ilsvrc fetch --kaggle --to {folder}` resumes it, if it is Kaggle's; else {FETCH_AGAIN}"
+        return ArchiveError(Code.TRUNCATED_ARCHIVE, detail, source.path, hint=f"let its download end; or {command}")
     if head.startswith(_SPANNED):
         return _in_parts(source)
     page = not_a_tar(head, source.path)

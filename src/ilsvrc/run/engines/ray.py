@@ -74,9 +74,8 @@ class RayEngine(PoolEngine):
         if isinstance(error, kinds.RayTaskError):
             return None
         if isinstance(error, (kinds.RayError, ConnectionError)):
-            first = str(error).strip().partition("\n")[0]
             hint = "see `ray status` and the logs of its nodes; the same command resumes"
-            return MachineError(f"{unit}: Ray lost it: {type(error).__name__}: {first}", hint=hint)
+            return MachineError(f"{unit}: Ray lost it: {type(error).__name__}: {_said(error)}", hint=hint)
         return super().explained(unit, error)
 
 
@@ -110,10 +109,16 @@ def connected(address: str | None, jobs: int | None) -> Iterator[RayEngine]:
             ray.init(address, logging_level=logging.ERROR, log_to_driver=False, include_dashboard=None)
         except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
             where = address or os.environ.get("RAY_ADDRESS") or "this machine"
-            detail = f"no Ray cluster answers at {where}: {str(error).strip().partition(chr(10))[0]}"
+            detail = f"no Ray cluster answers at {where}: {_said(error)}"
             raise MachineError(detail, hint="start one: ray start --head --ray-client-server-port=10001") from error
     try:
         yield RayEngine(jobs)
     finally:
         if begun_here:
             ray.shutdown()
+
+
+def _said(error: BaseException) -> str:
+    """Return the first and the last line of an error: Ray puts a traceback between them."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(dict.fromkeys([*lines[:1], *lines[-1:]]))

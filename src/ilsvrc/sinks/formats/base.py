@@ -122,6 +122,15 @@ class Limited(Protocol):
         """Most bytes of a shard."""
 
 
+@runtime_checkable
+class Undecoded(Protocol):
+    """A format whose reader fails at some kinds of images."""
+
+    @property
+    def undecoded(self) -> tuple[str, ...]:
+        """Endings of these images."""
+
+
 class Plain:
     """A format of which the user chooses nothing."""
 

@@ -26,6 +26,8 @@ class TFRecord(Plain):
     name: ClassVar[str] = "tfrecord"
     shard_size: ClassVar[int] = SHARD_SIZE
     whole: ClassVar[bool] = False
+    undecoded: ClassVar[tuple[str, ...]] = ("webp",)
+    """TensorFlow decodes WebP to four dimensions, as an animation; TFDS 4.9.10 wants three, and ends the run."""
 
     def path(self, split: str, number: int, count: int) -> str:
         """Return `imagenet2012/5.1.0/imagenet2012-train.tfrecord-00000-of-01024`."""

@@ -62,6 +62,10 @@ class ObjectFolderSink:
         """Train, val or test."""
         return self.staged.split
 
+    def total(self, plan: Planned) -> int:
+        """Return how many images a plan has."""
+        return len(plan.rows)
+
     def how(self, *, made_anew: bool) -> str:
         """Say in words how images come into the bucket."""
         return "made anew, an object each" if made_anew else "byte for byte, an object each"

@@ -78,6 +78,11 @@ class ObjectShardSink:
         """The shards that there will be, in order; one, if the format has one file for a split."""
         return [self.root / name for name in names_of(self.format, self.split, self.count)]
 
+    def total(self, plan: Planned) -> int:
+        """Return how many files a plan has."""
+        del plan
+        return len(self.paths)
+
     def how(self, *, made_anew: bool) -> str:
         """Say in words how images come into shards."""
         return how_shards_are_made(self.format, self.count, made_anew=made_anew)
