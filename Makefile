@@ -7,7 +7,7 @@ RUNS ?= 5
 ROUNDS ?= 200
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 
-.PHONY: help setup demo test bench bench-full bench-fetch bench-inplace bench-labels bench-readers bench-shards bench-zips bench-parquet bench-tars bench-forms bench-engines bench-scaling campaign-detect campaign-fetch campaign-interrupt campaign-shards campaign-peers campaign-slurm readers azurite lint types layers facts clean
+.PHONY: help setup demo test bench bench-full bench-fetch bench-inplace bench-labels bench-readers bench-report bench-shards bench-zips bench-parquet bench-tars bench-forms bench-engines bench-scaling campaign-detect campaign-fetch campaign-interrupt campaign-shards campaign-peers campaign-slurm readers azurite lint types layers facts clean
 
 help:  ## say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /: /'
@@ -18,7 +18,7 @@ setup: .venv/installed  ## make the virtual environment
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..."; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[devkit,fetch,fsspec]' --group dev
+	$(BIN)/python -m pip install --quiet --editable '.[devkit,fetch,fsspec,view]' --group dev
 	@touch $@
 
 demo: setup  ## write a miniature ILSVRC 2012, prepare it, check it
@@ -108,6 +108,9 @@ bench-engines: setup  ## prepare resized shards on Dask, Ray and MPI; against th
 bench-scaling: setup  ## measure a unit's time, then simulate 8 to 512 workers; installs matplotlib
 	$(BIN)/python -m pip install --quiet --group clusters
 	$(BIN)/python -m bench.scaling --runs $(RUNS) --plot docs/reference/scaling.svg
+
+bench-report: setup  ## build the report of a full-size data set with 50,000 faults, open it in chromium
+	$(BIN)/python -m bench.report --runs $(RUNS)
 
 bench-fetch: setup  ## time fetch against plain aria2c on the same server
 	$(BIN)/python -m bench.fetch --runs $(RUNS)

@@ -109,11 +109,12 @@ def test_forgetting_a_split_keeps_the_others(tmp_path: Path) -> None:
 
 
 def test_units_that_their_workers_synced_are_not_synced_again(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "journal.jsonl")
+    path = tmp_path / "journal.jsonl"
+    journal = Journal(path)
     journal.begin("plan", {"split": "train"}, "state")
     with Committer(FailingSink(), journal) as committer:
         committer.add(Receipt("u0", samples=1, bytes=2, worker="node:1", synced=True))
-    (line,) = [line for line in map(json.loads, journal.path.read_text().splitlines()) if "unit" in line]
+    (line,) = [line for line in map(json.loads, path.read_text().splitlines()) if "unit" in line]
     assert (line["worker"], line["synced"]) == ("node:1", True)
     (earlier,) = journal.begin("plan", {}, "state").values()
     assert earlier == Receipt("u0", samples=1, bytes=2)  # its worker is an earlier run's

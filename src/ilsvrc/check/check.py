@@ -29,11 +29,12 @@ from ilsvrc.tree.recognise import UNKNOWN
 from ilsvrc.tree.scan import SPLIT_FOLDERS
 
 
-def check(
+def check(  # noqa: PLR0913  -- a public verb: each is named where it is used
     path: Location | str,
     *,
     deep: bool = False,
     against: Location | str | None = None,
+    overview: bool = False,
     jobs: int | None = None,
     listener: Listener = silent,
 ) -> CheckReport:
@@ -51,6 +52,10 @@ def check(
         Read and decode every image, and compare digests.
     against
         Another data set, of any form: images are compared by official name; their bytes, if the check is deep.
+    overview
+        Whether each part has its figures too: images per class, bytes, pixels, formats, the labels that
+        loaders give, and the place of each issue's image. Pixels and formats are those of a sample of 2,000 images,
+        which are read, or of all images, if the check is deep.
     jobs
         Processes; None for one per processor.
     listener
@@ -74,30 +79,35 @@ def check(
     _note_unfinished(path, found, listener)
     others = {} if against is None else open_others(against, listener)
     _note_unmatched(found, others, listener)
-    sweeper = Sweeper(process_engine(jobs or default_jobs()), listener) if deep else None
+    sweeper = Sweeper(process_engine(jobs or default_jobs()), listener, overview) if deep else None
     hashed = Hashed()
     parts = []
     for one in found:
         try:
-            parts.append(_part(one, others, sweeper, hashed, listener))
+            parts.append(_part(one, others.get(one.split), sweeper, hashed, overview=overview, listener=listener))
         except UsageError:
             if not parts or (one.split, one.path) in [(again.split, again.path) for again in find_all(path)]:
                 raise  # else it was taken for a split that it has no image of, as its index tells by now
     return CheckReport(printable(str(path)), deep, (*_in_order(parts, lost),))
 
 
-def _part(
-    found: Found, others: Mapping[str, Other], sweeper: Sweeper | None, hashed: Hashed, listener: Listener
+def _part(  # noqa: PLR0913  -- as check
+    found: Found,
+    other: Other | None,
+    sweeper: Sweeper | None,
+    hashed: Hashed,
+    *,
+    overview: bool,
+    listener: Listener,
 ) -> PartReport:
     """Check a split in one form."""
-    other = others.get(found.split)
     if found.form.endswith(SHARDS):
-        return check_shards(found, against=other, sweeper=sweeper, listener=listener)
+        return check_shards(found, against=other, sweeper=sweeper, overview=overview, listener=listener)
     if found.form == FOLDERS:
         assert isinstance(found.path, Path)  # folders are trees of this machine
         engine = sweeper.engine if sweeper else None
-        return check_tree(found.path, found.split, against=other, engine=engine, listener=listener)
-    return check_packed(found, against=other, sweeper=sweeper, hashed=hashed, listener=listener)
+        return check_tree(found.path, found.split, against=other, engine=engine, overview=overview, listener=listener)
+    return check_packed(found, against=other, sweeper=sweeper, hashed=hashed, overview=overview, listener=listener)
 
 
 def _in_order(parts: list[PartReport], lost: list[PartReport]) -> list[PartReport]:

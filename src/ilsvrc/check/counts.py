@@ -88,7 +88,7 @@ def _size(reader: Reader) -> int:
 
 def _compared(images: Reader | Tree, wanted: Expectation, origin: str) -> Findings:
     issues = count_issues(counts_of(images.labels), wanted)
-    return Findings(tuple(issues), (Compared(_COUNTS, origin),), wanted=int(wanted.counts.sum()))
+    return Findings(tuple(issues), (Compared(_COUNTS, origin),), expected=wanted, wanted=int(wanted.counts.sum()))
 
 
 def _not_made(reason: str, issues: list[Issue] | None = None) -> Findings:

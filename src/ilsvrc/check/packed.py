@@ -14,6 +14,7 @@ from ilsvrc.archive.sidecar import Verified, recorded
 from ilsvrc.archive.source import State
 from ilsvrc.check.against import Other, compare
 from ilsvrc.check.counts import count_packed, issues_of
+from ilsvrc.check.overview import overview_of
 from ilsvrc.check.report import ARCHIVE, Compared, Findings, NotCompared, PartReport
 from ilsvrc.check.solution import compare_solution
 from ilsvrc.check.sweep import Sweeper, Swept, sweep
@@ -46,12 +47,13 @@ class Hashed:
             self.verified[claim.source.path, claim.source.state] = one
 
 
-def check_packed(
+def check_packed(  # noqa: PLR0913  -- the choices of `check`, each with its name
     found: Found,
     *,
     against: Other | None = None,
     sweeper: Sweeper | None = None,
     hashed: Hashed | None = None,
+    overview: bool = False,
     listener: Listener = silent,
 ) -> PartReport:
     """Return what a packed split holds and what is wrong with it; a fault of its structure is an issue too.
@@ -66,6 +68,8 @@ def check_packed(
         Reads every image; None for a check that is not deep.
     hashed
         The files that this check has hashed so far.
+    overview
+        Whether the report has the figures of the split.
     listener
         Gets progress.
     """
@@ -74,7 +78,7 @@ def check_packed(
             warnings.simplefilter("always")
             reader = found.open(listener=listener)
         warned = tuple(printable(str(warning.message)) for warning in caught)
-        return _check(reader, warned, against, sweeper, hashed or Hashed())
+        return _check(reader, warned, against, sweeper, hashed or Hashed(), overview=overview, listener=listener)
     except DataError as error:
         split = "" if found.form == ARCHIVE else found.split
         size = size_of(found.path) if found.path.is_file() else 0
@@ -85,8 +89,15 @@ def check_packed(
         return PartReport(printable(str(found.path)), split, found.form, bytes=size, issues=issues, hint=hint)
 
 
-def _check(
-    reader: Reader, warned: tuple[str, ...], against: Other | None, sweeper: Sweeper | None, hashed: Hashed
+def _check(  # noqa: PLR0913  -- as check_packed
+    reader: Reader,
+    warned: tuple[str, ...],
+    against: Other | None,
+    sweeper: Sweeper | None,
+    hashed: Hashed,
+    *,
+    overview: bool,
+    listener: Listener,
 ) -> PartReport:
     claims = claims_of(reader)
     counted = count_packed(reader, compared=against is not None)
@@ -98,6 +109,11 @@ def _check(
         issues = [replace(issue, known=True) for issue in issues]
     findings = [counted, _digest_comparisons(claims, deep=sweeper is not None), compare_solution(reader)]
     findings += [compare(reader, against, swept, sweeper)] if against is not None else []
+    issues += [issue for one in findings[1:] for issue in one.issues]
+    made = None
+    if overview:
+        records = swept.records if swept else None
+        made = overview_of(reader, issues, records=records, expected=counted.expected, listener=listener)
     return PartReport(
         where=printable(str(reader.path)),
         split=reader.split,
@@ -105,7 +121,7 @@ def _check(
         images=len(reader),
         classes=len(np.unique(reader.labels[reader.labels >= 0])),
         bytes=_bytes(reader),
-        issues=(*issues, *(issue for one in findings[1:] for issue in one.issues)),
+        issues=tuple(issues),
         compared=tuple(made for one in findings for made in one.compared),
         not_compared=tuple(lack for one in findings for lack in one.not_compared),
         comparison=findings[-1].comparison,
@@ -114,6 +130,7 @@ def _check(
         digest=_digest(proved),
         warnings=warned,
         hint=_next_step(reader, counted, warned=bool(warned)),
+        overview=made,
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -23,7 +24,7 @@ from ilsvrc.tree.scan import Tree
 class Reference:
     """The images that a split's folder should hold.
 
-    table : Arrow table with `path` (below the split's folder), `size` and `xxh3_128`
+    table : Arrow table with `path` (below the split's folder), `label`, `size` and `xxh3_128`
     origin : who says so, for messages
     layout : name or template of the layout that the tree was written in, or None if that is not known
     official : its images come from an archive that was proved to be the official one
@@ -35,6 +36,11 @@ class Reference:
     layout: str | None = None
     official: bool = False
     missed: str = ""
+
+    @property
+    def labels(self) -> npt.NDArray[np.int16]:
+        """The label of every image, shape (N,), int16; -1 in the test split."""
+        return numbers(one_chunk(self.table.column("label")))
 
 
 def manifest_reference(folder: Path) -> Reference | Issue | None:
@@ -48,7 +54,12 @@ def manifest_reference(folder: Path) -> Reference | Issue | None:
     except (OSError, ValueError, MachineError) as error:
         detail = f"the manifest can't be used, so nothing was compared with it: {printable(str(error))}"
         return Issue(f"{OWN_FOLDER}/{path.name}", Code.UNREADABLE, detail)
-    columns = {"path": below, "size": table.column("size"), "xxh3_128": table.column("xxh3_128")}
+    columns = {
+        "path": below,
+        "label": table.column("label"),
+        "size": table.column("size"),
+        "xxh3_128": table.column("xxh3_128"),
+    }
     official = metadata_of(table).get("against") == "official"
     return Reference(pa.table(columns), "the manifest", layout_in(table), official, missed(table, folder.name))
 

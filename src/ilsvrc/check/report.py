@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ilsvrc.check.overview import Overview
 from ilsvrc.issues import Issue, damage
+from ilsvrc.tree.counts import Expectation
 from ilsvrc.words import counted
 
 ARCHIVE = "archive"
@@ -96,6 +98,7 @@ class Findings:
     issues : what is wrong
     compared, not_compared : what was compared, and what was not
     comparison : the counts, where it was compared with another data set
+    expected : how many images each class should have, where counts were compared
     wanted : how many images there should be, where counts were compared
     """
 
@@ -103,6 +106,7 @@ class Findings:
     compared: tuple[Compared, ...] = ()
     not_compared: tuple[NotCompared, ...] = ()
     comparison: Comparison | None = None
+    expected: Expectation | None = None
     wanted: int | None = None
 
 
@@ -124,6 +128,7 @@ class PartReport:
     warnings : what is no fault of the data, but would hurt whoever does not know of it
     digest : of packed images: the digest that this check found right; else None
     hint : what to do next, with the command; empty if nothing is left to do
+    overview : its figures, if they were asked for and it can be read
     """
 
     where: str
@@ -143,6 +148,7 @@ class PartReport:
     warnings: tuple[str, ...] = ()
     digest: str | None = None
     hint: str = ""
+    overview: Overview | None = None
 
     @property
     def name(self) -> str:
@@ -158,6 +164,17 @@ class PartReport:
     def comparisons(self) -> list[str]:
         """What was compared with what and what was not, a line for each thing that it was compared with."""
         return [*_made([self]), *([str(self.comparison)] if self.comparison else []), *_not_made([self])]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain values; each issue with the place of its image, where there is an overview."""
+        overview = self.overview
+        places = [overview.place(number) if overview else None for number in range(len(self.issues))]
+        issues = [
+            asdict(issue) | {"place": asdict(place) if place else None}
+            for issue, place in zip(self.issues, places, strict=True)
+        ]
+        plain = asdict(replace(self, issues=(), overview=None))
+        return plain | {"issues": issues, "overview": overview.to_dict() if overview else None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,10 +215,11 @@ class CheckReport:
         warned = [(text, "warning", part.name) for part in self.parts for text in part.warnings]
         warnings = [f"{word}: {text}" for text, word in _by_first(warned, len(self.parts))]
         details = [*_made(self.parts), *_unproved(self.parts, deep=self.deep), *_not_made(self.parts), *warnings]
-        return ": ".join(filter(None, (self._finding(), "; ".join(details))))
+        return ": ".join(filter(None, (self.finding, "; ".join(details))))
 
-    def _finding(self) -> str:
-        """Say whether anything is wrong, as far as anything said what would be right."""
+    @property
+    def finding(self) -> str:
+        """The beginning of the verdict: whether anything is wrong, as far as anything said what would be right."""
         count = sum(part.faults for part in self.parts)
         if count:
             return counted(count, "fault")
@@ -215,7 +233,8 @@ class CheckReport:
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values, the verdict included."""
         said = {"ok": self.ok, "verdict": self.verdict, "recognised": self.recognised}
-        return {"schema": SCHEMA, **said, **asdict(self)}
+        parts = [part.to_dict() for part in self.parts]
+        return {"schema": SCHEMA, **said, "path": self.path, "deep": self.deep, "parts": parts}
 
 
 def _unproved(parts: Sequence[PartReport], *, deep: bool) -> list[str]:

@@ -9,19 +9,21 @@ import numpy as np
 
 from ilsvrc.check.against import Other, compare
 from ilsvrc.check.counts import issues_of, missed
+from ilsvrc.check.overview import overview_of
 from ilsvrc.check.report import Compared, Findings, NotCompared, PartReport
-from ilsvrc.check.sweep import Sweeper, sweep
+from ilsvrc.check.sweep import Sweeper, Swept, sweep
 from ilsvrc.errors import DataError, IlsvrcError
 from ilsvrc.events import Advanced, Finished, Listener, Started, silent
 from ilsvrc.files import printable
 from ilsvrc.issues import Code, Issue
-from ilsvrc.readers.reader import Found
+from ilsvrc.readers.reader import Found, Reader
 from ilsvrc.readers.shards import DAMAGED_MANIFEST, manifest_of
 from ilsvrc.sinks.formats.base import Format, Shard
 from ilsvrc.sinks.formats.registry import format_of
 from ilsvrc.sinks.shards import is_whole, lacking, shards_of, written_at
 from ilsvrc.stores.path import Location, path_below
 from ilsvrc.tree import paths
+from ilsvrc.tree.counts import Expectation, counts_of
 from ilsvrc.tree.manifest import metadata_of
 
 _ORIGIN = "the manifest"
@@ -29,7 +31,12 @@ _AGAIN = "`ilsvrc prepare SRC {} --format {} --repair`, with the source and the 
 
 
 def check_shards(
-    found: Found, *, against: Other | None = None, sweeper: Sweeper | None = None, listener: Listener = silent
+    found: Found,
+    *,
+    against: Other | None = None,
+    sweeper: Sweeper | None = None,
+    overview: bool = False,
+    listener: Listener = silent,
 ) -> PartReport:
     """Return what is wrong with the shards of a split.
 
@@ -44,9 +51,13 @@ def check_shards(
         The same split of another data set, which it is compared with image by image.
     sweeper
         Reads every image; None for a check that is not deep.
+    overview
+        Whether the report has the figures of the split.
     listener
         Gets progress.
     """
+    reader: Reader | None = None
+    swept: Swept | None = None
     try:
         manifest = manifest_of(found.path, found.split)
         form = format_of(metadata_of(manifest)["format"])
@@ -57,7 +68,7 @@ def check_shards(
     findings, whole = [_compared(deep=sweeper is not None)], not issues
     if sweeper and whole:
         issues += _changed(found.path, shards, found.split, listener)
-    if whole and (sweeper or against is not None):
+    if whole and (sweeper or against is not None or overview):
         try:
             reader = found.open(listener=listener)
             swept = (
@@ -67,6 +78,11 @@ def check_shards(
             findings += [compare(reader, against, swept, sweeper)] if against is not None else []
         except DataError as error:
             issues += issues_of(error)
+    issues += [issue for one in findings for issue in one.issues]
+    made = None
+    if reader and overview:
+        records, wanted = swept.records if swept else None, Expectation(counts_of(labels), _ORIGIN)
+        made = overview_of(reader, issues, records=records, expected=wanted, listener=listener)
     return PartReport(
         where=printable(str(found.path)),
         split=found.split,
@@ -74,7 +90,7 @@ def check_shards(
         images=manifest.num_rows,
         classes=len(np.unique(labels[labels >= 0])),
         bytes=sum(shard.size for shard in shards),
-        issues=(*issues, *(issue for one in findings for issue in one.issues)),
+        issues=tuple(issues),
         compared=tuple(made for one in findings for made in one.compared),
         not_compared=tuple(lack for one in findings for lack in one.not_compared),
         comparison=findings[-1].comparison,
@@ -82,6 +98,7 @@ def check_shards(
         unproved=False,
         warnings=tuple(filter(None, [missed(manifest, found.split)])) if against is None else (),
         hint=_AGAIN.format(shlex.quote(printable(str(found.path))), form.name) if issues else "",
+        overview=made,
     )
 
 

@@ -10,6 +10,8 @@ import pyarrow.compute as pc
 
 from ilsvrc.check.against import Other, compare
 from ilsvrc.check.counts import count_tree
+from ilsvrc.check.loaders import folder_labels
+from ilsvrc.check.overview import overview_of
 from ilsvrc.check.reference import Reference, manifest_reference, reference_issues
 from ilsvrc.check.report import FOLDERS, Compared, Findings, NotCompared, PartReport
 from ilsvrc.check.solution import compare_solution
@@ -19,16 +21,18 @@ from ilsvrc.files import printable
 from ilsvrc.issues import Code, Issue
 from ilsvrc.readers.tree import Contents, TreeReader, scanned
 from ilsvrc.run.engine import Engine
+from ilsvrc.tree.counts import Expectation, counts_of
 from ilsvrc.tree.recognise import UNKNOWN, duplicate_issues, folder_order, label_issues, layout_of
 from ilsvrc.tree.scan import Tree, survey
 
 
-def check_tree(
+def check_tree(  # noqa: PLR0913  -- the choices of `check`, each with its name
     folder: Path,
     split: str,
     *,
     against: Other | None = None,
     engine: Engine | None = None,
+    overview: bool = False,
     listener: Listener = silent,
 ) -> PartReport:
     """Return what lies in a split's folder and what is wrong with it.
@@ -46,6 +50,8 @@ def check_tree(
         The same split of another data set.
     engine
         Decodes every image; None for a check that is not deep.
+    overview
+        Whether the report has the figures of the split.
     listener
         Gets progress.
     """
@@ -54,7 +60,7 @@ def check_tree(
     manifest = recorded if isinstance(recorded, Reference) else None
     layout = (manifest and split != "test" and manifest.layout) or layout_of(tree)
     reader = TreeReader(folder, split, _contents(tree, manifest))
-    sweeper, deep = Sweeper(engine, listener) if engine else None, engine is not None
+    sweeper, deep = Sweeper(engine, listener, overview) if engine else None, engine is not None
     swept = sweep(reader, sweeper, stage=f"decode {split}", hashed=against is not None) if sweeper else None
     expected = compare(reader, against, swept, sweeper) if against is not None else _expected(tree, manifest)
     findings = [expected, _comparisons(tree, layout, manifest, deep=deep), compare_solution(reader)]
@@ -63,6 +69,11 @@ def check_tree(
     issues += [*(issue for one in findings for issue in one.issues), *_found_in(swept, manifest)]
     order, warnings = _order(tree)
     warnings += (manifest.missed,) if manifest and manifest.missed and against is None else ()
+    wanted = expected.expected or (Expectation(counts_of(manifest.labels), manifest.origin) if manifest else None)
+    made = None
+    if overview:
+        records, loaders = swept.records if swept else None, folder_labels(tree)
+        made = overview_of(reader, issues, records=records, expected=wanted, loaders=loaders, listener=listener)
     return PartReport(
         where=printable(str(folder)),
         split=split,
@@ -80,6 +91,7 @@ def check_tree(
         order=order,
         warnings=warnings,
         hint=_next_step(tree) if manifest is None else "" if against is not None else _repair(tree, manifest, issues),
+        overview=made,
     )
 
 

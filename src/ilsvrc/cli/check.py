@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -13,8 +15,11 @@ from ilsvrc.check.check import check as check_path
 from ilsvrc.check.report import CheckReport, PartReport
 from ilsvrc.cli.app import app
 from ilsvrc.cli.output import print_issues, progress, show
+from ilsvrc.files import printable
 from ilsvrc.issues import damage
-from ilsvrc.paths import given_location
+from ilsvrc.paths import given_location, given_path
+from ilsvrc.web.environment import environment
+from ilsvrc.web.report import refuse_place, write_report
 from ilsvrc.words import counted
 
 _EXAMPLES = """**Examples**
@@ -28,6 +33,8 @@ _EXAMPLES = """**Examples**
 `ilsvrc check /data/old-tree --against /data/archives` -- names and sizes, image by image, of any two forms
 
 `ilsvrc check --deep /data/old-tree --against /data/archives` -- and bytes
+
+`ilsvrc check /data/imagenet --report report.html` -- plots, thumbnails and all faults in one file
 """
 
 
@@ -38,6 +45,12 @@ def check(
     against: Annotated[
         Path | None, typer.Option(metavar="OTHER", help="Another data set, of any form, to compare with.")
     ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            "--report", metavar="FILE.html", help="Write what was found to one HTML file, to look at or send."
+        ),
+    ] = None,
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Processes; one per processor by default.")] = None,
 ) -> None:
     """Find the faults of a data set of any form, and name its form.
@@ -47,16 +60,28 @@ def check(
     what was not. The known odd images of the official archives are reported as expected. Exit status 1 if anything
     is wrong.
     """
+    target = given_path(report, "--report") if report else None
+    if target:
+        refuse_place(target)
     with progress() as listener:
         other = given_location(against, "--against") if against else None
-        report = check_path(given_location(path), deep=deep, against=other, jobs=jobs, listener=listener)
-    show(report.to_dict(), lambda console: _print(console, report), ok=report.ok)
+        found = check_path(
+            given_location(path), deep=deep, against=other, overview=bool(target), jobs=jobs, listener=listener
+        )
+    document = found.to_dict()
+    if target:
+        command, where = shlex.join(["ilsvrc", *sys.argv[1:]]), environment()
+        write_report(target, found, command=command, environment=where)
+        document |= {"report": printable(str(target)), "command": printable(command), "environment": where}
+    show(document, lambda console: _print(console, found, target), ok=found.ok)
 
 
-def _print(console: Console, report: CheckReport) -> None:
+def _print(console: Console, report: CheckReport, written: Path | None) -> None:
     console.print(f"recognised: {report.recognised}", markup=False)
     for part in report.parts:
         _print_part(console, part)
+    if written:
+        console.print(f"report: {printable(str(written))}", markup=False)
     console.print(f"{report.path}: {report.verdict}", markup=False)
 
 

@@ -66,11 +66,20 @@ def examine(name: str, data: bytes, ending: str = "jpg") -> Issue | None:
 
 def components(data: bytes) -> int:
     """Return the number of colour components in a JPEG's frame header, 0 if it has none (ITU T.81, B.2)."""
+    at = frame_of(data)
+    return data[at + 9] if at else 0
+
+
+def frame_of(data: bytes) -> int:
+    """Return where the marker of a JPEG's frame header is, 0 if it has none (ITU T.81, B.2).
+
+    Height and width are the two big-endian numbers of 16 bits from byte 5 after it; byte 9 is the colour components.
+    """
     position, end = 2, len(data) - 9
     while position < end and data[position] == 0xFF:
         marker = data[position + 1]
         if marker in _FRAMES:
-            return data[position + 9]
+            return position
         if marker == 0xFF:
             position += 1
         elif marker in _STANDALONE:

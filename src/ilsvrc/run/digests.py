@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import numpy.typing as npt
 
 from ilsvrc.run.loop import Machinery, work
 from ilsvrc.run.plan import Plan
-from ilsvrc.sinks.base import Receipt
+from ilsvrc.sinks.base import Receipt, Sink
 from ilsvrc.sinks.hashing import HashingSink
 
 
@@ -29,7 +30,12 @@ class Digests:
     receipts: list[Receipt]
 
 
-def image_digests(plan: Plan, machinery: Machinery, folder: Path | None = None) -> Digests:
+def image_digests(
+    plan: Plan,
+    machinery: Machinery,
+    folder: Path | None = None,
+    around: Callable[[Sink], Sink] = lambda sink: sink,
+) -> Digests:
     """Do the work of a plan and return the digests of its images, by row; they pass through a temporary file.
 
     Parameters
@@ -40,6 +46,8 @@ def image_digests(plan: Plan, machinery: Machinery, folder: Path | None = None) 
         What the run uses.
     folder
         Where the temporary file goes: one that every worker sees. None for this machine's own.
+    around
+        Returns a sink that hands all samples to the one that hashes them.
 
     Raises
     ------
@@ -48,7 +56,7 @@ def image_digests(plan: Plan, machinery: Machinery, folder: Path | None = None) 
     """
     with tempfile.TemporaryDirectory(prefix="ilsvrc-", dir=folder) as temporary:
         sink = HashingSink(Path(temporary) / "digests")
-        receipts = work(plan, plan.units, sink, machinery)
+        receipts = work(plan, plan.units, around(sink), machinery)
         names = plan.reader.names.take(plan.rows).to_pylist()
         in_order, read_in_order = sink.digests(plan.units, receipts, names)
     digests, read = np.empty_like(in_order), np.empty_like(read_in_order)

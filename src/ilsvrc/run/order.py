@@ -9,6 +9,9 @@ import xxhash
 
 from ilsvrc.readers.reader import Int, Reader
 
+_CHUNK = 1 << 16
+"""Names that are made Python values at a time."""
+
 
 @dataclass(frozen=True, slots=True)
 class Order:
@@ -38,8 +41,11 @@ def shuffled(reader: Reader, seed: int) -> Int:
     By a hash of seed and name, so that it is the same on every machine, from every form, by every version of every
     library; and the images of some classes have the order that they have among all.
     """
-    keys = [xxhash.xxh3_64_intdigest(name.encode(), seed) for name in reader.names.to_pylist()]
-    return np.argsort(np.array(keys, np.uint64), kind="stable").astype(np.int64)
+    keys = np.empty(len(reader), np.uint64)
+    for start in range(0, len(reader), _CHUNK):
+        names = reader.names[start : start + _CHUNK].to_pylist()
+        keys[start : start + _CHUNK] = [xxhash.xxh3_64_intdigest(name.encode(), seed) for name in names]
+    return np.argsort(keys, kind="stable").astype(np.int64)
 
 
 def cut(sizes: Int, *, size: int | None = None, images: int | None = None) -> Int:
