@@ -208,8 +208,8 @@ class Bucket:
         obstore = library()
         try:
             found = obstore.list_with_delimiter(self._opened(), prefix=f"{folder}/" if folder else None)
-        except obstore.exceptions.BaseError as error:
-            raise self._told(error, folder) from None
+        except (FileNotFoundError, obstore.exceptions.BaseError) as error:
+            raise self._not_listed(error, folder) from None
         entries = [Entry(meta["path"], _state(meta)) for meta in found["objects"]]
         entries += [Entry(prefix.strip("/"), None) for prefix in found["common_prefixes"]]
         return sorted(entries, key=lambda entry: entry.key)
@@ -222,8 +222,8 @@ class Bucket:
             for chunk in obstore.list(self._opened(), prefix=f"{folder}/" if folder else None, chunk_size=1000):
                 for meta in chunk:
                     yield Entry(meta["path"], _state(meta))
-        except obstore.exceptions.BaseError as error:
-            raise self._told(error, folder) from None
+        except (FileNotFoundError, obstore.exceptions.BaseError) as error:
+            raise self._not_listed(error, folder) from None
 
     def head(self, key: str) -> Head | None:
         """Return what the store says of an object; None if there is none of this key."""
@@ -285,7 +285,9 @@ class Bucket:
             done = obstore.put(self._opened(), key, data, chunk_size=PIECE, max_concurrency=AT_ONCE, **options)
         except obstore.exceptions.AlreadyExistsError:
             raise self._taken(key) from None
-        except (obstore.exceptions.PreconditionError, FileNotFoundError):
+        except FileNotFoundError:
+            raise (ChangedError(key) if instead else self._no_bucket()) from None
+        except obstore.exceptions.PreconditionError:
             if instead and instead.etag.startswith('"'):  # Ceph 16 knows ETags of PUT without quotes only
                 return self.put(key, data, instead=replace(instead, etag=instead.etag.strip('"')), notes=notes)
             raise ChangedError(key) from None
@@ -327,6 +329,15 @@ class Bucket:
         if not self.lists:
             hint = "give the address of one file"
             raise UsageError(f"{self.root} is a web server, which can't say which files it has", hint=hint)
+
+    def _not_listed(self, error: Exception, folder: str) -> MachineError:
+        """Return the error of a list: 404 is said of the bucket, since a folder without objects is an empty list."""
+        absent = isinstance(error, FileNotFoundError) or "404 Not Found" in str(error)
+        return self._no_bucket() if absent else self._told(error, folder)
+
+    def _no_bucket(self) -> MachineError:
+        hint = "look whether its name and the endpoint are right, or make it first; ilsvrc makes no buckets"
+        return MachineError(f"there is no bucket {self.root}", hint=hint)
 
     def _taken(self, key: str) -> FileExistsError:
         return FileExistsError(errno.EEXIST, "there is an object already", str(self.root.at(key)))

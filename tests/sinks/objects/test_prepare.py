@@ -331,6 +331,13 @@ def test_a_server_that_refuses_is_named_and_nothing_else(mini: Path, root: Store
     command("prepare", mini, root, "--format", "webdataset", "--shard-images", 7, "--jobs", "1")
 
 
+@pytest.mark.parametrize("more", [[], ["--dry-run"]])
+def test_a_bucket_that_is_not_there_is_named(more: list[str], mini: Path, root: StorePath) -> None:
+    done = command("prepare", mini, f"s3://not-there-{root.url.bucket}/data", "--jobs", "1", *more, status=3)
+    assert f"there is no bucket s3://not-there-{root.url.bucket}" in done.stderr
+    assert "make it first" in done.stderr
+
+
 def test_a_server_that_often_fails_changes_nothing(mini: Path, root: StorePath, tmp_path: Path) -> None:
     """Every ninth PUT and every ninth GET gets a 503, every eleventh HEAD no answer."""
     plans = [
