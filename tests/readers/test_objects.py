@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pickle
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -275,3 +277,11 @@ def test_commands_read_it(recorded: Bucket, prepared: Path) -> None:
     there, here = ilsvrc("ls", root), ilsvrc("ls", prepared)
     assert there.returncode == here.returncode == 0, there.stderr
     assert there.stdout.replace(root, "DST") == here.stdout.replace(str(prepared), "DST")
+    image = next((prepared / "val").rglob("*.JPEG"))
+    shown = subprocess.run(
+        [sys.executable, "-m", "ilsvrc", "cat", root, str(image.relative_to(prepared))],
+        capture_output=True,
+        check=True,
+        timeout=120,
+    )
+    assert shown.stdout == image.read_bytes()
