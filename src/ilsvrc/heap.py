@@ -81,9 +81,9 @@ def decide_sorting(
         for name, label in labels.items():
             names.setdefault(layout.path(split, label, "x").split("/")[1], []).append(name)
         targets = [(old, [*names.get(new.partition("/")[0], ()), new.partition("/")[0]]) for old, new in moves]
-        _refuse_twice(tree.folder, ((old, f"{name}/{old}") for old, places in targets for name in places))
+        _refuse_twice(tree.here, ((old, f"{name}/{old}") for old, places in targets for name in places))
     else:
-        _refuse_twice(tree.folder, _pairs(moves))
+        _refuse_twice(tree.here, _pairs(moves))
     old, new = moves[0]
     folders = {(new if has_class_folders(layout) else old).partition("/")[0] for old, new in moves}
     return Sorting(str(tree.folder), len(moves), len(folders), old, new)
@@ -128,7 +128,7 @@ def _moves(tree: Tree, split: str, layout: Layout, hidden: tuple[str, ...]) -> I
         if "/" in path:
             yield path, path.rpartition("/")[2]
     for name in hidden:
-        yield from ((f"{name}/{path}", path) for path in survey(tree.folder / name, split).paths() if "/" not in path)
+        yield from ((f"{name}/{path}", path) for path in survey(tree.here / name, split).paths() if "/" not in path)
 
 
 def _pairs(moves: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
@@ -161,7 +161,7 @@ def _refuse_occupied(tree: Tree, targets: set[str], split: str, layout: Layout, 
     """Refuse to sort into a link, and into a folder that holds other things than images of the class."""
     known = {layout.path(split, label, "x").split("/")[1]: old for old, label in labels.items()}
     for target in sorted(targets):
-        path = tree.folder / known.get(target, target)
+        path = tree.here / known.get(target, target)
         makes_way = target not in known and target in labels
         if makes_way or not os.path.lexists(path):
             continue

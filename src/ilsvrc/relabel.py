@@ -257,8 +257,8 @@ def _labels_of_folders(tree: Tree, layout: Layout) -> dict[str, int]:
     if has_class_folders(layout):
         _refuse_mixed(tree)
     labels = dict(zip(tree.folders, tree.folder_labels.tolist(), strict=True))
-    aside = _asides(tree.folder)  # the survey does not look into hidden folders
-    labels |= {name: _label_of_aside(tree.folder / name, tree.split) for name in aside}
+    aside = _asides(tree.here)  # the survey does not look into hidden folders
+    labels |= {name: _label_of_aside(tree.here / name, tree.split) for name in aside}
     taken = set(labels.values())
     for name in [name for name, label in labels.items() if label < 0]:
         synset = facts.classes().get(name)

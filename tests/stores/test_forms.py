@@ -61,3 +61,14 @@ def test_shards_are_read_in_place(name: str, written: Written, bucket: Bucket, t
     for split in ("train", "val"):
         theirs = ilsvrc.ImageNet(bucket.url("shards"), split, loader=bytes)
         assert list(theirs) == list(ilsvrc.ImageNet(tmp_path / name, split, loader=bytes))
+
+
+@pytest.mark.parametrize("manifest", [True, False])
+def test_class_folders_are_read_in_place(manifest: bool, written: Written, bucket: Bucket, tmp_path: Path) -> None:
+    ilsvrc.prepare(written("archives"), tmp_path, jobs=1)
+    bucket.put_folder(tmp_path, "folders")
+    if not manifest:
+        bucket.store().delete([f"folders/.ilsvrc/{split}.arrow" for split in ("train", "val", "test")])
+    for split in ("train", "val"):
+        theirs = ilsvrc.ImageNet(bucket.url("folders"), split, loader=bytes)
+        assert list(theirs) == list(ilsvrc.ImageNet(tmp_path, split, loader=bytes))

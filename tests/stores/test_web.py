@@ -38,6 +38,14 @@ def test_shards_are_read_by_their_manifests(https: Web, mini: Path, tmp_path: Pa
     assert list(theirs) == list(ilsvrc.ImageNet(tmp_path / "wds", "val", loader=bytes))
 
 
+def test_class_folders_are_read_by_their_manifests(https: Web, mini: Path, tmp_path: Path) -> None:
+    ilsvrc.prepare(mini, tmp_path / "folders", jobs=1)
+    shutil.copytree(tmp_path / "folders", https.server.root / "folders", dirs_exist_ok=True)
+    for habit in ("ranges", "whole"):
+        theirs = ilsvrc.ImageNet(https.url("folders", habit), "val", loader=bytes)
+        assert list(theirs) == list(ilsvrc.ImageNet(tmp_path / "folders", "val", loader=bytes))
+
+
 def test_nothing_under_an_official_name_says_that_a_web_server_lists_nothing(https: Web) -> None:
     with pytest.raises(UsageError, match="holds no archive by its official name") as caught:
         ilsvrc.ImageNet(https.url("empty"), "train")

@@ -104,7 +104,6 @@ def _part(  # noqa: PLR0913  -- as check
     if found.form.endswith(SHARDS):
         return check_shards(found, against=other, sweeper=sweeper, overview=overview, listener=listener)
     if found.form == FOLDERS:
-        assert isinstance(found.path, Path)  # folders are trees of this machine
         engine = sweeper.engine if sweeper else None
         return check_tree(found.path, found.split, against=other, engine=engine, overview=overview, listener=listener)
     return check_packed(found, against=other, sweeper=sweeper, hashed=hashed, overview=overview, listener=listener)

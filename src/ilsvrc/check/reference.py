@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +14,7 @@ from ilsvrc.check.counts import missed
 from ilsvrc.errors import MachineError
 from ilsvrc.files import OWN_FOLDER, printable
 from ilsvrc.issues import Code, Issue
+from ilsvrc.stores.path import Location
 from ilsvrc.tree import paths
 from ilsvrc.tree.manifest import layout_in, metadata_of, read_manifest
 from ilsvrc.tree.scan import Tree
@@ -43,7 +43,7 @@ class Reference:
         return numbers(one_chunk(self.table.column("label")))
 
 
-def manifest_reference(folder: Path) -> Reference | Issue | None:
+def manifest_reference(folder: Location) -> Reference | Issue | None:
     """Return what the manifest beside a split's folder says, None without one, an issue if it can't be used."""
     path = paths.manifest(folder.parent, folder.name)
     try:

@@ -19,15 +19,18 @@ from ilsvrc.check.sweep import Sweeper, Swept, sweep
 from ilsvrc.events import Advanced, Finished, Listener, Started, silent
 from ilsvrc.files import printable
 from ilsvrc.issues import Code, Issue
+from ilsvrc.readers.objects import ObjectReader
 from ilsvrc.readers.tree import Contents, TreeReader, scanned
 from ilsvrc.run.engine import Engine
+from ilsvrc.stores.path import Location, StorePath
+from ilsvrc.tree import objects
 from ilsvrc.tree.counts import Expectation, counts_of
 from ilsvrc.tree.recognise import UNKNOWN, duplicate_issues, folder_order, label_issues, layout_of
 from ilsvrc.tree.scan import Tree, survey
 
 
 def check_tree(  # noqa: PLR0913  -- the choices of `check`, each with its name
-    folder: Path,
+    folder: Location,
     split: str,
     *,
     against: Other | None = None,
@@ -59,7 +62,7 @@ def check_tree(  # noqa: PLR0913  -- the choices of `check`, each with its name
     recorded = manifest_reference(folder)
     manifest = recorded if isinstance(recorded, Reference) else None
     layout = (manifest and split != "test" and manifest.layout) or layout_of(tree)
-    reader = TreeReader(folder, split, _contents(tree, manifest))
+    reader = _reader(tree, _contents(tree, manifest))
     sweeper, deep = Sweeper(engine, listener, overview) if engine else None, engine is not None
     swept = sweep(reader, sweeper, stage=f"decode {split}", hashed=against is not None) if sweeper else None
     expected = compare(reader, against, swept, sweeper) if against is not None else _expected(tree, manifest)
@@ -95,10 +98,17 @@ def check_tree(  # noqa: PLR0913  -- the choices of `check`, each with its name
     )
 
 
-def _surveyed(folder: Path, split: str, listener: Listener) -> Tree:
+def _reader(tree: Tree, contents: Contents) -> TreeReader:
+    """Return what reads the images of a tree, here or in a store."""
+    if isinstance(tree.folder, StorePath):
+        return ObjectReader(tree.folder, tree.split, contents)
+    return TreeReader(tree.folder, tree.split, contents)
+
+
+def _surveyed(folder: Location, split: str, listener: Listener) -> Tree:
     stage = f"look at {split}"
     listener(Started(stage))
-    tree = survey(folder, split)
+    tree = survey(folder, split) if isinstance(folder, Path) else objects.survey(folder, split)
     listener(Advanced(stage, images=tree.table.num_rows))
     listener(Finished(stage))
     return tree
@@ -175,7 +185,8 @@ def _repair(tree: Tree, manifest: Reference, issues: list[Issue]) -> str:
 
 def _contents(tree: Tree, manifest: Reference | None) -> Contents:
     """Return what lies in a tree for its reader, with the digests that the manifest lists."""
-    contents = scanned(tree)
+    in_store = isinstance(tree.folder, StorePath)
+    contents = scanned(tree, {str(tree.folder): objects.state_of(tree)} if in_store else None)
     if manifest is None:
         return contents
     at = pc.index_in(contents.table.column("path"), value_set=manifest.table.column("path"))

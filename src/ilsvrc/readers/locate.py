@@ -27,8 +27,8 @@ from ilsvrc.tree.scan import split_of
 FORMS = ("shards", "archive", "zip", "parquet", "tars.recognise", "tree")
 """Modules of the forms, each imported when it is needed. Where a split is there in two forms, the first counts."""
 
-IN_STORES = ("shards", "archive", "zip", "parquet", "tars.recognise")
-"""Those that are read from object stores too."""
+IN_STORES = (*FORMS[:-1], "objects")
+"""Those that are read from object stores: class folders as single objects."""
 
 DEEPEST = 3
 """Levels of folders below a path that are looked at."""

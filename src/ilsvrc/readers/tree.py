@@ -7,7 +7,7 @@ import json
 import shlex
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,12 +19,13 @@ import pyarrow.compute as pc
 import xxhash
 
 from ilsvrc.archive.index import numbers, one_chunk
-from ilsvrc.archive.source import FileState
+from ilsvrc.archive.source import FileState, State
 from ilsvrc.errors import DamageError, UsageError
 from ilsvrc.events import Listener, silent
 from ilsvrc.files import OWN_FOLDER, printable
 from ilsvrc.issues import Code, Issue
 from ilsvrc.readers.reader import Container, Found, Int, Place, Rows, read_file
+from ilsvrc.stores.path import Location
 from ilsvrc.tree.manifest import read_manifest
 from ilsvrc.tree.recognise import contradicted
 from ilsvrc.tree.scan import Tree, folders_in, split_folders, survey
@@ -48,14 +49,14 @@ class Contents:
     base : folder that paths are below
     table : Arrow table of `path`, `label`, `size` and, from a manifest, `xxh3_128`, in catalog order
     from_manifest : whether the tree's manifest says so; otherwise the folder was scanned
-    states : state of the manifest, or of every scanned folder, by path
+    states : state of the manifest, or of every scanned folder, by path; in a store one of the whole listing
     complete : whether the table has all images of the folder
     """
 
-    base: Path
+    base: Location
     table: pa.Table
     from_manifest: bool
-    states: dict[str, FileState]
+    states: Mapping[str, State]
     complete: bool = True
 
 
@@ -81,7 +82,7 @@ class TreeReader:
 
     form = "class folders"
 
-    def __init__(self, folder: Path, split: str, contents: Contents, *, verify: bool = False) -> None:
+    def __init__(self, folder: Location, split: str, contents: Contents, *, verify: bool = False) -> None:
         if verify and _DIGEST not in contents.table.column_names:
             hint = "digests are in trees that `ilsvrc prepare` made"
             raise UsageError(f"{folder}: there are no digests to verify images by", hint=hint)
@@ -117,7 +118,7 @@ class TreeReader:
         return len(self._paths)
 
     @property
-    def path(self) -> Path:
+    def path(self) -> Location:
         """The split's folder."""
         return self.folder
 
@@ -193,6 +194,7 @@ class TreeReader:
 
         A folder's state tells that files came, went or were renamed. That one file was written to, `read` tells.
         """
+        assert isinstance(self.folder, Path)
         contents = self._contents
         scanned = contents.complete and not contents.from_manifest
         try:
@@ -201,7 +203,7 @@ class TreeReader:
             now = {}
         changed = [path for path, state in contents.states.items() if now.get(path) != state]
         if changed or len(now) != len(contents.states):
-            raise _changed(self.folder, changed)
+            raise tree_changed(self.folder, changed)
 
     def _path(self, row: int) -> str:
         return f"{self._base}/{self._paths[row].as_py()}"
@@ -239,15 +241,16 @@ def _remade(folder: Path, split: str, contents: Contents, verify: bool) -> TreeR
     return TreeReader(folder, split, contents, verify=verify)
 
 
-def _reopened(folder: Path, split: str, states: dict[str, FileState], verify: bool) -> TreeReader:
+def _reopened(folder: Path, split: str, states: Mapping[str, State], verify: bool) -> TreeReader:
     """Return the reader in another process, if the manifest is still the one that this process had."""
     contents = _from_manifest(folder)
     if contents is None or contents.states != states:
-        raise _changed(folder, list(states))
+        raise tree_changed(folder, list(states))
     return TreeReader(folder, split, contents, verify=verify)
 
 
-def _changed(folder: Path, paths: list[str]) -> DamageError:
+def tree_changed(folder: Location, paths: list[str]) -> DamageError:
+    """Return the error that a tree changed while it was in use, with the first path that did."""
     what = f": {printable(paths[0])} is not as it was" if paths else ""
     hint = "let nothing write to the tree, then run the same command again"
     return DamageError(f"{folder}: the tree changed while it was in use{what}", [], hint=hint)
@@ -266,18 +269,30 @@ def _from_manifest(folder: Path) -> Contents | None:
 def _from_scan(folder: Path, split: str) -> Contents:
     """Return what lies in a folder without manifest; warn of what is left out."""
     states = _states(_folders(folder))  # before the scan, so that a change during it is noticed
-    tree = survey(folder, split)
+    return counted_once(survey(folder, split), states)
+
+
+def counted_once(tree: Tree, states: Mapping[str, State]) -> Contents:
+    """Return what a scan found, each image once; warn of what is left out, and of what lies elsewhere than it says.
+
+    Called by what a reader's `open` calls, so that warnings name the line that makes an ImageNet.
+
+    Raises
+    ------
+    DamageError
+        If two files of one name have different bytes.
+    """
     if tree.left_out and tree.table.num_rows:
-        warnings.warn(_left_out(tree), stacklevel=6)  # the line that makes an ImageNet
+        warnings.warn(_left_out(tree), stacklevel=7)  # the line that makes an ImageNet
     contrary = contradicted(tree)
     if len(contrary):
-        warnings.warn(_in_other_folders(tree, contrary), stacklevel=6)
+        warnings.warn(_in_other_folders(tree, contrary), stacklevel=7)
     found = scanned(tree, states)
     twice = _twice(found.table)
     if not len(twice):
         return found
     _refuse_different(tree, found.table, twice)
-    warnings.warn(_counted_once(tree, found.table, twice), stacklevel=6)
+    warnings.warn(_counted_once(tree, found.table, twice), stacklevel=7)
     return replace(found, table=found.table.take(np.delete(np.arange(found.table.num_rows), twice - 1)))
 
 
@@ -307,9 +322,11 @@ def _refuse_different(tree: Tree, table: pa.Table, twice: Int) -> None:
     raise DamageError(detail, issues, hint="move the wrong one of both away; `ilsvrc check` lists all that are twice")
 
 
-def _equal(one: Path, other: Path) -> bool:
-    """Whether two files have the same bytes."""
-    return filecmp.cmp(one, other, shallow=False)
+def _equal(one: Location, other: Location) -> bool:
+    """Whether two files, or two objects, have the same bytes."""
+    if isinstance(one, Path) and isinstance(other, Path):
+        return filecmp.cmp(one, other, shallow=False)
+    return one.read_bytes() == other.read_bytes()
 
 
 def _counted_once(tree: Tree, table: pa.Table, twice: Int) -> str:
@@ -318,7 +335,7 @@ def _counted_once(tree: Tree, table: pa.Table, twice: Int) -> str:
     return f"{tree.folder}: {images} there twice with the same bytes, and counted once; such as {first} and {second}"
 
 
-def scanned(tree: Tree, states: dict[str, FileState] | None = None) -> Contents:
+def scanned(tree: Tree, states: Mapping[str, State] | None = None) -> Contents:
     """Return what a scan of a folder found, in catalog order.
 
     Parameters

@@ -111,7 +111,7 @@ class ReaderContract:
             place = reader.where(row)
             assert place.split == reader.split
             assert Path(place.member or place.file).stem == Path(key[1]).stem  # what was made anew has its own ending
-            assert Path(place.file).is_file()
+            assert given_location(place.file).is_file()
 
     def test_spans_lie_within_the_containers(self, reader: Reader, truth: Truth) -> None:
         """Spans do not overlap; one that is the image's own bytes, from its place on, holds the image as it is.

@@ -18,6 +18,7 @@ from ilsvrc.archive.names import NO_LABEL
 from ilsvrc.facts.names import image_split, true_label
 from ilsvrc.files import printable
 from ilsvrc.issues import Code, Issue
+from ilsvrc.stores.path import Location
 
 SPLIT_FOLDERS = {"train": ("train",), "val": ("val", "validation"), "test": ("test",)}
 """Names under which splits are found in a tree."""
@@ -55,12 +56,12 @@ class Tree:
 
     folder : the split's folder
     split : train, val or test
-    table : Arrow table of SCHEMA, N rows, in sorted order of folders and names
+    table : Arrow table of SCHEMA, or with more columns, N rows, in sorted order of folders and names
     left_out : an issue for every file and folder that is not taken for an image of the split
     folders : names of all folders directly in `folder`, hidden ones too, as ImageFolder sorts them
     """
 
-    folder: Path
+    folder: Location
     split: str
     table: pa.Table
     left_out: tuple[Issue, ...]
@@ -108,6 +109,12 @@ class Tree:
     def loose(self) -> npt.NDArray[np.int64]:
         """Rows of the images that are in no folder: a heap, or what is left of one; shape (K,), int64."""
         return np.flatnonzero(self.parents < 0)
+
+    @property
+    def here(self) -> Path:
+        """The folder, of a tree on this machine."""
+        assert isinstance(self.folder, Path)
+        return self.folder
 
     def path(self, row: int) -> str:
         """Return the path of the image in a row, below `folder`."""
@@ -209,7 +216,7 @@ def _image(entry: os.DirEntry[str], path: str, split: str, strays: list[Issue]) 
     try:
         if not stat.S_ISREG(entry.stat().st_mode):
             strays.append(Issue(printable(path), Code.STRAY_FILE, "no regular file"))
-        elif _may_be_in(split, entry.name):
+        elif may_be_in(split, entry.name):
             yield path, entry.stat().st_size
         else:
             strays.append(Issue(printable(path), Code.STRAY_FILE, f"its name is not that of a {split} image"))
@@ -217,7 +224,7 @@ def _image(entry: os.DirEntry[str], path: str, split: str, strays: list[Issue]) 
         strays.append(Issue(printable(path), Code.STRAY_FILE, f"it leads nowhere: {error.strerror}"))
 
 
-def _may_be_in(split: str, name: str) -> bool:
+def may_be_in(split: str, name: str) -> bool:
     """Whether a file of this name can be an image of a split: outside the test split, its name must state a class."""
     named = image_split(name)
     return named is not None and (split == "test" or named != "test")
