@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Executor, Future, InvalidStateError
@@ -170,7 +171,11 @@ def _address(place: str) -> str:
 
 def _file(text: str) -> str:
     path = Path(text).expanduser()
-    if not path.is_file():
+    try:
+        names_address = isinstance(json.loads(path.read_bytes())["address"], str)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        names_address = False
+    if not names_address:
         hint = "give the file that `dask scheduler --scheduler-file FILE` writes, on a disk that this machine sees"
         raise UsageError(f"{path} is no scheduler file", hint=hint)
     return str(path)
