@@ -128,3 +128,22 @@ def test_a_refusal_names_bucket_and_key_and_no_secret(bucket: Bucket, monkeypatc
     shown = "".join(traceback.format_exception(caught.value))
     assert SECRET not in shown
     assert ACCESS_KEY not in shown
+
+
+@pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"])
+@pytest.mark.parametrize(
+    "endpoint",
+    ["127.0.0.1:9000", "minio.lab", "http://", "http://a b", "ftp://lab", "http://[::1", "http://lab:99999"],
+)
+def test_an_endpoint_that_is_no_address_is_refused(name: str, endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, endpoint)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+    with pytest.raises(UsageError, match="is no address") as caught:
+        s3_options()
+    assert "http://" in caught.value.hint
+
+
+def test_a_store_that_can_not_be_opened_names_what_may_be_missing() -> None:
+    with pytest.raises(MachineError, match="can't be opened") as caught:
+        StorePath("az://container/x").is_file()
+    assert "account" in caught.value.hint

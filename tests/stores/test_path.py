@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from ilsvrc.errors import MachineError
 from ilsvrc.stores.path import StorePath, names_in, path_below, size_of
 from tests.stores.servers import Bucket
 
@@ -65,3 +66,20 @@ def test_what_lies_elsewhere_is_not_below() -> None:
     for other in (StorePath("s3://other/a"), StorePath("s3://bucket/b"), Path("/a")):
         with pytest.raises(ValueError, match="not"):
             path_below(StorePath("s3://bucket/a/x"), other)
+
+
+@pytest.mark.parametrize("name", ["", "a"])
+def test_a_mark_for_a_folder_is_nothing_in_it(both: tuple[Path, StorePath], bucket: Bucket, name: str) -> None:
+    """Consoles put an empty object `folder/` where a user makes a folder."""
+    bucket.put({"root/": b"", "root/a/": b"", "root/new/": b""})
+    here, there = both[0] / name, both[1] / name if name else both[1]
+    (both[0] / "new").mkdir()
+    assert names_in(there) == names_in(here)
+    assert list((both[1] / "new").bucket.below("root/new")) == []
+
+
+def test_a_key_that_can_not_be_listed_is_named_as_the_reason(bucket: Bucket) -> None:
+    bucket.put({"root/a//b": b"1"})
+    with pytest.raises(MachineError, match="has a key that can't be listed") as caught:
+        list(StorePath(bucket.url("root")).bucket.below("root"))
+    assert "move that object away" in caught.value.hint

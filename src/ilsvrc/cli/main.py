@@ -114,6 +114,18 @@ def _refuse_empty(words: list[str]) -> None:
             settings.json = "--json" in words
             hint = "is a shell variable unset? the current folder is written as ."
             raise UsageError(f"an argument is empty: ilsvrc {shlex.join(words)}", hint=hint)
+        if ":/" in word and not word.startswith("-"):
+            _refuse_no_bucket(word, words)
+
+
+def _refuse_no_bucket(word: str, words: list[str]) -> None:
+    """Refuse an address without a bucket, such as `s3:///folder`: as a path it would name another bucket."""
+    from ilsvrc.cli.output import settings
+    from ilsvrc.stores.url import has_no_bucket, parse_url
+
+    if has_no_bucket(word):
+        settings.json = "--json" in words
+        parse_url(word)  # raises
 
 
 def _ended(status: int, *, as_json: bool) -> int:

@@ -210,7 +210,7 @@ class Bucket:
             found = obstore.list_with_delimiter(self._opened(), prefix=f"{folder}/" if folder else None)
         except (FileNotFoundError, obstore.exceptions.BaseError) as error:
             raise self._not_listed(error, folder) from None
-        entries = [Entry(meta["path"], _state(meta)) for meta in found["objects"]]
+        entries = [Entry(meta["path"], _state(meta)) for meta in found["objects"] if _is_below(meta["path"], folder)]
         entries += [Entry(prefix.strip("/"), None) for prefix in found["common_prefixes"]]
         return sorted(entries, key=lambda entry: entry.key)
 
@@ -221,7 +221,8 @@ class Bucket:
         try:
             for chunk in obstore.list(self._opened(), prefix=f"{folder}/" if folder else None, chunk_size=1000):
                 for meta in chunk:
-                    yield Entry(meta["path"], _state(meta))
+                    if _is_below(meta["path"], folder):
+                        yield Entry(meta["path"], _state(meta))
         except (FileNotFoundError, obstore.exceptions.BaseError) as error:
             raise self._not_listed(error, folder) from None
 
@@ -332,6 +333,11 @@ class Bucket:
 
     def _not_listed(self, error: Exception, folder: str) -> MachineError:
         """Return the error of a list: 404 is said of the bucket, since a folder without objects is an empty list."""
+        if isinstance(error, library().exceptions.InvalidPathError):
+            detail = "an object below has a key that can't be listed: with '//', '/./', '/../' or control characters"
+            return MachineError(
+                f"{self.root.at(folder)}: {detail}", hint="give another folder, or move that object away"
+            )
         absent = isinstance(error, FileNotFoundError) or "404 Not Found" in str(error)
         return self._no_bucket() if absent else self._told(error, folder)
 
@@ -378,7 +384,8 @@ def _open(root: Url) -> Any:
     try:
         return obstore.store.from_url(str(root), client_options=client, retry_config=retry, **options)
     except (obstore.exceptions.BaseError, ValueError) as error:
-        raise MachineError(f"{root} can't be opened: {_reason(error)}") from None
+        hint = "variables for account, keys and endpoint are missing or wrong: docs/how-to/object-stores.md"
+        raise MachineError(f"{root} can't be opened: {_reason(error)}", hint=hint) from None
 
 
 def _allows_http(root: Url) -> bool:
@@ -390,6 +397,11 @@ def _allows_http(root: Url) -> bool:
 def _state(meta: Any) -> ObjectState:
     changed = int(meta["last_modified"].timestamp() * 10**9)
     return ObjectState(int(meta["size"]), str(meta["e_tag"] or ""), 0 if meta["e_tag"] else changed)
+
+
+def _is_below(key: str, folder: str) -> bool:
+    """Whether a listed object lies in a folder, and is not the mark `folder/` that consoles put for an empty one."""
+    return not folder or key.startswith(f"{folder}/")
 
 
 def _version(meta: Any) -> Version:

@@ -44,13 +44,14 @@ def s3_options() -> dict[str, Any]:
     Raises
     ------
     UsageError
-        If the profile that is named is not there.
+        If the profile that is named is not there, or the endpoint is no address.
     MissingExtraError
         If there is a profile to read, and boto3 is not installed.
     MachineError
         If there are no credentials anywhere.
     """
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL", "")
+    _refuse_no_address(endpoint)
     options: dict[str, Any] = {"endpoint": endpoint} if endpoint else {}
     if os.environ.get("AWS_SKIP_SIGNATURE", "").lower() in ("1", "true") or any(map(os.environ.get, _OWN)):
         return options
@@ -60,6 +61,18 @@ def s3_options() -> dict[str, Any]:
             return found | options
     _refuse_no_role()
     return options
+
+
+def _refuse_no_address(endpoint: str) -> None:
+    """Refuse an endpoint that is no address: the library would panic. It is not shown: it may hold a password."""
+    try:
+        address = urlsplit(endpoint)
+        sound = address.scheme in ("http", "https") and address.hostname and (address.port or True)
+    except ValueError:
+        sound = False
+    if endpoint and not (sound and endpoint.isascii() and endpoint.isprintable() and " " not in endpoint):
+        hint = f"write it with http:// or https://, such as AWS_ENDPOINT_URL=https://minio.lab:9000: {_HELP}"
+        raise UsageError("the endpoint in AWS_ENDPOINT_URL or AWS_ENDPOINT_URL_S3 is no address", hint=hint)
 
 
 def _has_profiles() -> bool:

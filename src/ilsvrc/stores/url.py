@@ -13,7 +13,10 @@ SCHEMES = ("s3", "gs", "az", "https", "http")
 WEB = ("https", "http")
 """Schemes of servers that list nothing."""
 
-_URL = re.compile(r"([a-z][a-z0-9+.-]*)://?(.*)", re.IGNORECASE | re.DOTALL)
+_URL = re.compile(r"([a-z][a-z0-9+.-]*):(?://?|$)(.*)", re.IGNORECASE | re.DOTALL)
+
+_NO_KEY = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]|(?:^|/)\.\.(?:/|$)")
+"""What no key may have: control characters, bytes that are no text, `..` between slashes."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -44,13 +47,23 @@ class Url:
 
 
 def is_url(text: str) -> bool:
-    """Whether a text is meant as an address; `s3:/bucket`, which is what a path makes of one, is too.
+    """Whether a text is meant as an address; `s3:/bucket` and `s3:`, which is what a path makes of some, are too.
+
+    So is one of a scheme that nobody here knows: it is refused, and not taken for a folder of this machine.
 
     >>> is_url("s3://bucket/archives"), is_url("/data/archives"), is_url("C:/data")
     (True, False, False)
     """
     found = _URL.match(text)
-    return found is not None and ("://" in text or found[1].lower() in SCHEMES)
+    if found is None:
+        return False
+    return "://" in text or found[1].lower() in SCHEMES or (len(found[1]) > 1 and ":/" in text)
+
+
+def has_no_bucket(text: str) -> bool:
+    """Whether an address has an empty bucket, as `s3:///folder` has; a path would make `folder` the bucket."""
+    found = _URL.match(text)
+    return found is not None and found[1].lower() in SCHEMES and f"{found[2]}/".startswith("/")
 
 
 def parse_url(text: str) -> Url:
@@ -69,15 +82,22 @@ def parse_url(text: str) -> Url:
     if found is None or scheme not in SCHEMES:
         shown = f"{scheme}://" if scheme else "it"
         raise UsageError(
-            f"{shown} is no address that ilsvrc can read", hint=f"use {', '.join(f'{s}://' for s in SCHEMES)}"
+            f"{shown} is no address that ilsvrc can read",
+            hint=f"use {', '.join(f'{s}://' for s in SCHEMES)}; a folder of this machine, from / on",
         )
     bucket, _, key = found[2].partition("/")
     if not bucket:
-        raise UsageError(f"{scheme}:// has no bucket", hint=f"write {scheme}://BUCKET/FOLDER")
+        raise UsageError(
+            f"{scheme}:// has no bucket", hint=f"is a shell variable unset? write {scheme}://BUCKET/FOLDER"
+        )
     if "@" in bucket:
         hint = "give them by the environment, see docs/how-to/object-stores.md"
         raise UsageError(f"an address of {scheme}:// may have no name and password in it", hint=hint)
     if scheme in WEB and "?" in key:
         hint = "what follows the question mark would come into every message and index; bring the file here with curl"
         raise UsageError(f"an address of {scheme}:// may have no question mark in it", hint=hint)
-    return Url(scheme, bucket, re.sub("/{2,}", "/", key).strip("/"))
+    key = "/".join(part for part in key.split("/") if part not in ("", "."))
+    if _NO_KEY.search(f"{bucket}/{key}"):
+        hint = "write the folder's own address; an object of such a key is copied to another key by the store's tools"
+        raise UsageError(f"an address of {scheme}:// may have no '..' and no control character in it", hint=hint)
+    return Url(scheme, bucket, key)

@@ -246,6 +246,27 @@ def test_a_scheduler_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
         pass
 
 
+@pytest.mark.parametrize(
+    "place",
+    ["//127.0.0.1", "//user:hunter2@127.0.0.1:9", "//127.0.0.1:99999", "//127.0.0.1:x", "//:9", "//127.0.0.1:9/x"],
+)
+def test_what_is_no_address_of_a_scheduler_is_refused_at_once(place: str) -> None:
+    needs("distributed")
+    with pytest.raises(UsageError, match="no address of a scheduler") as refused, opened(f"dask:{place}"):
+        pass
+    assert "dask://HOST:PORT" in refused.value.hint
+    assert "hunter2" not in refused.value.message + refused.value.hint
+
+
+@pytest.mark.parametrize("text", ["", "garbage", "[]", "{}", '{"address": 1}'])
+def test_a_file_that_names_no_scheduler_is_refused(text: str, tmp_path: Path) -> None:
+    needs("distributed")
+    (tmp_path / "scheduler.json").write_text(text)
+    refuses = pytest.raises(UsageError, match="no scheduler file")
+    with refuses, opened(f"dask:{tmp_path / 'scheduler.json'}"):
+        pass
+
+
 def test_a_cluster_without_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     needs("distributed")
     monkeypatch.setattr("ilsvrc.run.engines.dask.WORKERS", 0.2)

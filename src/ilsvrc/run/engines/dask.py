@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Executor, Future, InvalidStateError
@@ -10,6 +11,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from ilsvrc.errors import IlsvrcError, MachineError, MissingExtraError, UsageError
 from ilsvrc.run.engine import PoolEngine
@@ -112,7 +114,7 @@ def connected(place: str, jobs: int | None) -> Iterator[DaskEngine]:
     MissingExtraError
         If the package distributed is not installed.
     UsageError
-        If there is no such file.
+        If the address is not HOST:PORT, or there is no such file.
     MachineError
         If the scheduler does not answer.
     """
@@ -120,7 +122,7 @@ def connected(place: str, jobs: int | None) -> Iterator[DaskEngine]:
         from distributed import Client
     except ImportError:
         raise MissingExtraError("distributed", "dask") from None
-    where = {"address": f"tcp:{place}"} if place.startswith("//") else {"scheduler_file": _file(place)}
+    where = {"address": _address(place)} if place.startswith("//") else {"scheduler_file": _file(place)}
     with _quiet():
         try:
             client: Any = Client(**where, timeout=CONNECT, set_as_default=False)
@@ -154,9 +156,26 @@ def client_of(given: Any) -> Any:
     return getattr(given, "_client", given)
 
 
+def _address(place: str) -> str:
+    """Return Dask's address of `//HOST:PORT`; refuse what is none, for which Dask takes minutes and a traceback."""
+    try:
+        parts = urlsplit(place)
+        sound = parts.hostname and parts.port and "@" not in parts.netloc and parts.path in ("", "/")
+    except ValueError:
+        sound = False
+    if not sound:
+        hint = "write dask://HOST:PORT, as the scheduler says when it starts, without a name or a password"
+        raise UsageError("what follows dask: is no address of a scheduler", hint=hint)
+    return f"tcp://{parts.netloc}"
+
+
 def _file(text: str) -> str:
     path = Path(text).expanduser()
-    if not path.is_file():
+    try:
+        names_address = isinstance(json.loads(path.read_bytes())["address"], str)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        names_address = False
+    if not names_address:
         hint = "give the file that `dask scheduler --scheduler-file FILE` writes, on a disk that this machine sees"
         raise UsageError(f"{path} is no scheduler file", hint=hint)
     return str(path)
