@@ -7,7 +7,7 @@ RUNS ?= 5
 ROUNDS ?= 200
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 
-.PHONY: help setup demo test bench bench-full bench-fetch bench-inplace bench-labels bench-readers bench-report bench-shards bench-zips bench-parquet bench-tars bench-forms bench-stores bench-engines bench-scaling campaign-detect campaign-fetch campaign-interrupt campaign-shards campaign-peers campaign-slurm readers azurite lint types layers facts clean
+.PHONY: help setup demo test bench bench-full bench-fetch bench-inplace bench-labels bench-readers bench-report bench-shards bench-zips bench-parquet bench-tars bench-forms bench-stores bench-engines bench-scaling campaign-detect campaign-fetch campaign-interrupt campaign-shards campaign-peers campaign-slurm campaign-ray readers azurite lint types layers facts clean
 
 help:  ## say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /: /'
@@ -60,6 +60,10 @@ campaign-shards: setup  ## kill shards of every format at random moments and res
 
 campaign-peers: setup readers  ## let the benchmarks' writers and readers of every format prove that they do all images
 	$(BIN)/python -m pytest -m slow -s tests/bench/test_shards.py
+
+campaign-ray: setup  ## run the tests of Ray: a cluster of this machine, its workers and drivers killed; installs Ray
+	$(BIN)/python -m pip install --quiet --group clusters
+	$(BIN)/python -m pytest -m slow -s tests/run/engines/test_ray.py tests/docs/test_clusters.py
 
 campaign-slurm: setup  ## submit the job scripts of docs/how-to/slurm.md to a real SLURM of this machine, as root
 	$(BIN)/python -m pytest -m slow -s tests/docs/test_slurm.py

@@ -22,7 +22,7 @@ COMMANDS = {
     "mini": ["~/fake", "--classes", "1", "--mean-bytes", "2000"],
     "index": ["~/archives"],
     "prepare": ["~/archives", "~/new", "--val-labels", "~/val.txt", "--classes", "~/classes.txt"],
-    "check": ["~/tree", "--against", "~/archives"],
+    "check": ["~/tree", "--against", "~/archives", "--report", "~/report.html"],
     "ls": ["~/archives"],
     "cat": ["~/archives", "val/n01440764/ILSVRC2012_val_00000293.JPEG"],
     "relabel": ["~/tree"],

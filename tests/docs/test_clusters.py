@@ -123,6 +123,7 @@ def test_the_command_about_mpi_works(data: Path) -> None:
     assert (data / "by-mpi/val").is_dir()
 
 
+@pytest.mark.slow
 def test_the_commands_about_ray_work(data: Path, background: Background) -> None:
     needs("ray")
     start, by_ray, by_client = [line for line in commands("cluster.md") if "ray" in line]

@@ -81,6 +81,19 @@ def test_a_unit_whose_worker_was_lost_is_tried_once_more(tmp_path: Path) -> None
     assert receipts == {"u0": None, "u1": None, "u2": None}
 
 
+def test_a_long_tmpdir_does_not_matter(tmp_path: Path) -> None:
+    """The sockets of worker processes lie in it, whose paths have 107 bytes at most."""
+    folder = tmp_path / ("long" * 30)
+    folder.mkdir()
+    line = "from ilsvrc.run.engine import process_engine; from ilsvrc.readers.units import Unit; import tempfile; "
+    line += "from tests.run.test_engine import _variable; "
+    line += "print(*process_engine(2).run(_variable, [Unit('u', 0, 0, 0, 1, 0)]), tempfile.gettempdir())"
+    variables = os.environ | {"TMPDIR": str(folder), "ILSVRC_TEST_OF_WORKERS": "long"}
+    done = subprocess.run([sys.executable, "-c", line], env=variables, capture_output=True, text=True, check=False)
+    assert "unit='long'" in done.stdout, done.stderr
+    assert str(folder) in done.stdout
+
+
 def _variable(piece: Unit) -> Receipt:
     return Receipt(os.environ.get("ILSVRC_TEST_OF_WORKERS", "not set"))
 

@@ -254,7 +254,7 @@ def manifest_of(path: Location, split: str) -> pa.Table:
         raise ArchiveError(Code.UNREADABLE, detail, manifest, hint=DAMAGED_MANIFEST) from None
 
 
-_ENDINGS = ("jpg", "png", "webp")
+_ENDINGS = ("jpg", "png", "webp", "ppm")
 
 
 def _ending(table: pa.Table) -> str:

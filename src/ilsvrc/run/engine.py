@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import multiprocessing
+import multiprocessing.util
 import os
 import platform
 import queue
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections import deque
@@ -391,6 +393,7 @@ class WorkerProcesses(ProcessPoolExecutor):
     """
 
     def __init__(self, jobs: int) -> None:
+        _keep_paths_of_sockets_short()
         self._context = _Context()
         with _terminal_signals_blocked():
             resource_tracker.ensure_running()
@@ -414,6 +417,21 @@ class WorkerProcesses(ProcessPoolExecutor):
         _await_end(workers, GRACE)
         if manager is not None:
             manager.join(GRACE)
+
+
+_LONGEST_FOLDER = 70
+"""Bytes of the path of a folder in which multiprocessing can have its sockets: theirs have 107 at most."""
+
+
+def _keep_paths_of_sockets_short() -> None:
+    """Let multiprocessing have its folder of sockets in /tmp where TMPDIR is too long; Python 3.14 does so itself."""
+    given = tempfile.gettempdir()
+    if len(os.fsencode(given)) > _LONGEST_FOLDER:
+        tempfile.tempdir = "/tmp"  # noqa: S108  -- the folder in it is made for this user alone
+        try:
+            multiprocessing.util.get_temp_dir()  # it remembers the folder
+        finally:
+            tempfile.tempdir = given
 
 
 class _Worker(context.ForkServerProcess):

@@ -88,16 +88,17 @@ def need_of(plan: Planned, units: Sequence[Unit], block: int, link: Link = Link.
     return Need(images + blocks * block + OVERHEAD * len(sizes), inodes)
 
 
-def need_of_shards(plan: Planned, units: Sequence[Unit], *, twice: bool) -> Need:
+def need_of_shards(plan: Planned, units: Sequence[Unit], *, whole: bool, twice: bool) -> Need:
     """Return the space that these shards take.
 
-    Where pieces are copied to the one file of a split, both are there at once: `twice`.
+    A split that is one file (`whole`) has pages for tables. Where pieces are copied to it, both are there at once:
+    `twice`.
     """
     if not units:
         return Need()
     images = sum(unit.images for unit in units)
     written = int(sum(unit.bytes for unit in units) * plan.share)
-    held = 2 * written + PAGES if twice else written
+    held = (2 if twice else 1) * written + (PAGES if whole else 0)
     return Need(held + PADDING * len(units) + (OVERHEAD + PACKING) * images, 2 * len(plan.units) + 8)
 
 

@@ -95,7 +95,7 @@ class ShardSink:
 
     def need(self, plan: Planned, units: Sequence[Unit]) -> Need:
         """Return the space that the shards of these units take."""
-        return need_of_shards(plan, units, twice=self.format.whole and not self.places)
+        return need_of_shards(plan, units, whole=self.format.whole, twice=self.format.whole and not self.places)
 
     @property
     def manifest(self) -> Path:

@@ -122,7 +122,7 @@ def test_a_client_its_executor_and_a_scheduler_file_name_the_cluster(
     client: Any, cluster: Dask, mini: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "scheduler.json"
-    client.write_scheduler_file(str(file))
+    file.write_text(json.dumps({"address": client.scheduler.address}))  # what Dask reads of the file
     report = ilsvrc.prepare(mini, tmp_path / "pool", splits=["val"], jobs=1)
     for name, given in {"client": client, "executor": client.get_executor(), "file": f"dask:{file}"}.items():
         made = ilsvrc.prepare(mini, tmp_path / name, splits=["val"], engine=given)

@@ -19,6 +19,8 @@ from ilsvrc.testing.contracts import EngineContract
 from tests.oracles import needs
 from tests.run.engines.clusters import FORMATS, begun, command, contents, free_port, kill_all, receipts, run
 
+pytestmark = pytest.mark.slow  # minutes, and Ray's server for remote drivers does not start on a busy machine
+
 SOCKETS = "/tmp/ilsvrc-ray"
 """Ray's own folder: paths of sockets have at most 107 bytes, so it can't be pytest's."""
 

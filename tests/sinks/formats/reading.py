@@ -5,9 +5,13 @@ Their requirements contradict each other's and ours now and then. `make readers`
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +35,19 @@ def read_with(script: str, *arguments: Path | str) -> Any:
     """Run a script of `scripts/` where the training libraries are; return the JSON that it prints last."""
     if not READERS.exists():
         pytest.skip(MISSING)
-    return _run(READERS, script, *arguments)
+    with alone() if script.startswith("mds") else contextlib.nullcontext():
+        return _run(READERS, script, *arguments)
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Let no other test run meanwhile that asks for this: Streaming counts names of shared memory up to a free one.
+
+    Two processes that begin at once take the same one, and the second ends with FileExistsError.
+    """
+    with open(Path(tempfile.gettempdir(), "ilsvrc-tests-alone.lock"), "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def ffcv_python() -> Path:

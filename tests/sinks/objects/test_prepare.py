@@ -119,7 +119,8 @@ def test_a_killed_run_is_resumed_from_elsewhere(
             process.send_signal(signal.SIGKILL)
         process.wait()
     assert process.returncode == 0, (tmp_path / "told").read_text()
-    assert "took over the lock of a run that ended" in (tmp_path / "told").read_text()
+    said = (tmp_path / "told").read_text()
+    assert "took over the lock of a run that ended" in said or "complete already" in said  # the third may have ended
     ilsvrc.prepare(larger, tmp_path / "local", format=name, jobs=1, **shards(name))
     assert published(objects(root)) == files(tmp_path / "local")
 

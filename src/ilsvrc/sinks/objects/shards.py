@@ -90,9 +90,9 @@ class ObjectShardSink:
     def need(self, plan: Planned, units: Sequence[Unit]) -> Need:
         """Return the space below TMPDIR: a shard for every worker; of a split that is one file, pieces and file."""
         if self.format.whole:
-            return need_of_shards(plan, units, twice=True)
+            return need_of_shards(plan, units, whole=True, twice=True)
         largest = sorted(units, key=lambda unit: unit.bytes)[-(os.cpu_count() or 1) :]
-        return Need(need_of_shards(plan, largest, twice=False).bytes)
+        return Need(need_of_shards(plan, largest, whole=False, twice=False).bytes)
 
     def state(self, plan: Planned, begun: Sequence[Mapping[str, object]]) -> State:
         """Return what the bucket holds of a plan; see `Target`."""
