@@ -74,7 +74,7 @@ def test_a_worker_is_killed_and_the_result_is_the_pools(
     workers = document["splits"][0]["workers"]
     assert len(workers) >= 3
     assert sum(worker["images"] for worker in workers) == 3000
-    assert not list((target / ".ilsvrc").glob("token-*"))
+    assert not list((target / ".ilsvrc").glob("claim*"))
 
 
 def test_a_driver_is_killed_and_begun_again_elsewhere(
