@@ -31,6 +31,7 @@ _COMMANDS = {
     "mini": "mini",
     "prepare": "prepare",
     "relabel": "relabel",
+    "view": "view",
 }
 """The module of each command, in the order of `--help`."""
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from ilsvrc.facts.classes import classes
+from ilsvrc.facts.classes import Synset, classes
 from ilsvrc.facts.tables import read_rows
 
 
@@ -35,6 +35,21 @@ class Hierarchy:
             found.update(dict.fromkeys(new))
             queue += new
         return tuple(found)
+
+    def paths(self, wnid: str) -> tuple[tuple[str, ...], ...]:
+        """Return every way from entity down to a synset, both included; KeyError if it is none of the 1,860."""
+        ways = tuple((*path, wnid) for parent in self.parents[wnid] for path in self.paths(parent))
+        return ways or ((wnid,),)
+
+    def classes_below(self, wnid: str) -> tuple[Synset, ...]:
+        """Return the classes at or below a synset, in order of the index; KeyError if it is none of the 1,860."""
+        found, queue = dict.fromkeys([wnid]), [wnid]
+        for above in queue:
+            new = [child for child in self.children[above] if child not in found]
+            found.update(dict.fromkeys(new))
+            queue += new
+        synsets = (classes().get(one) for one in found)
+        return tuple(sorted((synset for synset in synsets if synset), key=lambda synset: synset.index))
 
     def height(self, wnid: str) -> int:
         """Return the edges on the longest way down to a class: 0 for a class itself."""

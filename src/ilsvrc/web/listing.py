@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ilsvrc import facts
 from ilsvrc.check.places import NO_ROW
@@ -34,6 +34,7 @@ class Entry:
     issue : the issue
     split : of its part, or where that has none, the name of its file
     place : where its image lies; None if it is about no image that is there
+    row : the row of its image; NO_ROW if it is about no image that is there
     class_name : wnid and name of the class that it is about; empty for none
     picture : data URI of a thumbnail; empty where there is none
     undecodable : whether a thumbnail was tried and could not be made
@@ -42,6 +43,7 @@ class Entry:
     issue: Issue
     split: str
     place: Place | None
+    row: int
     class_name: str
     picture: str = field(default="", repr=False)
     undecodable: bool = False
@@ -154,14 +156,13 @@ def _row(found: Found) -> int:
 
 
 def _entry(part: PartReport, number: int, class_name: str, *, pictured: bool) -> Entry:
-    issue, overview = part.issues[number], part.overview
+    issue, overview, row = part.issues[number], part.overview, _row((part, number))
     place = overview.place(number) if overview else None
-    entry = Entry(issue, part.split or part.name, place, class_name)
+    entry = Entry(issue, part.split or part.name, place, row, class_name)
     if not pictured or overview is None:
         return entry
     try:
-        small = thumbnail(overview.images.read(overview.rows.item(number)), SIDE)
+        small = thumbnail(overview.images.read(row), SIDE)
     except (DataError, OSError, UndecodableError):
-        return Entry(issue, entry.split, place, class_name, undecodable=True)
-    picture = f"data:image/jpeg;base64,{base64.b64encode(small).decode('ascii')}"
-    return Entry(issue, entry.split, place, class_name, picture)
+        return replace(entry, undecodable=True)
+    return replace(entry, picture=f"data:image/jpeg;base64,{base64.b64encode(small).decode('ascii')}")

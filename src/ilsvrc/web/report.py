@@ -8,30 +8,29 @@ import os
 import shlex
 import stat
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from ilsvrc import facts
 from ilsvrc.check.overview import ClassCounts, Histogram
 from ilsvrc.check.report import CheckReport, PartReport
-from ilsvrc.errors import MissingExtraError, UsageError
+from ilsvrc.errors import UsageError
 from ilsvrc.files import printable, written_whole
+from ilsvrc.readers.reader import Place
 from ilsvrc.web import plots
-from ilsvrc.web.environment import without_owner
 from ilsvrc.web.listing import list_issues
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
+from ilsvrc.web.templating import size, templates, text_of, whole
 
 GENERATOR = '<meta name="generator" content="ilsvrc check">'
 """Tells a report of ours from any other file."""
 
 _HEAD = 1_000
 """Bytes at the beginning of a file in which GENERATOR is looked for."""
+
+_OWN = ("base.css", "report.js")
+"""The style and the script of the page."""
 
 CLASSES_NAMED = 20
 """Classes with the most issues that are named."""
@@ -76,7 +75,7 @@ def refuse_place(path: Path) -> None:
     OSError
         If the folder can't be written to.
     """
-    _jinja()
+    templates()
     shown = printable(str(path))
     try:
         found = os.lstat(path)
@@ -115,11 +114,38 @@ def _is_report(path: Path) -> bool:
         return GENERATOR.encode() in file.read(_HEAD)
 
 
-def render(report: CheckReport, *, command: str, environment: dict[str, str]) -> str:
-    """Return a report as HTML; see `write_report`."""
-    style, script = (_template(name) for name in ("report.css", "report.js"))
+Link = Callable[[Place, int], str]
+"""Returns the URL of an image's page by its place and row; empty if there is none."""
+
+
+def _no_link(place: Place, row: int) -> str:  # noqa: ARG001  -- a Link
+    return ""
+
+
+def policy() -> str:
+    """Return the Content-Security-Policy of a report: nothing is loaded, only its own style and script are used."""
+    style, script = (_hash(text_of(name)) for name in _OWN)
+    own = f"style-src {style}; script-src {script}"
+    return f"default-src 'none'; img-src data:; {own}; base-uri 'none'; form-action 'none'"
+
+
+def render(
+    report: CheckReport, *, command: str, environment: dict[str, str], link: Link = _no_link, home: str = ""
+) -> str:
+    """Return a report as HTML; see `write_report`. With `link` and `home` it is a page of a server's.
+
+    Parameters
+    ----------
+    report, command, environment
+        As for `write_report`.
+    link
+        Where the images of issues are to be seen.
+    home
+        URL that the page leads back to; empty for none.
+    """
+    style, script = (text_of(name) for name in _OWN)
     page = (
-        _jinja()
+        templates()
         .get_template("report.html")
         .render(
             report=report,
@@ -133,8 +159,9 @@ def render(report: CheckReport, *, command: str, environment: dict[str, str]) ->
             environment=environment,
             style=style,
             script=script,
-            style_hash=_hash(style),
-            script_hash=_hash(script),
+            policy=policy(),
+            link=link,
+            home=home,
         )
     )
     return page.replace("\r", "")
@@ -209,12 +236,12 @@ class PartView:
         overview = self.part.overview
         if overview is None:
             return []
-        made = [Figure("Bytes of a file", "", overview.bytes, plots.histogram(overview.bytes, _size))]
+        made = [Figure("Bytes of a file", "", overview.bytes, plots.histogram(overview.bytes, size))]
         if overview.measures and overview.measures.images:
             found = overview.measures
             made += [
-                Figure("Width", "pixels", found.width, plots.histogram(found.width, _whole)),
-                Figure("Height", "pixels", found.height, plots.histogram(found.height, _whole)),
+                Figure("Width", "pixels", found.width, plots.histogram(found.width, whole)),
+                Figure("Height", "pixels", found.height, plots.histogram(found.height, whole)),
                 Figure("Width by height", "", found.aspect, plots.histogram(found.aspect, _tenths)),
             ]
         return made
@@ -238,65 +265,14 @@ class Figure:
     def written(self, value: float) -> str:
         """Return a value of this figure as text."""
         if self.title.startswith("Bytes"):
-            return _size(value)
-        return _whole(value) if self.unit else f"{value:.2f}"
-
-
-def _size(value: float) -> str:
-    for unit, factor in (("MB", 1e6), ("KB", 1e3)):
-        if value >= factor:
-            return f"{value / factor:.3g} {unit}"
-    return f"{value:.0f} bytes"
-
-
-def _whole(value: float) -> str:
-    return f"{value:,.0f}"
+            return size(value)
+        return whole(value) if self.unit else f"{value:.2f}"
 
 
 def _tenths(value: float) -> str:
     return f"{value:.1f}"
 
 
-def visible(value: Any) -> Any:
-    """Return a value with characters that are not seen, or turn text around, as escapes; Jinja escapes the rest."""
-    if not isinstance(value, str) or hasattr(value, "__html__") or value.isprintable():
-        return value
-    shown = (
-        character if character.isprintable() or character == "\n" else f"\\u{ord(character):04x}"
-        for character in value
-    )
-    return "".join(shown)
-
-
-def _template(name: str) -> str:
-    return (files("ilsvrc.web") / "templates" / name).read_text(encoding="utf-8")
-
-
 def _hash(text: str) -> str:
     """Return the expression that lets an inline style or script pass (Content Security Policy Level 3, 2.3.1)."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'"
-
-
-def _jinja() -> Environment:
-    """Return what renders templates: everything is escaped but our own style and script.
-
-    Raises
-    ------
-    MissingExtraError
-        If Jinja2 is not installed.
-    """
-    try:
-        from jinja2 import DictLoader, Environment, StrictUndefined
-    except ImportError:
-        raise MissingExtraError("Jinja2", "view") from None
-    templates = DictLoader({name: _template(name) for name in ("report.html", "plots.html")})
-    made = Environment(
-        loader=templates,
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=visible,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    made.filters |= {"count": _whole, "size": _size, "shown": without_owner}
-    return made

@@ -1,0 +1,81 @@
+"""Render templates: everything is escaped, and characters that are not seen are shown."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from ilsvrc.errors import MissingExtraError
+from ilsvrc.web.environment import without_owner
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+
+def text_of(name: str, folder: str = "templates") -> str:
+    """Return a file of this package."""
+    return (files("ilsvrc.web") / folder / name).read_text(encoding="utf-8")
+
+
+@cache
+def templates() -> Environment:
+    """Return what renders the templates of this package.
+
+    Raises
+    ------
+    MissingExtraError
+        If Jinja2 is not installed.
+    """
+    try:
+        from jinja2 import Environment, FunctionLoader, StrictUndefined
+    except ImportError:
+        raise MissingExtraError("Jinja2", "view") from None
+    made = Environment(
+        loader=FunctionLoader(text_of),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=visible,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {"count": whole, "size": size, "shown": without_owner}
+    return made
+
+
+def visible(value: Any) -> Any:
+    """Return a value with characters that are not seen, or turn text around, as escapes; Jinja escapes the rest."""
+    if not isinstance(value, str) or hasattr(value, "__html__") or value.isprintable():
+        return value
+    shown = (
+        character if character.isprintable() or character == "\n" else f"\\u{ord(character):04x}"
+        for character in value
+    )
+    return "".join(shown)
+
+
+def size(value: float) -> str:
+    """Return a number of bytes for people."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("KB", 1e3)):
+        if value >= factor:
+            return f"{value / factor:.3g} {unit}"
+    return f"{value:.0f} bytes"
+
+
+def whole(value: float) -> str:
+    """Return a whole number for people."""
+    return f"{value:,.0f}"
+
+
+def require_form_parser() -> None:
+    """Refuse to go on without what reads uploads.
+
+    Raises
+    ------
+    MissingExtraError
+        If python-multipart is not installed.
+    """
+    try:
+        import python_multipart  # noqa: F401  -- Starlette imports it where a form is read
+    except ImportError:
+        raise MissingExtraError("python-multipart", "view") from None
