@@ -50,7 +50,7 @@ def read_predictions(path: str | os.PathLike[str]) -> Predictions:
     read = next(reader for magic, reader in _READERS if start.startswith(magic))
     try:
         names, values = read(where)
-    except (ValueError, OverflowError, zipfile.BadZipFile) as error:
+    except (ValueError, OverflowError, RecursionError, zipfile.BadZipFile) as error:
         raise DataError(f"{where}: no file of predictions: {error}", hint=_HINT) from error
     if not names:
         raise DataError(f"{where}: holds no predictions", hint=_HINT)

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ilsvrc import facts
-from ilsvrc.errors import DataError
+from ilsvrc.errors import DataError, IlsvrcError, UsageError
 from ilsvrc.events import Listener, Note, silent
 from ilsvrc.facts import Synset
 from ilsvrc.facts.names import val_name
@@ -57,6 +57,7 @@ ODDITIES = {
 }
 """Filters by what is known of an image, or by its format."""
 
+_ENDINGS = ("JPEG", "jpg", "png", "webp")
 _SQUARE = 0.02
 _EXTREME = 3.0
 _MEASURED = frozenset({"pixels", "-pixels", "aspect", "-aspect"})
@@ -172,8 +173,8 @@ class Split:
     def row_of(self, name: str) -> int | None:
         """Return the row of an image by its file name, whatever its ending; None if it is not there."""
         stem = name.rpartition("/")[2].partition(".")[0]
-        for ending in ("JPEG", "jpg", "png", "webp"):
-            row = pc.index(self.reader.names, pa.scalar(f"{stem}.{ending}")).as_py() if stem else -1
+        for ending in _ENDINGS if stem.isascii() and stem else ():
+            row = pc.index(self.reader.names, pa.scalar(f"{stem}.{ending}")).as_py()
             if row >= 0:
                 return int(row)
         return None
@@ -216,13 +217,15 @@ def open_collection(path: Location | str, listener: Listener = silent) -> Collec
         UsageError if nothing is there; DataError if no split can be read.
     """
     root = given_location(path).absolute()
-    splits, failed = dict[str, Split](), list[DataError]()
+    splits, failed = dict[str, Split](), list[IlsvrcError]()
     for found in find_splits(root).values():
         try:
             reader = found.open(listener=listener)
         except DataError as error:
             failed.append(error)
             listener(Note(f"not shown: {error.message}; {error.hint}", warning=True))
+        except UsageError as error:  # its index tells that it has no image of the split that its name promised
+            failed.append(error)
         else:
             splits.setdefault(reader.split, Split(reader))
     if not splits:

@@ -76,7 +76,7 @@ class Guard:
         self,
         app: ASGIApp,
         *,
-        names: Iterable[str],
+        names: Iterable[str] = (),
         any_address: bool = False,
         token: str = "",
         cookie: str = "ilsvrc",

@@ -122,11 +122,17 @@ def _no_link(place: Place, row: int) -> str:  # noqa: ARG001  -- a Link
     return ""
 
 
-def policy() -> str:
-    """Return the Content-Security-Policy of a report: nothing is loaded, only its own style and script are used."""
+def policy(forms: str = "'none'") -> str:
+    """Return the Content-Security-Policy of a report: nothing is loaded, only its own style and script are used.
+
+    Parameters
+    ----------
+    forms
+        Where its forms may be sent.
+    """
     style, script = (_hash(text_of(name)) for name in _OWN)
     own = f"style-src {style}; script-src {script}"
-    return f"default-src 'none'; img-src data:; {own}; base-uri 'none'; form-action 'none'"
+    return f"default-src 'none'; img-src data:; {own}; base-uri 'none'; form-action {forms}"
 
 
 def render(
@@ -159,7 +165,7 @@ def render(
             environment=environment,
             style=style,
             script=script,
-            policy=policy(),
+            policy=policy("'self'" if home else "'none'"),
             link=link,
             home=home,
         )

@@ -50,6 +50,7 @@ class ReportPage:
         self._collection = collection
         self._lock = threading.Lock()
         self._check: Check | None = None
+        self._deep = False
         self._done = self._total = 0
 
     def report(self, request: Request) -> Response:
@@ -64,23 +65,23 @@ class ReportPage:
         if found.page and asked:
             return Response(headers={"HX-Refresh": "true"})
         if found.page:
-            return HTMLResponse(found.page, headers=headers | {"Content-Security-Policy": policy()})
+            return HTMLResponse(found.page, headers=headers | {"Content-Security-Policy": policy("'self'")})
         name = "progress.html" if asked else "checking.html"
         text = templates().get_template(name).render(collection=self._collection, check=found)
         return HTMLResponse(text, headers=headers)
 
-    def again(self, request: Request) -> Response:  # noqa: ARG002  -- an endpoint's form
-        """Forget the report, so that the next request for it checks again."""
+    def again(self, request: Request) -> Response:
+        """Forget the report, so that the next request for it checks again: every image, if `deep` is asked for."""
         with self._lock:
             if self._check and (self._check.page or self._check.problem):
-                self._check = None
+                self._check, self._deep = None, request.query_params.get("deep") == "1"
         return RedirectResponse("/report", 303)
 
     def _run(self) -> None:
-        path = self._collection.path
+        path, deep = self._collection.path, self._deep
         try:
-            found = check(path, overview=True, listener=self._listen)
-            command = f"ilsvrc check {shlex.quote(printable(str(path)))}"
+            found = check(path, deep=deep, overview=True, listener=self._listen)
+            command = f"ilsvrc check {'--deep ' if deep else ''}{shlex.quote(printable(str(path)))}"
             page = render(found, command=command, environment=environment(), link=self._link, home="/")
             self._check = Check(page=page)
         except (IlsvrcError, OSError) as error:

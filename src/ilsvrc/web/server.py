@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import secrets
 import socket
 from collections.abc import Awaitable, Callable, Iterable
@@ -90,7 +91,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _not_to_be_had(host: str, port: int, error: OSError) -> UsageError:
-    why = error.strerror or str(error)
+    why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
     if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
         hint = "--host 127.0.0.1 for this machine alone, --host 0.0.0.0 for all that reach it"
         return UsageError(f"{host} is no address of this machine: {why}", hint=hint)
