@@ -21,7 +21,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from http.client import HTTPConnection
+from http.client import HTTPConnection, RemoteDisconnected
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -32,6 +32,8 @@ from bench.table import aligned, machine
 from ilsvrc import facts
 from ilsvrc.readers.locate import find_splits
 from ilsvrc.testing.images import Camera
+from ilsvrc.web.collection import Split
+from ilsvrc.web.pages import drawn
 
 CONNECTIONS = 6
 """Requests of a browser to one host at the same time."""
@@ -41,6 +43,9 @@ ON_SCREEN = 32
 
 CLASSES = 12
 """Classes that are looked at, at equal distances."""
+
+SEEDS = 8
+"""Random samples that are looked at."""
 
 WORDS = ("crane", "terrier", "n02084071", "490", "boat", "n01440764_10026", "ILSVRC2012_val_00000001")
 _THUMBNAIL = re.compile(rb'src="(/thumb/[^"]+)"')
@@ -57,13 +62,13 @@ def looked_at(archive: Path) -> None:
     first = np.searchsorted(reader.labels, np.arange(1_001))
     middle = first[:-1] + (first[1:] - first[:-1]) // 2
     whole = [row for label in chosen() for row in range(first[label], first[label + 1])]
-    drawn = np.concatenate([np.random.default_rng(seed).permutation(len(reader))[:48] for seed in range(8)])
+    sampled = [row for seed in range(SEEDS) for row in drawn(Split(reader), seed)]
     made = sorted(
         (Camera(0, mean).jpeg(f"n01440764_{mean}.JPEG", 0) for mean in range(8_000, 240_000, 4_000)), key=len
     )
     lengths = [len(data) for data in made]
     with archive.open("r+b") as file:
-        for row in sorted({*middle.tolist(), *whole, *drawn.tolist()}):
+        for row in sorted({*middle.tolist(), *whole, *sampled}):
             file.seek(reader.where(row).offset)
             fitting = bisect_right(lengths, reader.sizes.item(row)) - 1
             if file.read(2) != b"\xff\xd8" and fitting >= 0:
@@ -118,7 +123,7 @@ class Viewer:
             "class, sorted",
             f"/class/train/{one}?sort={draw.choice(['bytes', '-aspect', 'pixels'])}&shape=landscape",
         )
-        yield "sample", f"/sample?seed={draw.randrange(8)}"
+        yield "sample", f"/sample?seed={draw.randrange(SEEDS)}"
         yield "compare", f"/compare?a={one}&b={other}"
         yield "labels", "/labels?labels=1+2+3&from=devkit"
 
@@ -127,8 +132,13 @@ class Viewer:
         if connection is None:
             connection = self._kept.connection = HTTPConnection(self._netloc)
         begun = time.perf_counter()
-        connection.request("GET", path)
-        answer = connection.getresponse()
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+        except (RemoteDisconnected, BrokenPipeError, ConnectionResetError):  # it was idle, and browsers ask again too
+            connection.close()
+            connection.request("GET", path)
+            answer = connection.getresponse()
         data = answer.read()
         self.times[kind].append(1_000 * (time.perf_counter() - begun))
         if answer.status == 303:

@@ -16,13 +16,12 @@ from ilsvrc import facts
 from ilsvrc.errors import DataError, IlsvrcError, UsageError
 from ilsvrc.events import Listener, Note, silent
 from ilsvrc.facts import Synset
-from ilsvrc.facts.names import val_name
+from ilsvrc.facts.names import true_label, val_name
 from ilsvrc.images.measure import KINDS
 from ilsvrc.paths import given_location
 from ilsvrc.readers.locate import find_splits, nothing_found
 from ilsvrc.readers.reader import Int, Reader
 from ilsvrc.stores.path import Location
-from ilsvrc.tree.counts import counts_of
 from ilsvrc.web.measures import Measures
 
 UNLABELLED = "unlabelled"
@@ -57,7 +56,7 @@ ODDITIES = {
 }
 """Filters by what is known of an image, or by its format."""
 
-_ENDINGS = ("JPEG", "jpg", "png", "webp")
+_ENDING = ".JPEG"
 _SQUARE = 0.02
 _EXTREME = 3.0
 _MEASURED = frozenset({"pixels", "-pixels", "aspect", "-aspect"})
@@ -103,7 +102,8 @@ class Split:
     def __init__(self, reader: Reader) -> None:
         self.reader = reader
         self.name = reader.split
-        self.counts = counts_of(reader.labels)
+        self._bounds = np.searchsorted(reader.labels, np.arange(-1, len(facts.classes()) + 1, dtype=np.int16))
+        self.counts: Int = np.diff(self._bounds[1:])
         self.measures = Measures(reader)
         seen = f"{reader.identity} {reader.state}"
         self.version = hashlib.sha256(seen.encode()).hexdigest()[:12]
@@ -115,13 +115,12 @@ class Split:
     @property
     def unlabelled(self) -> int:
         """Images without a label."""
-        return len(self.rows(None))
+        return int(self._bounds[1] - self._bounds[0])
 
     def rows(self, synset: Synset | None) -> Int:
         """Return the rows of a class, or of the images without a label; int64."""
-        label = synset.index if synset else -1
-        first, last = np.searchsorted(self.reader.labels, [label, label + 1]).tolist()
-        return np.arange(first, last)
+        at = synset.index + 1 if synset else 0
+        return np.arange(self._bounds[at], self._bounds[at + 1])
 
     def arranged(self, synset: Synset | None, arrangement: Arrangement) -> Int:
         """Return the rows of a class that are wanted, in the order wanted; only measured ones where it takes that."""
@@ -171,13 +170,15 @@ class Split:
         return np.asarray(found.to_numpy(zero_copy_only=False), np.bool_)
 
     def row_of(self, name: str) -> int | None:
-        """Return the row of an image by its file name, whatever its ending; None if it is not there."""
+        """Return the row of an image by its file name, with or without folder and ending; None if it is not there."""
         stem = name.rpartition("/")[2].partition(".")[0]
-        for ending in _ENDINGS if stem.isascii() and stem else ():
-            row = pc.index(self.reader.names, pa.scalar(f"{stem}.{ending}")).as_py()
-            if row >= 0:
-                return int(row)
-        return None
+        label = true_label(stem) if stem.isascii() else None
+        rows = self.rows(facts.classes()[label] if label is not None else None)
+        if not len(rows):
+            return None
+        first = rows.item(0)
+        at = pc.index(self.reader.names.slice(first, len(rows)), pa.scalar(f"{stem}{_ENDING}")).as_py()
+        return first + int(at) if at >= 0 else None
 
 
 def _names(oddity: str) -> pa.Array:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cache
 from typing import Any
 from urllib.parse import urlencode
 
 import numpy as np
+from anyio import CapacityLimiter, to_thread
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -17,6 +19,7 @@ from ilsvrc import facts
 from ilsvrc.errors import IlsvrcError, UsageError
 from ilsvrc.facts import Synset
 from ilsvrc.labels.query import Match, find, first_word
+from ilsvrc.stores.path import StorePath
 from ilsvrc.web.about import about
 from ilsvrc.web.cells import Cell, branch, heading, spread
 from ilsvrc.web.collection import (
@@ -42,6 +45,10 @@ BESIDE = 30
 """Images of each class in a comparison."""
 
 _LARGEST_SEED = 2**32
+_AT_ONCE = 16
+"""Pictures that are read at the same time from a store."""
+
+_PICTURE_POLICY = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox"}
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 
 
@@ -57,19 +64,20 @@ class Pages:
     def __init__(self, collection: Collection) -> None:
         self.collection = collection
         self.thumbnails = Thumbnails()
+        remote = isinstance(collection.path, StorePath)
+        self._limiter = CapacityLimiter(_AT_ONCE if remote else max(2, os.cpu_count() or 1))
 
     # pages
 
     def classes(self, request: Request) -> Response:
         """Return the grid of classes, those that a search finds, or more of them."""
         split, query = self._split(request), request.query_params.get("q", "").strip()
-        matches, hint = self._matches(query)
-        shown = [heading(split, match.synset, match.found_as if query else "") for match in matches]
-        shown = shown if query else [one for one in shown if one.images]
-        if not query and split.unlabelled:
-            shown.append(heading(split, None))
         start = _number(request, "from")
-        image = next((Cell(one, row) for one in self.collection if (row := one.row_of(query)) is not None), None)
+        try:
+            found = self._found(split, query)
+            hint = ""
+        except UsageError as error:
+            found, hint = [], f"{error.message}: {error.hint}"
         values = {"q": query, "split": split.name}
         return self._page(
             request,
@@ -78,10 +86,10 @@ class Pages:
             split=split,
             query=query,
             hint=hint,
-            image=image if query else None,
-            headings=shown[start : start + PER_PAGE],
-            total=len(shown),
-            more=_more(request, values, start, len(shown)),
+            image=next((Cell(one, row) for one in self.collection if (row := one.row_of(query)) is not None), None),
+            headings=[heading(split, *one) for one in found[start : start + PER_PAGE]],
+            total=len(found),
+            more=_more(request, values, start, len(found)),
         )
 
     def tree(self, request: Request) -> Response:
@@ -140,8 +148,7 @@ class Pages:
     def sample(self, request: Request) -> Response:
         """Return images drawn at random, the same for the same seed."""
         split, seed = self._split(request), _number(request, "seed") % _LARGEST_SEED
-        drawn = np.random.default_rng(seed).permutation(len(split))[:SAMPLED] if len(split) else np.empty(0, np.int64)
-        cells = [Cell(split, row) for row in drawn.tolist()]
+        cells = [Cell(split, row) for row in drawn(split, seed)]
         return self._page(request, "sample.html", split=split, seed=seed, cells=cells, headings=self._captions(cells))
 
     def compare(self, request: Request) -> Response:
@@ -150,25 +157,35 @@ class Pages:
         sides = [self._side(split, request.query_params.get(name, "")) for name in ("a", "b")]
         return self._page(request, "compare.html", split=split, sides=sides, namesakes=_namesakes())
 
-    # pictures
+    # pictures: a few at a time, so that pages need not wait for a whole grid of them
 
-    def thumbnail(self, request: Request) -> Response:
+    async def thumbnail(self, request: Request) -> Response:
         """Return the thumbnail of an image."""
-        split, row = self._image(request)
-        return _picture(request, split, row, lambda: self.thumbnails.get(split, row))
+        return await self._picture(request, self.thumbnails.get)
 
-    def picture(self, request: Request) -> Response:
+    async def picture(self, request: Request) -> Response:
         """Return an image as browsers show it."""
-        split, row = self._image(request)
-        return _picture(request, split, row, lambda: shown(split.reader.read(row)))
+        return await self._picture(request, lambda split, row: shown(split.reader.read(row)))
 
-    def file(self, request: Request) -> Response:
+    async def file(self, request: Request) -> Response:
         """Return an image's file, byte for byte, to be saved."""
         split, row = self._image(request)
-        data = split.reader.read(row)
-        name = _UNSAFE.sub("_", split.reader.name(row))
-        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        data = await to_thread.run_sync(split.reader.read, row, limiter=self._limiter)
+        headers = {"Content-Disposition": f'attachment; filename="{_UNSAFE.sub("_", split.reader.name(row))}"'}
         return Response(data, media_type="application/octet-stream", headers=headers)
+
+    async def _picture(self, request: Request, make: Callable[[Split, int], Picture]) -> Response:
+        """Return a picture that browsers keep as long as the data set is unchanged: its version is in the URL."""
+        split, row = self._image(request)
+        tag = f'"{split.version}-{row}-{request.url.path.split("/")[1]}"'
+        headers = {"ETag": tag, "Cache-Control": "private, max-age=86400"}
+        if request.headers.get("if-none-match") == tag:
+            return Response(status_code=304, headers=headers)
+        try:
+            made = await to_thread.run_sync(make, split, row, limiter=self._limiter)
+        except IlsvrcError:  # the image's page says why
+            made, headers = NO_PICTURE, {"Cache-Control": "no-store"}
+        return Response(made.data, media_type=made.media_type, headers=headers | _PICTURE_POLICY)
 
     # what a URL means
 
@@ -190,18 +207,18 @@ class Pages:
             raise HTTPException(404, f"{split.name} has {len(split):,} images, and no number {row:,}.")
         return split, row
 
-    def _matches(self, query: str) -> tuple[Sequence[Match], str]:
-        """Return the classes that a search finds, and what to try if it finds none."""
-        if not query:
-            return self._all, ""
-        try:
-            return find(query), ""
-        except UsageError as error:
-            return (), f"{error.message}: {error.hint}"
+    def _found(self, split: Split, query: str) -> Sequence[tuple[Synset | None, str]]:
+        """Return the classes that a search finds, and how; without a query, those that have images.
 
-    @cached_property
-    def _all(self) -> tuple[Match, ...]:
-        return tuple(Match(synset, "") for synset in facts.classes())
+        Raises
+        ------
+        UsageError
+            If nothing matches.
+        """
+        if query:
+            return [(match.synset, match.found_as) for match in find(query)]
+        there = [facts.classes()[index] for index in np.flatnonzero(split.counts).tolist()]
+        return [*((synset, "") for synset in there), *([(None, "")] if split.unlabelled else [])]
 
     # what pages show
 
@@ -224,10 +241,13 @@ class Pages:
     def _side(self, split: Split, query: str) -> dict[str, Any]:
         """Return one side of a comparison: the class that a search finds first, and its images."""
         query = query.strip()
-        matches, hint = self._matches(query) if query else ((), "")
-        if not matches:
-            return {"query": query, "hint": hint, "match": None, "cells": [], "images": 0}
-        match = matches[0]
+        nothing: dict[str, Any] = {"match": None, "cells": [], "images": 0}
+        try:
+            match = find(query)[0] if query else None
+        except UsageError as error:
+            return nothing | {"query": query, "hint": f"{error.message}: {error.hint}"}
+        if match is None:
+            return nothing | {"query": query, "hint": ""}
         rows = split.rows(match.synset)
         cells = [Cell(split, row) for row in spread(rows, BESIDE).tolist()]
         return {"query": query, "hint": "", "match": match, "cells": cells, "images": len(rows)}
@@ -237,6 +257,12 @@ class Pages:
         asked = bool(part) and is_part(request)
         text = templates().get_template(part if asked else name).render(collection=self.collection, **values)
         return HTMLResponse(text, headers={"Cache-Control": "no-cache", "Vary": "HX-Request"})
+
+
+def drawn(split: Split, seed: int) -> list[int]:
+    """Return the rows of a random sample, the same for the same seed."""
+    rows: list[int] = np.random.default_rng(seed).choice(len(split), min(SAMPLED, len(split)), replace=False).tolist()
+    return rows
 
 
 def is_part(request: Request) -> bool:
@@ -254,6 +280,7 @@ def _trail(wnid: str) -> list[list[tuple[str, str]]]:
     return [[(above, first_word(tree.words[above])) for above in path] for path in tree.paths(wnid)]
 
 
+@cache
 def _namesakes() -> list[tuple[Synset, Synset]]:
     """Return the pairs of classes that share their first word."""
     pairs = [(synset, other) for synset in facts.classes() for other in Match(synset, "").namesakes]
@@ -270,17 +297,3 @@ def _more(request: Request, values: dict[str, str], start: int, total: int) -> s
     """Return the URL of what follows; empty at the end."""
     following = start + PER_PAGE
     return f"{request.url.path}?{urlencode(values | {'from': following})}" if following < total else ""
-
-
-def _picture(request: Request, split: Split, row: int, make: Callable[[], Picture]) -> Response:
-    """Return a picture that browsers keep as long as the data set is unchanged: its version is in the URL."""
-    tag = f'"{split.version}-{row}-{request.url.path.split("/")[1]}"'
-    headers = {"ETag": tag, "Cache-Control": "private, max-age=86400"}
-    if request.headers.get("if-none-match") == tag:
-        return Response(status_code=304, headers=headers)
-    try:
-        made = make()
-    except IlsvrcError:  # the image's page says why
-        made, headers = NO_PICTURE, {"Cache-Control": "no-store"}
-    policy = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox"}
-    return Response(made.data, media_type=made.media_type, headers=headers | policy)

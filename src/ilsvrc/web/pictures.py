@@ -12,7 +12,7 @@ from ilsvrc.images.measure import measure
 from ilsvrc.images.thumbnail import MOST_PIXELS, thumbnail
 from ilsvrc.web.collection import Split
 
-SIDE = 256
+SIDE = 224
 """Pixels of a thumbnail's longer side; pages show it at half of that, sharp on dense screens too."""
 
 KEPT = 48 << 20

@@ -24,7 +24,7 @@ from ilsvrc.web.guard import Guard, is_loopback, own_names
 from ilsvrc.web.label_pages import LabelPages
 from ilsvrc.web.pages import Pages
 from ilsvrc.web.report_page import ReportPage
-from ilsvrc.web.templating import templates, text_of
+from ilsvrc.web.templating import compile_templates, templates, text_of
 
 PORT = 8012
 """The port where none is asked for; if it is taken, one of the next."""
@@ -87,7 +87,9 @@ def bind(host: str, port: int | None) -> Address:
 
 def _listen(host: str, port: int) -> socket.socket:
     family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    return socket.create_server(address[:2], family=family, backlog=256)
+    sock = socket.create_server(address[:2], family=family, backlog=256)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # an answer's head and body are written one by one
+    return sock
 
 
 def _not_to_be_had(host: str, port: int, error: OSError) -> UsageError:
@@ -136,6 +138,7 @@ def guarded(app: ASGIApp, address: Address, names: Iterable[str] = ()) -> Guard:
 
 def application(collection: Collection) -> Starlette:
     """Return the application of a data set."""
+    compile_templates()
     pages, labels, report = Pages(collection), LabelPages(collection), ReportPage(collection)
     routes = [
         Route("/", pages.classes),

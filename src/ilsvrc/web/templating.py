@@ -43,6 +43,13 @@ def templates() -> Environment:
     return made
 
 
+def compile_templates() -> None:
+    """Compile all templates now, so that no first request waits for it."""
+    for file in (files("ilsvrc.web") / "templates").iterdir():
+        if file.name.endswith(".html"):
+            templates().get_template(file.name)
+
+
 def visible(value: Any) -> Any:
     """Return a value with characters that are not seen, or turn text around, as escapes; Jinja escapes the rest."""
     if not isinstance(value, str) or hasattr(value, "__html__") or value.isprintable():
