@@ -21,6 +21,7 @@ from ilsvrc.readers.units import Sample, Transform, Unit
 from ilsvrc.run.claim import Hold
 from ilsvrc.run.engine import Engine, worker_name
 from ilsvrc.run.journal import Committer, Journal
+from ilsvrc.run.memory import keep_freed_memory
 from ilsvrc.run.plan import Damaged, Plan, keys_of
 from ilsvrc.run.proof import Proof
 from ilsvrc.sinks.base import Receipt, Sink
@@ -190,7 +191,8 @@ class Task:
         issues: list[Issue] = []
         unit = piece.unit
         try:
-            if self.claim:
+            if self.claim:  # a worker of a cluster
+                keep_freed_memory()
                 self.claim.require()
             if piece.earlier and piece.earlier.samples == unit.images and self.sink.holds(piece.earlier):
                 return piece.earlier
