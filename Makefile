@@ -7,7 +7,7 @@ RUNS ?= 5
 ROUNDS ?= 200
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 
-.PHONY: help setup demo test bench bench-full bench-fetch bench-inplace bench-labels bench-readers bench-report bench-shards bench-zips bench-parquet bench-tars bench-forms bench-stores bench-engines bench-scaling campaign-detect campaign-fetch campaign-interrupt campaign-shards campaign-peers campaign-slurm campaign-ray readers azurite lint types layers facts clean
+.PHONY: help setup demo test bench bench-full bench-fetch bench-inplace bench-labels bench-readers bench-report bench-view bench-shards bench-zips bench-parquet bench-tars bench-forms bench-stores bench-engines bench-scaling campaign-detect campaign-fetch campaign-interrupt campaign-shards campaign-peers campaign-slurm campaign-ray readers azurite lint types layers facts clean
 
 help:  ## say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /: /'
@@ -39,6 +39,7 @@ bench: setup  ## measure the performance contract, an hour: SIZE= bytes of the a
 	$(BIN)/python -m bench.fetch --runs $(RUNS)
 	$(MAKE) bench-inplace
 	$(MAKE) bench-engines
+	$(MAKE) bench-view
 
 bench-full: setup  ## index and plan a simulated archive of 1,281,167 members
 	$(BIN)/python -m bench.full
@@ -118,6 +119,9 @@ bench-scaling: setup  ## measure a unit's time, then simulate 8 to 512 workers; 
 
 bench-report: setup  ## build the report of a full-size data set with 50,000 faults, open it in chromium
 	$(BIN)/python -m bench.report --runs $(RUNS)
+
+bench-view: setup  ## let eight people look at a full-size data set: milliseconds of their requests, memory
+	$(BIN)/python -m bench.view
 
 bench-fetch: setup  ## time fetch against plain aria2c on the same server
 	$(BIN)/python -m bench.fetch --runs $(RUNS)

@@ -37,8 +37,8 @@ CLUSTERS = {"cluster.md", "slurm.md", "kubernetes.md"}
 PRELUDES = {"which-mapping.md": "import torch\nmodel = torch.nn.Sequential()\nmodel.fc = torch.nn.Linear(8, 1000)\n"}
 """What programs shown on a page take for granted."""
 
-ELSEWHERE = ("pip install", "make test", "make demo", "ilsvrc fetch")
-"""Beginnings of commands that other tests run, or the CI: they install packages, run this test, or need servers."""
+ELSEWHERE = ("pip install", "make test", "make demo", "ilsvrc fetch", "ilsvrc view")
+"""Beginnings of commands that other tests or the CI run: they install packages, run this test, need or are servers."""
 
 NOT_RUN = {"text", "csv"}
 """Languages of blocks that show output or a file; they hold no command."""
