@@ -38,7 +38,7 @@ PRELUDES = {"which-mapping.md": "import torch\nmodel = torch.nn.Sequential()\nmo
 """What programs shown on a page take for granted."""
 
 ELSEWHERE = ("pip install", "make test", "make demo", "ilsvrc fetch", "ilsvrc view")
-"""Beginnings of commands that other tests or the CI run: they install packages, run this test, need or are servers."""
+"""Beginnings of commands that other tests run, or the CI: they install packages, run this test, or need servers."""
 
 NOT_RUN = {"text", "csv"}
 """Languages of blocks that show output or a file; they hold no command."""

@@ -13,7 +13,7 @@ from ilsvrc.errors import DataError, UsageError
 from ilsvrc.events import Event, Note
 from ilsvrc.testing import Form, MiniSpec, write_mini
 from ilsvrc.testing.faults import Fault
-from ilsvrc.web.collection import ODDITIES, SHAPES, SORTS, Arrangement, Split, open_collection
+from ilsvrc.web.collection import ODDITIES, SHAPES, SIZES, SORTS, Arrangement, Split, open_collection
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +91,17 @@ def test_every_shape_is_that_of_the_pixels(odd: Split, shape: str) -> None:
         }
         found = set(split.arranged(synset, Arrangement(shape=shape)).tolist()) & set(every)
         assert found == wanted
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_every_size_is_that_of_the_files(odd: Split, size: str) -> None:
+    split, synset = odd, facts.classes()[0]
+    bounds = {"": (0, 10**9), "small": (0, 20_000), "medium": (20_000, 300_000), "large": (300_000, 10**9)}
+    wanted = [
+        r for r in split.rows(synset).tolist() if bounds[size][0] <= len(split.reader.read(r)) < bounds[size][1]
+    ]
+    assert split.arranged(synset, Arrangement(size=size)).tolist() == wanted
+    assert Arrangement.of({"size": size}) == Arrangement(size=size)
 
 
 def test_kinds_are_told_apart(odd: Split) -> None:

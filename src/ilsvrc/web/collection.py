@@ -47,6 +47,11 @@ SHAPES = {
 }
 """Filters by width and height."""
 
+SIZES = {"": "any", "small": "under 20 KB", "medium": "20 to 300 KB", "large": "300 KB or more"}
+"""Filters by bytes of the file."""
+
+_SIZES = {"small": (0, 20_000), "medium": (20_000, 300_000), "large": (300_000, 1 << 62)}
+
 ODDITIES = {
     "": "any",
     "odd": "known oddity",
@@ -68,11 +73,13 @@ class Arrangement:
 
     sort : a key of SORTS
     shape : a key of SHAPES
+    size : a key of SIZES
     oddity : a key of ODDITIES
     """
 
     sort: str = "name"
     shape: str = ""
+    size: str = ""
     oddity: str = ""
 
     @classmethod
@@ -81,6 +88,7 @@ class Arrangement:
         return cls(
             sort=values["sort"] if values.get("sort") in SORTS else "name",
             shape=values["shape"] if values.get("shape") in SHAPES else "",
+            size=values["size"] if values.get("size") in SIZES else "",
             oddity=values["oddity"] if values.get("oddity") in ODDITIES else "",
         )
 
@@ -155,6 +163,10 @@ class Split:
                 "landscape": (width > height) & ~near,
                 "extreme": np.maximum(width, height) >= _EXTREME * np.maximum(np.minimum(width, height), 1),
             }[arrangement.shape]
+        if arrangement.size:
+            least, most = _SIZES[arrangement.size]
+            sizes = self.reader.sizes[rows]
+            wanted &= (least <= sizes) & (sizes < most)
         if arrangement.oddity in KINDS:
             wanted &= self.measures.records["kind"][rows] == KINDS.index(arrangement.oddity) + 1
         elif arrangement.oddity == "none":

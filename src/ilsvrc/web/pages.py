@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import cache
 from typing import Any
 from urllib.parse import urlencode
@@ -25,6 +26,7 @@ from ilsvrc.web.cells import Cell, branch, heading, spread
 from ilsvrc.web.collection import (
     ODDITIES,
     SHAPES,
+    SIZES,
     SORTS,
     UNLABELLED,
     Arrangement,
@@ -116,7 +118,7 @@ class Pages:
         arrangement, start = Arrangement.of(request.query_params), _number(request, "from")
         progress = self._measured(split, synset, arrangement)
         rows = split.arranged(synset, arrangement)
-        values = {"sort": arrangement.sort, "shape": arrangement.shape, "oddity": arrangement.oddity}
+        values = asdict(arrangement)
         return self._page(
             request,
             "class.html",
@@ -124,7 +126,7 @@ class Pages:
             split=split,
             match=Match(synset, "") if synset else None,
             arrangement=arrangement,
-            choices={"sort": SORTS, "shape": SHAPES, "oddity": ODDITIES},
+            choices={"sort": SORTS, "shape": SHAPES, "size": SIZES, "oddity": ODDITIES},
             progress=progress,
             again=f"?{urlencode(values)}",
             cells=[Cell(split, row) for row in rows[start : start + PER_PAGE].tolist()],
