@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
 import numpy as np
 
 from ilsvrc.errors import DataError
@@ -13,20 +17,19 @@ SAMPLE = 500
 deviation), the mean of so many is within 3 % of that of all images in 19 of 20 cases."""
 
 
+THREADS = max(4, os.cpu_count() or 1)
+"""Images that are read and transformed at the same time: decoders and stores let other threads run meanwhile."""
+
+
 def shrinking(reader: Reader, transform: Transform) -> float:
     """Return the bytes of a split's images after a transform by those before, from images spread over all rows.
 
     A straight line from old sizes to new ones is fitted to the sample, and taken at the mean of all old sizes. Equal
     images give the same figure. Images that can't be read or decoded are not counted.
     """
-    pairs = []
-    for row in np.unique(np.linspace(0, len(reader) - 1, min(SAMPLE, len(reader))).round().astype(np.int64)).tolist():
-        try:
-            data = reader.read(row)
-            sample = Sample(reader.name(row), reader.name(row), None, data)
-            pairs.append((len(data), len(transform(sample).data)))
-        except (DataError, OSError):
-            continue
+    rows = np.unique(np.linspace(0, len(reader) - 1, min(SAMPLE, len(reader))).round().astype(np.int64)).tolist()
+    with ThreadPoolExecutor(THREADS) as threads:
+        pairs = list(filter(None, threads.map(partial(_sizes, reader, transform), rows)))
     if not pairs:
         return 1.0
     before, after = np.array(pairs, np.float64).T
@@ -35,3 +38,12 @@ def shrinking(reader: Reader, transform: Transform) -> float:
     mean = float(reader.sizes.mean())
     found = float(after.mean() + slope * (mean - before.mean())) / mean
     return found if found > 0 else float(after.sum() / before.sum())
+
+
+def _sizes(reader: Reader, transform: Transform, row: int) -> tuple[int, int] | None:
+    """Return the bytes of an image before and after a transform; None if it can't be read or decoded."""
+    try:
+        data = reader.read(row)
+        return len(data), len(transform(Sample(reader.name(row), reader.name(row), None, data)).data)
+    except (DataError, OSError):
+        return None
