@@ -13,6 +13,7 @@ from ilsvrc import facts
 from ilsvrc.facts.names import val_name
 from ilsvrc.testing import MiniSpec, write_mini
 from ilsvrc.testing.faults import Fault
+from ilsvrc.web.guard import LARGEST_UPLOAD
 from tests.web.browser import Watched, axe_script, chromium
 from tests.web.served import serving
 
@@ -271,4 +272,24 @@ def test_page_of_another_site_reads_nothing(browser: Any, url: str) -> None:
     assert window.page.evaluate(picture) == "refused"
     form = f"fetch('{url}/labels/detect', {{method: 'POST', mode: 'no-cors', body: 'x'}}).catch(() => 'refused')"
     window.page.evaluate(form)
+    window.close()
+
+
+def test_scripts_say_why_nothing_came(browser: Any, url: str, tmp_path: Path) -> None:
+    """A filter that fits no image, a file that is too large, and a server that has ended."""
+    window = Watched(browser)
+    page = window.page
+    page.goto(f"{url}/class/train/n01440764")
+    page.locator("[name=size]").select_option("large")
+    page.get_by_text("is like that").wait_for()
+    assert page.locator("a.cell").count() == 0
+    page.route("**/class/**", lambda route: route.abort())
+    page.locator("[name=size]").select_option("small")
+    page.get_by_text("The server does not answer").wait_for()
+    large = tmp_path / "large.csv"
+    with large.open("wb") as file:
+        file.truncate(LARGEST_UPLOAD + 1)
+    page.goto(f"{url}/labels")
+    page.locator("#predictions").set_input_files(large)
+    page.get_by_text("more than 64 MiB is not read here").wait_for()
     window.close()

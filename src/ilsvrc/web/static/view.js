@@ -54,6 +54,19 @@
     }
   });
 
+  const failed = (event) => {
+    const text = event.detail.xhr.responseText;
+    const note = document.createElement("p");
+    note.className = "note";
+    note.setAttribute("role", "alert");
+    const page = new DOMParser().parseFromString(text, "text/html");
+    const said = page.querySelector("main .note") || page.body;
+    note.textContent = said.textContent.trim() || "The server does not answer: is ilsvrc view still running?";
+    event.detail.target.replaceChildren(note);
+  };
+  document.addEventListener("htmx:responseError", failed);
+  document.addEventListener("htmx:sendError", failed);
+
   const drop = document.getElementById("drop");
   if (!drop) return;
   const over = (event, is) => {
