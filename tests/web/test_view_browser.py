@@ -326,3 +326,16 @@ def test_controls_of_a_form_are_as_wide_as_their_use(browser: Any, url: str) -> 
     window.page.goto(f"{url}/class/train/n01440764")
     assert len(set(window.page.evaluate(width, ["sort", "shape", "size", "oddity"]))) == 1
     window.close()
+
+
+def test_arrows_walk_on_where_a_page_of_images_ends(browser: Any, scrolling: str) -> None:
+    window = Watched(browser)
+    page = window.page
+    page.goto(f"{scrolling}/class/train/n01440764")
+    assert page.locator("a.cell").count() == 60
+    for _ in range(30):
+        page.keyboard.press("ArrowDown")
+    until(page, "document.querySelectorAll('a.cell').length > 60")
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate("[...document.querySelectorAll('a.cell')].indexOf(document.activeElement)") >= 60
+    window.close()

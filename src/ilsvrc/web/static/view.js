@@ -22,6 +22,9 @@
     if (next) {
       next.focus();
       next.scrollIntoView({ block: "nearest" });
+    } else {
+      const more = document.querySelector("li.more");
+      if (more) more.scrollIntoView({ block: "nearest" });
     }
     return true;
   };
