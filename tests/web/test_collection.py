@@ -127,7 +127,7 @@ def test_kinds_are_told_apart(odd: Split) -> None:
             elif kind == "none":
                 assert data == b""
     assert found["CMYK JPEG"] == found["PNG"] == found["none"] == 1
-    formats = ("JPEG", "grey JPEG", "CMYK JPEG", "PNG", "WebP", "other", "none")
+    formats = ("JPEG", "grey JPEG", "CMYK JPEG", "PNG", "WebP", "PPM", "other", "none")
     assert sum(found[kind] for kind in formats) == found[""] == len(split)
 
 

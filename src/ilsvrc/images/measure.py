@@ -10,11 +10,11 @@ from PIL import Image
 
 from ilsvrc.images.inspect import FORMATS, frame_of
 
-KINDS = ("JPEG", "grey JPEG", "CMYK JPEG", "PNG", "WebP", "other")
+KINDS = ("JPEG", "grey JPEG", "CMYK JPEG", "PNG", "WebP", "PPM", "other")
 """The formats that are told apart."""
 
 _BY_COMPONENTS = {1: "grey JPEG", 3: "JPEG", 4: "CMYK JPEG"}
-_BY_PILLOW = {"PNG": "PNG", "WEBP": "WebP"}
+_BY_PILLOW = {"PNG": "PNG", "WEBP": "WebP", "PPM": "PPM"}
 _JPEG = b"\xff\xd8\xff"
 
 
