@@ -32,8 +32,8 @@ from bench.table import aligned, machine
 from ilsvrc import facts
 from ilsvrc.readers.locate import find_splits
 from ilsvrc.testing.images import Camera
-from ilsvrc.web.collection import Split
-from ilsvrc.web.pages import drawn
+from ilsvrc.web.view.collection import Split
+from ilsvrc.web.view.pages import drawn
 
 CONNECTIONS = 6
 """Requests of a browser to one host at the same time."""

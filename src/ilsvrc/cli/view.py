@@ -49,8 +49,8 @@ def view(
     Nothing is unpacked or changed; an index is kept as by `index`. Ctrl-C ends it.
     """
     try:
-        from ilsvrc.web.collection import open_collection
-        from ilsvrc.web.server import bind, serve
+        from ilsvrc.web.view.collection import open_collection
+        from ilsvrc.web.view.server import bind, serve
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] in ("starlette", "uvicorn", "anyio"):
             raise MissingExtraError("Starlette and uvicorn", "view") from None

@@ -12,7 +12,7 @@ import simplejpeg
 from PIL import Image
 
 from ilsvrc.errors import UsageError
-from ilsvrc.images.inspect import components
+from ilsvrc.images.inspect import FORMATS, components
 
 CMYK = 4
 """Colour components of a CMYK JPEG."""
@@ -34,7 +34,7 @@ def pillow(data: bytes) -> Image.Image:
         If it is no image, or not whole.
     """
     try:
-        image = Image.open(io.BytesIO(data))
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
         image.load()
         return image if image.mode == "RGB" else image.convert("RGB")
     except (OSError, ValueError, SyntaxError) as error:

@@ -7,6 +7,8 @@ import warnings
 
 from PIL import ExifTags, Image
 
+from ilsvrc.images.inspect import FORMATS
+
 LONGEST = 200
 """Characters of a value that are kept."""
 
@@ -17,7 +19,7 @@ def exif_of(data: bytes) -> dict[str, str]:
     Fields of bytes are told by their number only; a value is cut after LONGEST characters.
     """
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data)) as image:
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data), formats=FORMATS) as image:
             found = image.getexif()
             fields = {**found, **found.get_ifd(ExifTags.IFD.Exif)}
     except Exception:  # Pillow's readers raise whatever they meet in damaged headers

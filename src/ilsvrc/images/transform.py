@@ -20,7 +20,7 @@ from PIL import Image
 
 from ilsvrc.images.decode import UndecodableError, pillow, simplejpeg_array
 from ilsvrc.images.encode import JPEG, KEEP, Encoding, UnencodableError, kind_of
-from ilsvrc.images.inspect import examine
+from ilsvrc.images.inspect import FORMATS, examine
 from ilsvrc.issues import Code
 
 FILTERS = {
@@ -203,7 +203,7 @@ def orientation(data: bytes, header: Image.Image | None = None) -> int:
         return 1
     try:
         with warnings.catch_warnings(action="ignore"):
-            found = int((header or Image.open(io.BytesIO(data))).getexif().get(_ORIENTATION, 1))
+            found = int((header or Image.open(io.BytesIO(data), formats=FORMATS)).getexif().get(_ORIENTATION, 1))
     except Exception:  # Pillow's parser of EXIF raises whatever it meets in damaged tags
         return 1
     return found if found in _UPRIGHT else 1
@@ -213,7 +213,7 @@ def _opened(data: bytes) -> Image.Image:
     """Return an image of which the header alone is read; broken EXIF is no fault."""
     try:
         with warnings.catch_warnings(action="ignore"):
-            return Image.open(io.BytesIO(data))
+            return Image.open(io.BytesIO(data), formats=FORMATS)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise UndecodableError("no image" if isinstance(error, PIL.UnidentifiedImageError) else str(error)) from error
 

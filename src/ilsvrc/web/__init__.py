@@ -1,4 +1,4 @@
-"""Pages for people to look at: the report of a check in one file, and the server of `ilsvrc view`.
+"""Pages for people to look at: the report of a check in one file; view/ serves a data set.
 
-Templates, plots, thumbnails, requests. Nothing here finds anything out: the verbs and readers below do.
+Templates, plots, thumbnails. Nothing here finds anything out: the verbs and readers below do.
 """

@@ -13,9 +13,14 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 
-def text_of(name: str, folder: str = "templates") -> str:
-    """Return a file of this package."""
-    return (files("ilsvrc.web") / folder / name).read_text(encoding="utf-8")
+_FOLDERS = ("templates", "view/templates", "view/static")
+"""Where templates, styles and scripts lie in this package: those of the report, which pages use too, and of pages."""
+
+
+def text_of(name: str) -> str:
+    """Return a template, style or script of this package by its name."""
+    found = (files("ilsvrc.web") / folder / name for folder in _FOLDERS)
+    return next(file for file in found if file.is_file()).read_text(encoding="utf-8")
 
 
 @cache
@@ -45,9 +50,10 @@ def templates() -> Environment:
 
 def compile_templates() -> None:
     """Compile all templates now, so that no first request waits for it."""
-    for file in (files("ilsvrc.web") / "templates").iterdir():
-        if file.name.endswith(".html"):
-            templates().get_template(file.name)
+    for folder in _FOLDERS:
+        for file in (files("ilsvrc.web") / folder).iterdir():
+            if file.name.endswith(".html"):
+                templates().get_template(file.name)
 
 
 def visible(value: Any) -> Any:

@@ -22,7 +22,7 @@ from ilsvrc.paths import given_location
 from ilsvrc.readers.locate import find_splits, nothing_found
 from ilsvrc.readers.reader import Int, Reader
 from ilsvrc.stores.path import Location
-from ilsvrc.web.measures import Measures
+from ilsvrc.web.view.measures import Measures
 
 UNLABELLED = "unlabelled"
 """Stands for a wnid where images have no label: the test split."""

@@ -16,7 +16,7 @@ from ilsvrc.images.measure import Measure, measure
 from ilsvrc.issues import Code, Issue
 from ilsvrc.labels.query import Match
 from ilsvrc.readers.reader import Place
-from ilsvrc.web.collection import Split
+from ilsvrc.web.view.collection import Split
 
 
 @dataclass(frozen=True, slots=True)

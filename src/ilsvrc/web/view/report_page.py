@@ -14,11 +14,11 @@ from ilsvrc.errors import IlsvrcError, MachineError
 from ilsvrc.events import Advanced, Event, Started
 from ilsvrc.files import printable
 from ilsvrc.readers.reader import Place
-from ilsvrc.web.collection import Collection
 from ilsvrc.web.environment import environment
-from ilsvrc.web.pages import is_part
 from ilsvrc.web.report import policy, render
 from ilsvrc.web.templating import templates
+from ilsvrc.web.view.collection import Collection
+from ilsvrc.web.view.pages import is_part
 
 
 @dataclass(frozen=True, slots=True)

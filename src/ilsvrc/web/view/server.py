@@ -19,12 +19,12 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from ilsvrc.errors import IlsvrcError, MachineError, UsageError
-from ilsvrc.web.collection import Collection
-from ilsvrc.web.guard import Guard, is_loopback, own_names, too_large
-from ilsvrc.web.label_pages import LabelPages
-from ilsvrc.web.pages import Pages
-from ilsvrc.web.report_page import ReportPage
 from ilsvrc.web.templating import compile_templates, templates, text_of
+from ilsvrc.web.view.collection import Collection
+from ilsvrc.web.view.guard import Guard, is_loopback, own_names, too_large
+from ilsvrc.web.view.label_pages import LabelPages
+from ilsvrc.web.view.pages import Pages
+from ilsvrc.web.view.report_page import ReportPage
 
 PORT = 8012
 """The port where none is asked for; if it is taken, one of the next."""
@@ -33,12 +33,12 @@ TRIED = 20
 """Ports that are tried."""
 
 _STATIC = {
-    "base.css": ("templates", "text/css"),
-    "view.css": ("static", "text/css"),
-    "view.js": ("static", "text/javascript"),
-    "htmx.min.js": ("static", "text/javascript"),
+    "base.css": "text/css",
+    "view.css": "text/css",
+    "view.js": "text/javascript",
+    "htmx.min.js": "text/javascript",
 }
-"""Folder and type of each file that pages load."""
+"""The type of each file that pages load."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,15 +155,15 @@ def application(collection: Collection) -> Starlette:
         Route("/labels/detect", labels.detect, methods=["POST"]),
         Route("/report", report.report),
         Route("/report/again", report.again, methods=["POST"]),
-        *(Route(f"/static/{name}", _static(name, *kind)) for name, kind in _STATIC.items()),
+        *(Route(f"/static/{name}", _static(name, media_type)) for name, media_type in _STATIC.items()),
     ]
     failures = dict.fromkeys((HTTPException, IlsvrcError, OSError), _failed(collection))
     failures[ClientDisconnect] = _too_large
     return Starlette(routes=routes, exception_handlers=failures)
 
 
-def _static(name: str, folder: str, media_type: str) -> Callable[[Request], Awaitable[Response]]:
-    text = text_of(name, folder)
+def _static(name: str, media_type: str) -> Callable[[Request], Awaitable[Response]]:
+    text = text_of(name)
 
     async def answer(_: Request) -> Response:
         return Response(text, media_type=media_type, headers={"Cache-Control": "private, max-age=3600"})

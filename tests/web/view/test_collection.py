@@ -13,7 +13,7 @@ from ilsvrc.errors import DataError, UsageError
 from ilsvrc.events import Event, Note
 from ilsvrc.testing import Form, MiniSpec, write_mini
 from ilsvrc.testing.faults import Fault
-from ilsvrc.web.collection import ODDITIES, SHAPES, SIZES, SORTS, Arrangement, Split, open_collection
+from ilsvrc.web.view.collection import ODDITIES, SHAPES, SIZES, SORTS, Arrangement, Split, open_collection
 
 
 @pytest.fixture(scope="module")

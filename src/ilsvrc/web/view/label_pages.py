@@ -19,9 +19,9 @@ from ilsvrc.errors import DataError, IlsvrcError, UsageError
 from ilsvrc.facts import Synset, scheme, schemes
 from ilsvrc.labels.detect import Detection, detect_scheme
 from ilsvrc.labels.predictions import read_predictions
-from ilsvrc.web.collection import Collection
-from ilsvrc.web.pages import is_part
 from ilsvrc.web.templating import templates
+from ilsvrc.web.view.collection import Collection
+from ilsvrc.web.view.pages import is_part
 
 MOST_LABELS = 1_000
 """Labels that are converted at once: a file has no such limit with `ilsvrc labels convert`."""

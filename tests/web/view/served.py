@@ -12,8 +12,8 @@ from pathlib import Path
 import uvicorn
 from starlette.testclient import TestClient
 
-from ilsvrc.web.collection import Collection, open_collection
-from ilsvrc.web.server import application
+from ilsvrc.web.view.collection import Collection, open_collection
+from ilsvrc.web.view.server import application
 
 HERE = "http://127.0.0.1"
 
@@ -26,7 +26,7 @@ def client(collection: Collection) -> TestClient:
 @contextmanager
 def serving(path: Path) -> Iterator[str]:
     """Yield the URL of a real server of a data set."""
-    from ilsvrc.web.server import bind, guarded
+    from ilsvrc.web.view.server import bind, guarded
 
     address = bind("127.0.0.1", 0)
     app = guarded(application(open_collection(path)), address)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from ilsvrc.web.collection import open_collection
-from ilsvrc.web.pictures import NO_PICTURE, Thumbnails, shown
+from ilsvrc.web.view.collection import open_collection
+from ilsvrc.web.view.pictures import NO_PICTURE, Thumbnails, shown
 
 
 def saved(kind: str, mode: str = "RGB") -> bytes:

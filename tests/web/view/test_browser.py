@@ -14,9 +14,9 @@ from ilsvrc import facts
 from ilsvrc.facts.names import val_name
 from ilsvrc.testing import MiniSpec, write_mini
 from ilsvrc.testing.faults import Fault
-from ilsvrc.web.guard import LARGEST_UPLOAD
+from ilsvrc.web.view.guard import LARGEST_UPLOAD
 from tests.web.browser import Watched, axe_script, chromium
-from tests.web.served import serving
+from tests.web.view.served import serving
 
 PHONE = 360
 PAGES = (

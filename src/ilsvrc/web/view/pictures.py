@@ -11,7 +11,7 @@ from ilsvrc.images.decode import UndecodableError, pillow
 from ilsvrc.images.inspect import MOST_PIXELS
 from ilsvrc.images.measure import measure
 from ilsvrc.images.thumbnail import thumbnail
-from ilsvrc.web.collection import Split
+from ilsvrc.web.view.collection import Split
 
 SIDE = 224
 """Pixels of a thumbnail's longer side; pages show it at half of that, sharp on dense screens too."""

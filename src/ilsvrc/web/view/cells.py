@@ -9,7 +9,7 @@ import numpy as np
 from ilsvrc import facts
 from ilsvrc.facts import Synset
 from ilsvrc.readers.reader import Int
-from ilsvrc.web.collection import Split
+from ilsvrc.web.view.collection import Split
 
 PICTURED = 4
 """Images that stand for a synset of the tree."""

@@ -18,10 +18,10 @@ import ilsvrc
 from ilsvrc import facts
 from ilsvrc.testing import Form, MiniSpec, write_mini
 from ilsvrc.testing.faults import Fault
-from ilsvrc.web.collection import open_collection
-from ilsvrc.web.pages import PER_PAGE
+from ilsvrc.web.view.collection import open_collection
+from ilsvrc.web.view.pages import PER_PAGE
 from tests.web.pages import attributes, parsed
-from tests.web.served import client
+from tests.web.view.served import client
 
 EVERY = (
     "/",

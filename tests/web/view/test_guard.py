@@ -12,7 +12,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from ilsvrc.web.guard import LARGEST_UPLOAD, POLICY, Guard, is_loopback
+from ilsvrc.web.view.guard import LARGEST_UPLOAD, POLICY, Guard, is_loopback
 
 TOKEN = "the-token"
 

@@ -12,7 +12,7 @@ from ilsvrc.errors import ArchiveError
 from ilsvrc.images.measure import KINDS
 from ilsvrc.issues import Code
 from ilsvrc.readers.locate import open_reader
-from ilsvrc.web.measures import Measures, Progress
+from ilsvrc.web.view.measures import Measures, Progress
 
 
 class Reading:

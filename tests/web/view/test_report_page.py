@@ -9,10 +9,10 @@ import pytest
 from ilsvrc import facts
 from ilsvrc.testing import MiniSpec, write_mini
 from ilsvrc.testing.faults import Fault
-from ilsvrc.web.collection import open_collection
-from ilsvrc.web.report_page import ReportPage
+from ilsvrc.web.view.collection import open_collection
+from ilsvrc.web.view.report_page import ReportPage
 from tests.web.pages import attributes, parsed
-from tests.web.served import client
+from tests.web.view.served import client
 
 
 def reported(asked: Any) -> Any:

@@ -16,12 +16,12 @@ from starlette.testclient import TestClient
 from ilsvrc import facts
 from ilsvrc.errors import UsageError
 from ilsvrc.facts.names import val_name
-from ilsvrc.web.collection import open_collection
-from ilsvrc.web.guard import Guard
-from ilsvrc.web.label_pages import MOST_LABELS, MOST_ROWS, convert
-from ilsvrc.web.server import application
+from ilsvrc.web.view.collection import open_collection
+from ilsvrc.web.view.guard import Guard
+from ilsvrc.web.view.label_pages import MOST_LABELS, MOST_ROWS, convert
+from ilsvrc.web.view.server import application
 from tests.web.pages import parsed, rows
-from tests.web.served import HERE, client
+from tests.web.view.served import HERE, client
 
 
 @pytest.fixture(scope="module")

@@ -21,9 +21,10 @@ from ilsvrc.errors import IlsvrcError, UsageError
 from ilsvrc.facts import Synset
 from ilsvrc.labels.query import Match, find, first_word
 from ilsvrc.stores.path import StorePath
-from ilsvrc.web.about import about
-from ilsvrc.web.cells import Cell, branch, heading, spread
-from ilsvrc.web.collection import (
+from ilsvrc.web.templating import templates
+from ilsvrc.web.view.about import about
+from ilsvrc.web.view.cells import Cell, branch, heading, spread
+from ilsvrc.web.view.collection import (
     ODDITIES,
     SHAPES,
     SIZES,
@@ -33,9 +34,8 @@ from ilsvrc.web.collection import (
     Collection,
     Split,
 )
-from ilsvrc.web.measures import Progress
-from ilsvrc.web.pictures import NO_PICTURE, Picture, Thumbnails, shown
-from ilsvrc.web.templating import templates
+from ilsvrc.web.view.measures import Progress
+from ilsvrc.web.view.pictures import NO_PICTURE, Picture, Thumbnails, shown
 
 PER_PAGE = 60
 """Images or classes that are sent at once; scrolling asks for the next."""
