@@ -17,7 +17,7 @@ from ilsvrc.paths import given_location
 from ilsvrc.readers.archive import ArchiveReader
 from ilsvrc.readers.locate import find_splits
 from ilsvrc.readers.reader import SHARDS, Found
-from ilsvrc.run.engine import Engine, default_jobs, process_engine, refuse_jobs
+from ilsvrc.run.engine import Engine, process_engine, refuse_jobs
 from ilsvrc.run.loop import Machinery, run
 from ilsvrc.run.plan import Plan
 from ilsvrc.run.proof import HashingProof, NoProof, claims_of
@@ -37,7 +37,7 @@ def record_digests(source: Location | str, *, jobs: int | None = None, listener:
     source
         The folder that holds the archives, or one archive.
     jobs
-        Processes; None for one a processor.
+        Processes; None for one per processor, or none where there are few images.
     listener
         Gets progress and notes.
 
@@ -49,7 +49,7 @@ def record_digests(source: Location | str, *, jobs: int | None = None, listener:
     """
     refuse_jobs(jobs)
     archives = _archives(given_location(source), listener)
-    engine = process_engine(jobs or default_jobs())
+    engine = process_engine(jobs)
     return [_record(source_of(archive), engine, listener) for archive in archives]
 
 

@@ -58,7 +58,8 @@ def _server() -> str:
         listening.bind(address)
         listening.listen(64)
         command = [sys.executable, "-m", __name__, str(listening.fileno())]
-        server = subprocess.Popen(command, pass_fds=[listening.fileno()], stdin=subprocess.PIPE)
+        root = Path(__file__).parents[2]  # wherever the test is
+        server = subprocess.Popen(command, pass_fds=[listening.fileno()], stdin=subprocess.PIPE, cwd=root)
     atexit.register(server.kill)
     return address
 

@@ -18,7 +18,16 @@ import pytest
 from ilsvrc.errors import MachineError
 from ilsvrc.readers.units import Unit
 from ilsvrc.run import engine as engine_module
-from ilsvrc.run.engine import PoolEngine, SerialEngine, default_jobs, process_engine
+from ilsvrc.run.engine import (
+    SMALL_BYTES,
+    SMALL_IMAGES,
+    AsNeededEngine,
+    PoolEngine,
+    SerialEngine,
+    default_jobs,
+    engine_for,
+    process_engine,
+)
 from ilsvrc.sinks.base import Receipt
 from ilsvrc.testing.contracts import EngineContract
 
@@ -39,6 +48,23 @@ class TestProcesses(EngineContract):
     @pytest.fixture
     def engine(self) -> object:
         return process_engine(2)
+
+
+class TestAsNeeded(EngineContract):
+    @pytest.fixture
+    def engine(self) -> AsNeededEngine:
+        return AsNeededEngine()
+
+
+@pytest.mark.parametrize(
+    ("images", "size", "here"),
+    [(SMALL_IMAGES, SMALL_BYTES, True), (SMALL_IMAGES + 1, 1, False), (1, SMALL_BYTES + 1, False)],
+)
+def test_small_work_is_done_in_this_process_unless_a_number_is_given(images: int, size: int, *, here: bool) -> None:
+    engine = AsNeededEngine()
+    assert isinstance(engine_for(engine, images, size), SerialEngine) == here
+    given = process_engine(2)
+    assert engine_for(given, images, size) is given
 
 
 def _die_on_third(unit: Unit) -> Receipt:

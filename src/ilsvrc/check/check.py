@@ -20,7 +20,7 @@ from ilsvrc.issues import Code, Issue
 from ilsvrc.paths import given_location
 from ilsvrc.readers.locate import find_all, nothing_found, refuse_downloading
 from ilsvrc.readers.reader import SHARDS, Found
-from ilsvrc.run.engine import default_jobs, process_engine, refuse_jobs
+from ilsvrc.run.engine import process_engine, refuse_jobs
 from ilsvrc.run.journal import Journal
 from ilsvrc.stores.path import Location, StorePath
 from ilsvrc.tree import paths
@@ -57,7 +57,7 @@ def check(  # noqa: PLR0913  -- a public verb: each is named where it is used
         loaders give, and the place of each issue's image. Pixels and formats are those of a sample of 2,000 images,
         which are read, or of all images, if the check is deep.
     jobs
-        Processes; None for one per processor.
+        Processes; None for one per processor, or none where there are few images.
     listener
         Gets progress and notes.
 
@@ -79,7 +79,7 @@ def check(  # noqa: PLR0913  -- a public verb: each is named where it is used
     _note_unfinished(path, found, listener)
     others = {} if against is None else open_others(against, listener)
     _note_unmatched(found, others, listener)
-    sweeper = Sweeper(process_engine(jobs or default_jobs()), listener, overview) if deep else None
+    sweeper = Sweeper(process_engine(jobs), listener, overview) if deep else None
     hashed = Hashed()
     parts = []
     for one in found:

@@ -20,7 +20,7 @@ from ilsvrc.prepare.report import Estimate, PrepareReport, SplitReport
 from ilsvrc.prepare.transforms import transform_of
 from ilsvrc.readers.units import Transform
 from ilsvrc.run.claim import Hold
-from ilsvrc.run.engine import Engine, PoolEngine
+from ilsvrc.run.engine import Engine, PoolEngine, default_jobs
 from ilsvrc.run.engines.address import Given, opened
 from ilsvrc.run.engines.preflight import refuse_unfit_workers
 from ilsvrc.run.plan import Plan
@@ -93,7 +93,8 @@ def prepare(  # noqa: PLR0913  -- a public verb: each is named where it is used
         that share blocks until one is changed, `copy` writes them again, `auto` clones where the file system can and
         else copies.
     jobs
-        Processes; None for one per processor. Of a cluster: units at once; None for as many as it has places now.
+        Processes; None for one per processor, or none where there are few images. Of a cluster: units at once; None
+        for as many as it has places now.
     restart
         Throw away an unfinished run that was made with other settings.
     repair
@@ -195,6 +196,8 @@ def prepare(  # noqa: PLR0913  -- a public verb: each is named where it is used
     if source == "delete" and isinstance(given, StorePath):
         hint = "leave out --source, and delete the objects yourself when the tree is checked: `ilsvrc check --deep`"
         raise UsageError(f"--source delete is for files of this machine, not for {given}", hint=hint)
+    if transform and engine is None:
+        jobs = jobs or default_jobs()  # one that does not pickle fails on few images too
     with opened(engine, jobs) as hands:
         given = given if hands.local else given.absolute()  # workers elsewhere have other working folders
         plans = plans_of(given, options, listener)

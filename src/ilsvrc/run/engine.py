@@ -336,8 +336,29 @@ def _failed(unit: Piece, error: BaseException) -> Receipt:
     return Receipt(unit.id, error=told)
 
 
-def process_engine(jobs: int) -> Engine:
+SMALL_BYTES = 8 << 20
+SMALL_IMAGES = 4_000
+"""Work of at most so much takes less time in this process than worker processes need to start."""
+
+
+class AsNeededEngine(PoolEngine):
+    """As many processes as there are processors; none for small work, which the caller does in this process."""
+
+    def __init__(self) -> None:
+        jobs = default_jobs()
+        super().__init__(partial(WorkerProcesses, jobs), jobs)
+
+
+def engine_for(engine: Engine, images: int, size: int) -> Engine:
+    """Return the engine that does so many images of so many bytes: this process if they are few and it is free to."""
+    small = images <= SMALL_IMAGES and size <= SMALL_BYTES
+    return SerialEngine() if small and isinstance(engine, AsNeededEngine) else engine
+
+
+def process_engine(jobs: int | None = None) -> Engine:
     """Return an engine of this many processes; of one, the work is done in this process.
+
+    Without a number, there are as many as processors, and small work is done in this process too.
 
     Raises
     ------
@@ -345,7 +366,9 @@ def process_engine(jobs: int) -> Engine:
         In a worker process that runs the user's script again.
     """
     refuse_rerun_script()
-    return SerialEngine() if jobs == 1 else PoolEngine(partial(WorkerProcesses, jobs), jobs)
+    if jobs is None and default_jobs() > 1:
+        return AsNeededEngine()
+    return SerialEngine() if jobs in (None, 1) else PoolEngine(partial(WorkerProcesses, jobs), jobs)
 
 
 def default_jobs() -> int:

@@ -19,7 +19,7 @@ from ilsvrc.issues import Code, Issue
 from ilsvrc.readers.reader import Reader
 from ilsvrc.readers.units import Sample, Transform, Unit
 from ilsvrc.run.claim import Hold
-from ilsvrc.run.engine import Engine, worker_name
+from ilsvrc.run.engine import Engine, engine_for, worker_name
 from ilsvrc.run.journal import Committer, Journal
 from ilsvrc.run.memory import keep_freed_memory
 from ilsvrc.run.plan import Damaged, Plan, keys_of
@@ -131,11 +131,13 @@ def _receipts(
 ) -> Iterator[Receipt]:
     """Yield the receipts of units, with progress."""
     listener, stage = machinery.listener, machinery.stage or plan.split
-    listener(Started(stage, sum(unit.bytes for unit in units), sum(unit.images for unit in units)))
+    size, images = sum(unit.bytes for unit in units), sum(unit.images for unit in units)
+    listener(Started(stage, size, images))
+    engine = engine_for(machinery.engine, images, size)
     task = Task(plan.layout, sink, machinery.deep, plan.transform, plan.damaged, machinery.claim)
     released = machinery.proof.release(units)
     pieces = (Piece(unit, plan.part(unit), earlier.get(unit.id)) for unit in released)
-    with closing(released), closing(machinery.engine.run(task, pieces)) as receipts:  # the engine stops asking first
+    with closing(released), closing(engine.run(task, pieces)) as receipts:  # the engine stops asking first
         for receipt in receipts:
             listener(Advanced(stage, receipt.bytes, receipt.samples, worker=receipt.worker))
             yield receipt

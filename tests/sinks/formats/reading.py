@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import json
 import os
 import subprocess
@@ -50,8 +51,9 @@ def alone() -> Iterator[None]:
         yield
 
 
+@functools.cache
 def ffcv_python() -> Path:
-    """Return the interpreter that has FFCV."""
+    """Return the interpreter that has FFCV; asked once, since the answer takes three seconds of processor time."""
     found = FFCV.exists() and subprocess.run([FFCV, "-c", "import ffcv.loader"], capture_output=True, check=False)
     if not found or found.returncode:
         pytest.skip(NO_FFCV)

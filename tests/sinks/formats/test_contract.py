@@ -276,9 +276,17 @@ def files_of(root: Path) -> dict[str, str]:
     }
 
 
+@pytest.fixture(scope="module")
+def folders(official: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Digest of every file that is prepared from the archives."""
+    target = tmp_path_factory.mktemp("folders") / "tree"
+    ilsvrc.prepare(official, target, jobs=1)
+    return files_of(target)
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_folders_made_of_shards_are_those_made_of_archives(
-    name: str, written: Written, source: Written, tmp_path: Path
+    name: str, written: Written, source: Written, folders: dict[str, str], tmp_path: Path
 ) -> None:
     """Of pictures that are no JPEGs, which folders can't hold, other shards are."""
     kind = "webdataset" if name in KEYWORDS else "folders"
@@ -287,8 +295,7 @@ def test_folders_made_of_shards_are_those_made_of_archives(
         for split in ("train", "val"):
             assert content(tmp_path / "back", split) == content(source(name), split)
         return
-    ilsvrc.prepare(source(name), tmp_path / "tree", jobs=1)
-    assert files_of(tmp_path / "back") == files_of(tmp_path / "tree")
+    assert files_of(tmp_path / "back") == folders
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol, runtime_checkable
 
 from ilsvrc.errors import UsageError
-from ilsvrc.run.engine import Engine, PoolEngine, default_jobs, process_engine, refuse_jobs, refuse_rerun_script
+from ilsvrc.run.engine import Engine, PoolEngine, process_engine, refuse_jobs, refuse_rerun_script
 
 PROCESSES = "processes"
 MPI = "mpi"
@@ -41,7 +41,8 @@ def opened(given: Given, jobs: int | None = None) -> Iterator[Engine]:
         A text of one of the `FORMS`, an Engine, a Dask client, or any Executor; what is no text stays its owner's.
         None for processes.
     jobs
-        Units to work on at once: processes, or places of a cluster. None for one per processor, or all places.
+        Units to work on at once: processes, or places of a cluster. None for one per processor
+        (none for small work), or all places.
 
     Raises
     ------
@@ -58,7 +59,7 @@ def opened(given: Given, jobs: int | None = None) -> Iterator[Engine]:
         with _connected(given, jobs) as engine:
             yield engine
     elif given is None or isinstance(given, str):
-        yield process_engine(jobs or default_jobs())
+        yield process_engine(jobs)
     elif isinstance(given, (Executor, Client)):
         yield _of_owner(given, jobs)
     else:
