@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from ilsvrc.errors import MachineError
-from ilsvrc.stores.path import StorePath, names_in, path_below, size_of
+from ilsvrc.stores.path import StorePath, fetch_folder, names_in, path_below, size_of
 from tests.stores.servers import Bucket
 
 FILES = {"a/b/c.tar.gz": b"12345", "a/b/d.JPEG": b"", "a/x.txt": b"\xc3\xa9", "top": b"7"}
@@ -83,3 +83,8 @@ def test_a_key_that_can_not_be_listed_is_named_as_the_reason(bucket: Bucket) -> 
     with pytest.raises(MachineError, match="has a key that can't be listed") as caught:
         list(StorePath(bucket.url("root")).bucket.below("root"))
     assert "move that object away" in caught.value.hint
+
+
+def test_nothing_is_fetched_into_a_store() -> None:
+    assert fetch_folder(Path("/data/my archives")) == "'/data/my archives'"
+    assert fetch_folder(StorePath("s3://bucket/archives")) == "FOLDER"
