@@ -2,6 +2,7 @@ from . import facts, testing
 from .archive.index import Index, Member
 from .archive.sidecar import index
 from .check.check import check
+from .check.overview import Overview
 from .check.report import CheckReport, Compared, NotCompared, PartReport
 from .dataset.imagenet import ImageNet
 from .dataset.shuffle import BlockShuffle
@@ -68,6 +69,7 @@ __all__ = [
     "NetworkError",
     "NotCompared",
     "Note",
+    "Overview",
     "PartReport",
     "PrepareReport",
     "Relabelling",

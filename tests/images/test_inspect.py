@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
+from ilsvrc.images.decode import UndecodableError
 from ilsvrc.images.inspect import components, examine, glance
+from ilsvrc.images.measure import measure
+from ilsvrc.images.thumbnail import thumbnail
 from ilsvrc.issues import Code
 
 RNG = np.random.default_rng(0)
@@ -114,3 +117,29 @@ def test_more_flipped_bits_are_found_than_pillow_finds() -> None:
         except Exception:
             pillow += 1
     assert ours > pillow
+
+
+EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n%%EOF\n"
+
+
+def test_no_program_of_an_image_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow would give EPS to Ghostscript, whatever the name of the file."""
+    run: list[object] = []
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *given: run.append(given))
+    issue = examine("a.JPEG", EPS)
+    assert (issue and issue.code, measure(EPS), run) == (Code.NOT_AN_IMAGE, None, [])
+    with pytest.raises(UndecodableError):
+        thumbnail(EPS, 96)
+    assert run == []
+
+
+@pytest.mark.parametrize(("progressive", "marker"), [(True, b"\xff\xc2"), (False, b"\xff\xc0")])
+def test_small_file_of_billions_of_pixels_is_not_decoded(progressive: bool, marker: bytes) -> None:
+    made = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(made, "JPEG", progressive=progressive)
+    data = bytearray(made.getvalue())
+    at = data.find(marker)
+    data[at + 5 : at + 9] = (65_000).to_bytes(2, "big") * 2
+    issue = examine("a.JPEG", bytes(data))
+    assert issue is not None
+    assert (issue.code, issue.detail) == (Code.UNDECODABLE, "65,000 x 65,000 pixels: not decoded")

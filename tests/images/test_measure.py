@@ -25,6 +25,7 @@ def encoded(kind: str, mode: str = "RGB", **options: object) -> bytes:
         (encoded("JPEG", "CMYK"), "CMYK JPEG"),
         (encoded("PNG"), "PNG"),
         (encoded("WEBP"), "WebP"),
+        (encoded("PPM"), "PPM"),
         (encoded("GIF", "P"), "other"),
     ],
 )

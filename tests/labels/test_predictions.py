@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -114,3 +116,48 @@ def test_any_bytes_are_read_or_refused(tmp_path: Path, content: bytes) -> None:
         return
     assert len(found.names) == len(found.values) > 0
     assert found.values.dtype.kind in "iufUb"
+
+
+def npz(**arrays: Any) -> bytes:
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()
+
+
+def promising(entries: int) -> bytes:
+    """An npz whose header promises more entries than any memory has, and that holds none."""
+    file, header = io.BytesIO(), io.BytesIO()
+    shape = {"descr": "<f8", "fortran_order": False, "shape": (entries,)}
+    np.lib.format.write_array_header_1_0(header, shape)
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("names.npy", header.getvalue())
+        archive.writestr("scores.npy", header.getvalue())
+    return file.getvalue()
+
+
+def flagged(bit: int) -> bytes:
+    """An npz whose members are said to have a password (bit 0)."""
+    data = bytearray(npz(names=np.array(NAMES), scores=np.arange(3)))
+    for magic, at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        start = 0
+        while (start := data.find(magic, start)) >= 0:
+            data[start + at] |= 1 << bit
+            start += 1
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'"' + b"a" * 200_000 + b"\n",
+        b'{"name": "a", "label": 1}\n{"other": "b", "label": 2}\n',
+        npz(names=np.array(3), scores=np.array(3)),
+        npz(names=np.array(NAMES), scores=np.array(3)),
+        promising(10**12),
+        flagged(0),
+    ],
+    ids=["long cell", "no name", "no axis", "no axis of scores", "terabytes", "password"],
+)
+def test_hostile_files_are_refused_as_no_predictions(tmp_path: Path, data: bytes) -> None:
+    with pytest.raises(DataError, match="no file of predictions"):
+        read_predictions(write(tmp_path / "p", data))

@@ -101,3 +101,9 @@ def test_a_number_outside_its_scheme() -> None:
         find("devkit:0")
     with pytest.raises(UsageError, match="whole numbers"):
         find("devkit:n01440764")
+
+
+@pytest.mark.parametrize("query", ["9" * 20, "9" * 5_000, "devkit:" + "9" * 20, "index:" + "9" * 5_000])
+def test_numbers_of_any_length_are_refused(query: str) -> None:
+    with pytest.raises(UsageError):
+        find(query)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import pickle
+import random
 from pathlib import Path, PurePosixPath
 
 import pytest
 
 from ilsvrc.errors import MachineError
-from ilsvrc.stores.path import StorePath, fetch_folder, names_in, path_below, size_of
-from tests.stores.servers import Bucket
+from ilsvrc.prepare.prepare import prepare
+from ilsvrc.readers.locate import find_splits
+from ilsvrc.stores.path import StorePath, asked_once, fetch_folder, names_in, path_below, size_of
+from tests.stores.proxy import proxy_to
+from tests.stores.servers import S3, Bucket, environment
 
 FILES = {"a/b/c.tar.gz": b"12345", "a/b/d.JPEG": b"", "a/x.txt": b"\xc3\xa9", "top": b"7"}
 
@@ -88,3 +92,50 @@ def test_a_key_that_can_not_be_listed_is_named_as_the_reason(bucket: Bucket) -> 
 def test_nothing_is_fetched_into_a_store() -> None:
     assert fetch_folder(Path("/data/my archives")) == "'/data/my archives'"
     assert fetch_folder(StorePath("s3://bucket/archives")) == "FOLDER"
+
+
+NAMES = (
+    "a",
+    "a/b",
+    "a/b/c.tar.gz",
+    "a/x.txt",
+    "nothing",
+    "nothing/at/all",
+    "a/nothing.txt",
+    "a/b/c.tar.gz/below",
+    "top",
+)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_paths_that_remember_answer_alike_in_any_order(both: tuple[Path, StorePath], seed: int) -> None:
+    draw = random.Random(seed)
+    with asked_once():
+        for _ in range(60):
+            name, ask = draw.choice(NAMES), draw.choice(["exists", "is_file", "is_dir", "list"])
+            here, there = both[0] / name, both[1] / name
+            if ask == "list":
+                assert names_in(there) == (names_in(here) if here.is_dir() else [])
+            else:
+                assert (name, ask, getattr(there, ask)()) == (name, ask, getattr(here, ask)())
+
+
+def test_what_is_remembered_is_forgotten_at_the_end(bucket: Bucket) -> None:
+    path = StorePath(bucket.url("new"))
+    with asked_once(), asked_once():
+        assert not path.exists()
+        bucket.put({"new": b"1"})
+        assert not path.exists()
+    assert path.exists()
+
+
+def test_data_set_is_recognised_by_few_requests(s3: S3, bucket: Bucket, mini: Path, tmp_path: Path) -> None:
+    """A folder of images in the store took 49 requests when each question was asked whenever it came up."""
+    prepare(mini, tmp_path / "tree")
+    bucket.put_folder(tmp_path / "tree", "tree")
+    with proxy_to(s3.endpoint) as proxy, pytest.MonkeyPatch.context() as patch:
+        for name, value in environment(proxy.endpoint).items():
+            patch.setenv(name, value)
+        assert set(find_splits(bucket.url("tree"))) == {"train", "val"}
+        questions = [(one.request.method, one.request.path, one.request.query) for one in proxy.answers]
+    assert len(questions) == len(set(questions)) < 20

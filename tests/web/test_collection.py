@@ -75,6 +75,14 @@ def test_every_order_is_that_of_the_files(odd: Split, sort: str) -> None:
     assert found == sorted(found, reverse=sort.startswith("-"))
 
 
+@pytest.mark.parametrize("sort", ["pixels", "-pixels", "aspect", "-aspect"])
+def test_images_that_can_not_be_read_come_last(odd: Split, sort: str) -> None:
+    split = measured(odd)
+    (empty,) = np.flatnonzero(split.reader.sizes == 0).tolist()
+    synset = facts.classes()[split.reader.labels[empty]]
+    assert split.arranged(synset, Arrangement(sort=sort)).tolist()[-1] == empty
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_every_shape_is_that_of_the_pixels(odd: Split, shape: str) -> None:
     split = measured(odd)
@@ -119,7 +127,7 @@ def test_kinds_are_told_apart(odd: Split) -> None:
             elif kind == "none":
                 assert data == b""
     assert found["CMYK JPEG"] == found["PNG"] == found["none"] == 1
-    formats = ("JPEG", "grey JPEG", "CMYK JPEG", "PNG", "WebP", "other", "none")
+    formats = ("JPEG", "grey JPEG", "CMYK JPEG", "PNG", "WebP", "PPM", "other", "none")
     assert sum(found[kind] for kind in formats) == found[""] == len(split)
 
 

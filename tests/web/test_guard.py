@@ -130,3 +130,10 @@ def test_redirect_stays_here() -> None:
 )
 def test_loopback_is_known(host: str, known: bool) -> None:
     assert is_loopback(host) is known
+
+
+def test_cookies_of_other_programs_hide_no_token() -> None:
+    """Cookies are shared by all ports of a host, and some hold JSON."""
+    client = behind(token=TOKEN, cookie="ilsvrc-1")
+    others = f'theme={{"dark": true}}; a b=c; ilsvrc-1={TOKEN}; other="x'
+    assert client.get("/x", headers={"cookie": others}).status_code == 200

@@ -8,15 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from starlette.testclient import TestClient
 
 from ilsvrc import facts
 from ilsvrc.errors import UsageError
 from ilsvrc.facts.names import val_name
 from ilsvrc.web.collection import open_collection
-from ilsvrc.web.label_pages import MOST_LABELS, convert
+from ilsvrc.web.guard import Guard
+from ilsvrc.web.label_pages import MOST_LABELS, MOST_ROWS, convert
+from ilsvrc.web.server import application
 from tests.web.pages import parsed, rows
-from tests.web.served import client
+from tests.web.served import HERE, client
 
 
 @pytest.fixture(scope="module")
@@ -130,3 +135,22 @@ def test_no_file_is_said_to_be_none(asked: Any) -> None:
     assert asked.post(
         "/labels/detect", content=b"junk", headers={"content-type": "multipart/form-data"}
     ).status_code in (200, 400)
+
+
+def test_parquet_of_a_million_repetitions_is_not_unpacked(asked: Any) -> None:
+    """Repeated values take no bytes in Parquet, and 16 each once they are read."""
+    file = io.BytesIO()
+    names = pa.DictionaryArray.from_arrays(np.zeros(MOST_ROWS + 1, np.int8), ["ILSVRC2012_val_00000001"])
+    pq.write_table(pa.table({"name": names, "label": np.zeros(MOST_ROWS + 1, np.int8)}), file)
+    assert len(file.getvalue()) < 100_000
+    assert "rows are more than are read here" in sent(asked, file.getvalue(), "same.parquet")
+
+
+def test_body_without_a_length_ends_where_it_is_too_long(mini: Path) -> None:
+    """What is sent in chunks states no length."""
+    app = Guard(application(open_collection(mini)))
+    head = b'--B\r\nContent-Disposition: form-data; name="predictions"; filename="x"\r\n\r\n'
+    chunks = iter([head, *[bytes(1 << 20)] * 65])
+    headers = {"content-type": "multipart/form-data; boundary=B"}
+    found = TestClient(app, base_url=HERE).post("/labels/detect", content=chunks, headers=headers)
+    assert (found.status_code, found.text) == (413, "A file of more than 64 MiB is not read here.\n")

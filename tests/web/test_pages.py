@@ -300,3 +300,16 @@ def test_every_form_is_shown(form: Form, tmp_path: Path) -> None:
             for row in rows:
                 assert asked.get(f"/image/{split.name}/{row}").status_code == 200
                 assert asked.get(f"/picture/{split.name}/{row}").content == split.reader.read(row)
+
+
+def test_numbers_of_any_length_are_not_found(asked: Any) -> None:
+    digits = "9" * 5_000
+    assert [asked.get(f"/{kind}/train/{digits}").status_code for kind in ("image", "thumb", "file")] == [404] * 3
+    assert asked.get(f"/?q={digits}").status_code == 200
+    assert asked.get(f"/compare?a={digits}&b=index:{digits}").status_code == 200
+
+
+def test_filter_that_lets_nothing_through_says_so(asked: Any) -> None:
+    url = f"/class/train/{facts.classes()[0].wnid}?size=large"
+    for headers in ({}, {"HX-Request": "true"}):
+        assert "None of the 3 images of this class is like that" in asked.get(url, headers=headers).text

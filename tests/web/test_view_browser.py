@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import ExifTags, Image
 
 from ilsvrc import facts
 from ilsvrc.facts.names import val_name
 from ilsvrc.testing import MiniSpec, write_mini
 from ilsvrc.testing.faults import Fault
+from ilsvrc.web.guard import LARGEST_UPLOAD
 from tests.web.browser import Watched, axe_script, chromium
 from tests.web.served import serving
 
@@ -271,4 +273,69 @@ def test_page_of_another_site_reads_nothing(browser: Any, url: str) -> None:
     assert window.page.evaluate(picture) == "refused"
     form = f"fetch('{url}/labels/detect', {{method: 'POST', mode: 'no-cors', body: 'x'}}).catch(() => 'refused')"
     window.page.evaluate(form)
+    window.close()
+
+
+def test_scripts_say_why_nothing_came(browser: Any, url: str, tmp_path: Path) -> None:
+    """A filter that fits no image, a file that is too large, and a server that has ended."""
+    window = Watched(browser)
+    page = window.page
+    page.goto(f"{url}/class/train/n01440764")
+    page.locator("[name=size]").select_option("large")
+    page.get_by_text("is like that").wait_for()
+    assert page.locator("a.cell").count() == 0
+    page.route("**/class/**", lambda route: route.abort())
+    page.locator("[name=size]").select_option("small")
+    page.get_by_text("The server does not answer").wait_for()
+    large = tmp_path / "large.csv"
+    with large.open("wb") as file:
+        file.truncate(LARGEST_UPLOAD + 1)
+    page.goto(f"{url}/labels")
+    page.locator("#predictions").set_input_files(large)
+    page.get_by_text("more than 64 MiB is not read here").wait_for()
+    window.close()
+
+
+def test_image_is_shown_as_it_is_stored(browser: Any, tmp_path: Path) -> None:
+    """EXIF may say that it should be turned; its pixels, its thumbnail and what loaders read are not."""
+    folder = tmp_path / "train" / "n01440764"
+    folder.mkdir(parents=True)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    Image.new("RGB", (60, 40)).save(folder / "n01440764_1.JPEG", "JPEG", exif=exif)
+    with serving(tmp_path) as url:
+        window = Watched(browser)
+        window.page.goto(f"{url}/image/train/0")
+        box = window.page.locator("figure img").bounding_box()
+        assert (box["width"], box["height"]) == (60, 40)
+        assert (
+            window.page.evaluate("getComputedStyle(document.querySelector('figure img')).imageOrientation") == "none"
+        )
+        window.close()
+
+
+def test_controls_of_a_form_are_as_wide_as_their_use(browser: Any, url: str) -> None:
+    """A field for many labels is wider than the choice beside it; on a phone the choices of a class are alike."""
+    window = Watched(browser)
+    width = "([...names]) => names.map((name) => document.querySelector(`[name=${name}]`).offsetWidth)"
+    window.page.goto(f"{url}/labels")
+    labels, scheme = window.page.evaluate(width, ["labels", "from"])
+    assert labels > 2 * scheme
+    window.close()
+    window = Watched(browser, width=PHONE)
+    window.page.goto(f"{url}/class/train/n01440764")
+    assert len(set(window.page.evaluate(width, ["sort", "shape", "size", "oddity"]))) == 1
+    window.close()
+
+
+def test_arrows_walk_on_where_a_page_of_images_ends(browser: Any, scrolling: str) -> None:
+    window = Watched(browser)
+    page = window.page
+    page.goto(f"{scrolling}/class/train/n01440764")
+    assert page.locator("a.cell").count() == 60
+    for _ in range(30):
+        page.keyboard.press("ArrowDown")
+    until(page, "document.querySelectorAll('a.cell').length > 60")
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate("[...document.querySelectorAll('a.cell')].indexOf(document.activeElement)") >= 60
     window.close()

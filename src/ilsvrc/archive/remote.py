@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
 from ilsvrc import facts
-from ilsvrc.archive.source import ArchiveSource, FileSource, FileState, State
+from ilsvrc.archive.source import ArchiveSource, ByteSource, FileSource, FileState, State
 from ilsvrc.errors import ArchiveError, UsageError
 from ilsvrc.issues import Code
 from ilsvrc.stores.client import ChangedError, NoRangesError, ObjectState
@@ -160,7 +160,7 @@ class SourceFile(io.RawIOBase):
         Bytes that are announced from where a read begins.
     """
 
-    def __init__(self, source: ArchiveSource, ahead: int = 0) -> None:
+    def __init__(self, source: ByteSource, ahead: int = 0) -> None:
         super().__init__()
         self._source = source
         self._ahead = ahead
@@ -180,13 +180,13 @@ class SourceFile(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
         """Go to a place, counted from the begin, from here or from the end; return it."""
-        self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._source.size}[whence]
+        self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._source.state.size}[whence]
         return self._at
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
         """Read as many bytes as a buffer holds, fewer at the end; return how many."""
         view = memoryview(buffer).cast("B")
-        length = max(0, min(len(view), self._source.size - self._at))
+        length = max(0, min(len(view), self._source.state.size - self._at))
         self._source.will_need(self._at, self._ahead)
         view[:length] = self._source.read(self._at, length)
         self._at += length

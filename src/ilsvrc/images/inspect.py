@@ -21,6 +21,15 @@ _OTHERS = {"png": "PNG", "webp": "WEBP", "ppm": "PPM"}
 """Endings of names that are no JPEG's, and what Pillow calls the format."""
 
 
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "ICO")
+"""What Pillow may recognise a file as. EPS is not among them: Pillow would run the PostScript program that it is."""
+
+MOST_PIXELS = 1 << 26
+"""Pixels of the largest image that is decoded to be looked at: the largest real one has 20 million.
+
+A JPEG of 1 KB may state 4 billion, and take 12 GB."""
+
+
 def ending_of(path: str) -> str:
     """Return jpg, webp, png or ppm: the format that a file's name tells; jpg for every other name."""
     ending = path.rpartition(".")[2].lower()
@@ -53,6 +62,10 @@ def examine(name: str, data: bytes, ending: str = "jpg") -> Issue | None:
         return _issue(name, Code.ZERO_BYTES, "the file is empty")
     if ending in _OTHERS or not data.startswith(_JPEG):
         return _examine_other(name, data, ending)
+    at = frame_of(data)
+    height, width = (int.from_bytes(data[place : place + 2], "big") for place in (at + 5, at + 7))
+    if at and width * height > MOST_PIXELS:
+        return _issue(name, Code.UNDECODABLE, f"{width:,} x {height:,} pixels: not decoded")
     cmyk = components(data) == _CMYK_COMPONENTS
     try:
         simplejpeg.decode_jpeg(
@@ -92,7 +105,9 @@ def frame_of(data: bytes) -> int:
 def _examine_other(name: str, data: bytes, ending: str) -> Issue | None:
     """Return the issue of a file that is no JPEG; None if it is what its ending says."""
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data)) as image:
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise ValueError(f"{image.width:,} x {image.height:,} pixels, not decoded")
             image.load()
             kind = str(image.format)
     except UnidentifiedImageError:  # its text has the address of the BytesIO, another one in every run

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from ilsvrc.images.inspect import frame_of
+from ilsvrc.images.inspect import FORMATS, frame_of
 
-KINDS = ("JPEG", "grey JPEG", "CMYK JPEG", "PNG", "WebP", "other")
+KINDS = ("JPEG", "grey JPEG", "CMYK JPEG", "PNG", "WebP", "PPM", "other")
 """The formats that are told apart."""
 
 _BY_COMPONENTS = {1: "grey JPEG", 3: "JPEG", 4: "CMYK JPEG"}
-_BY_PILLOW = {"PNG": "PNG", "WEBP": "WebP"}
+_BY_PILLOW = {"PNG": "PNG", "WEBP": "WebP", "PPM": "PPM"}
 _JPEG = b"\xff\xd8\xff"
 
 
@@ -38,7 +38,7 @@ def measure(data: bytes) -> Measure | None:
         height, width = (int.from_bytes(data[at : at + 2], "big") for at in (frame + 5, frame + 7))
         return Measure(_BY_COMPONENTS.get(data[frame + 9], "other"), width, height) if width and height else None
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data)) as image:
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data), formats=FORMATS) as image:
             return Measure(_BY_PILLOW.get(str(image.format), "other"), image.width, image.height)
     except Exception:  # Pillow's readers raise whatever they meet in damaged headers
         return None

@@ -9,10 +9,8 @@ import simplejpeg
 from PIL import Image
 
 from ilsvrc.images.decode import UndecodableError
+from ilsvrc.images.inspect import FORMATS, MOST_PIXELS
 from ilsvrc.images.measure import measure
-
-MOST_PIXELS = 1 << 26
-"""Pixels of the largest image that is decoded for a thumbnail: the largest real one has 20 million."""
 
 
 def thumbnail(data: bytes, side: int) -> bytes:
@@ -46,6 +44,6 @@ def _decoded(data: bytes, kind: str, side: int) -> Image.Image:
             data, "RGB", fastdct=True, fastupsample=True, min_height=side, min_width=side, strict=False
         )
         return Image.fromarray(pixels)
-    image = Image.open(io.BytesIO(data))
+    image = Image.open(io.BytesIO(data), formats=FORMATS)
     image.draft("CMYK", (side, side))
     return image.convert("RGB")

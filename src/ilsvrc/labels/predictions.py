@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +51,7 @@ def read_predictions(path: str | os.PathLike[str]) -> Predictions:
     read = next(reader for magic, reader in _READERS if start.startswith(magic))
     try:
         names, values = read(where)
-    except (ValueError, OverflowError, RecursionError, zipfile.BadZipFile) as error:
+    except _UNREADABLE as error:
         raise DataError(f"{where}: no file of predictions: {error}", hint=_HINT) from error
     if not names:
         raise DataError(f"{where}: holds no predictions", hint=_HINT)
@@ -58,6 +59,18 @@ def read_predictions(path: str | os.PathLike[str]) -> Predictions:
         raise DataError(f"{where}: {len(names):,} names but {len(values):,} predictions")
     return Predictions(tuple(names), values)
 
+
+_UNREADABLE = (
+    ValueError,
+    OverflowError,
+    MemoryError,  # an array whose header promises terabytes
+    RuntimeError,  # a zip with a password, or packed by a method that Python lacks; lists too deep
+    csv.Error,
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+)
+"""What readers raise for a file that is not what it seems."""
 
 _HINT = "CSV of `name,prediction`, JSON lines of `name` and `prediction`, npz or Parquet with the same names"
 
@@ -93,13 +106,18 @@ def _read_json_lines(path: Path) -> _Parts:
     if not all(isinstance(row, dict) for row in rows):
         raise ValueError("a line is no JSON object")
     name, value = _columns(rows[0] if rows else {})
+    if any(name not in row for row in rows):
+        raise ValueError(f"a line has no {name!r}")
     return [str(row[name]) for row in rows], _array([row.get(value) for row in rows])
 
 
 def _read_npz(path: Path) -> _Parts:
     with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         name, value = _columns(arrays)
-        return [str(n) for n in arrays[name]], arrays[value]
+        names, values = arrays[name], arrays[value]
+    if not all(isinstance(one, np.ndarray) and one.ndim for one in (names, values)):
+        raise ValueError(f"{name} and {value} must be arrays with an entry for each image")
+    return [str(one) for one in names], values
 
 
 def _read_parquet(path: Path) -> _Parts:

@@ -12,6 +12,7 @@ from ilsvrc.facts import Synset, classes, hierarchy, scheme, schemes
 from ilsvrc.facts.names import true_label, val_name, val_number
 
 _SYNSET = re.compile(r"n\d{8}")
+_NUMBER = re.compile(r"\d{1,9}")
 _NUMBERED = re.compile(r"(?P<scheme>[A-Za-z]\w*):(?P<label>\w+)")
 
 
@@ -79,7 +80,7 @@ def find(query: str) -> tuple[Match, ...]:
     numbered = _NUMBERED.fullmatch(text)
     if numbered:
         return _by_label(numbered["scheme"], numbered["label"])
-    matches = _by_number(int(text)) if text.isdecimal() else _by_name(text) or _by_word(text)
+    matches = _by_number(int(text)) if _NUMBER.fullmatch(text) else _by_name(text) or _by_word(text)
     if not matches:
         raise UsageError(f"no class matches {query!r}", hint=_close(text))
     return matches
@@ -92,7 +93,7 @@ def first_word(words: str) -> str:
 
 def _by_label(name: str, label: str) -> tuple[Match, ...]:
     known = scheme(name)
-    index = int(known.indices(int(label) if known.numeric and label.isdecimal() else label))
+    index = int(known.indices(int(label) if known.numeric and _NUMBER.fullmatch(label) else label))
     return (Match(classes()[index], f"{name} {label}"),)
 
 

@@ -20,7 +20,7 @@ from ilsvrc.files import OWN_FOLDER, printable
 from ilsvrc.paths import given_location
 from ilsvrc.readers.reader import SHARDS, Found, Reader
 from ilsvrc.readers.shards import DAMAGED_MANIFEST
-from ilsvrc.stores.path import Location, StorePath, fetch_folder, names_in, path_below, size_of
+from ilsvrc.stores.path import Location, StorePath, asked_once, fetch_folder, names_in, path_below, size_of
 from ilsvrc.tree import paths
 from ilsvrc.tree.scan import split_of
 
@@ -99,7 +99,8 @@ def find_splits(root: Location | str, wanted: Sequence[str] | None = None) -> di
 def find_all(root: Location | str, wanted: Sequence[str] | None = None) -> list[Found]:
     """Return the splits at a path as `find_splits` does, each in every form in which it is there."""
     path = given_location(root).absolute()
-    return recognise(path, wanted) or _below(path)
+    with asked_once():
+        return recognise(path, wanted) or _below(path)
 
 
 def _below(root: Location) -> list[Found]:

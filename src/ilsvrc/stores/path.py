@@ -6,14 +6,18 @@ import errno
 import io
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePath, PurePosixPath
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ilsvrc.errors import MachineError
 from ilsvrc.stores.client import Bucket, Entry, ObjectState, bucket_of
 from ilsvrc.stores.url import Url, parse_url
+
+T = TypeVar("T")
 
 
 class StorePath:
@@ -119,7 +123,9 @@ class StorePath:
 
     def state(self) -> ObjectState | None:
         """Return the state of the object; None if there is none."""
-        return self.bucket.state(self.key) if self.key else None
+        if not self.key or self._is_listed(folder=False) is False:
+            return None
+        return _once("state", self, lambda: self.bucket.state(self.key))
 
     def is_file(self) -> bool:
         """Whether there is an object of this key.
@@ -138,7 +144,12 @@ class StorePath:
 
     def is_dir(self) -> bool:
         """Whether there are objects below; a web server can't say."""
-        return self.bucket.lists and next(iter(self.bucket.below(self.key)), None) is not None
+        if not self.bucket.lists:
+            return False
+        listed = self._is_listed(folder=True)
+        if listed is not None:
+            return listed
+        return _once("below", self, lambda: next(iter(self.bucket.below(self.key)), None) is not None)
 
     def exists(self) -> bool:
         """Whether there is an object of this key, or some below."""
@@ -150,7 +161,19 @@ class StorePath:
 
     def entries(self) -> list[Entry]:
         """Return what lies in the folder, by key; none where a web server can't say."""
-        return self.bucket.level(self.key) if self.bucket.lists else []
+        if not self.bucket.lists or self._is_listed(folder=True) is False:
+            return []
+        return _once("entries", self, lambda: self.bucket.level(self.key))
+
+    def _is_listed(self, *, folder: bool) -> bool | None:
+        """Whether it is among what was listed of the folders above; None if that does not say, or was not lately."""
+        seen = _SEEN.get()
+        if not seen or not self.key:
+            return None
+        listed: list[Entry] | None = seen.get(("entries", self.parent))
+        if listed is None:
+            return False if self.parent._is_listed(folder=True) is False else None
+        return any(entry.key == self.key and (entry.state is None) is folder for entry in listed)
 
     def iterdir(self) -> Iterator[StorePath]:
         """Yield what lies in the folder."""
@@ -184,6 +207,32 @@ class StorePath:
         """Return the object's bytes, open for reading; for small ones, since all are read at once."""
         assert mode == "rb"
         return io.BytesIO(self.read_bytes())
+
+
+_SEEN: ContextVar[dict[tuple[str, StorePath], Any] | None] = ContextVar("_SEEN", default=None)
+
+
+@contextmanager
+def asked_once() -> Iterator[None]:
+    """Let paths remember what they were told in this block, by this thread: no question is asked of a store twice."""
+    if _SEEN.get() is not None:
+        yield
+        return
+    token = _SEEN.set({})
+    try:
+        yield
+    finally:
+        _SEEN.reset(token)
+
+
+def _once(question: str, path: StorePath, ask: Callable[[], T]) -> T:
+    seen = _SEEN.get()
+    if seen is None:
+        return ask()
+    if (question, path) not in seen:
+        seen[question, path] = ask()
+    answer: T = seen[question, path]
+    return answer
 
 
 Location = Path | StorePath

@@ -136,17 +136,18 @@ class Split:
         if arrangement.needs_measures:
             rows = rows[self.measures.known[rows]]
         rows = rows[self._wanted(rows, arrangement)]
-        descending = arrangement.sort.startswith("-")
         if arrangement.sort == "name":
             return rows
-        order = np.argsort(self._keys(rows, arrangement.sort.removeprefix("-")), kind="stable")
-        return rows[order[::-1] if descending else order]
+        keys = self._keys(rows, arrangement.sort.removeprefix("-"))
+        return rows[np.argsort(-keys if arrangement.sort.startswith("-") else keys, kind="stable")]
 
     def _keys(self, rows: Int, sort: str) -> npt.NDArray[np.float64]:
+        """Return what to sort by; nan for images that can't be read, which come last in every order of pixels."""
         if sort == "bytes":
             return self.reader.sizes[rows].astype(np.float64)
         width, height = self._pixels(rows)
-        return width * height if sort == "pixels" else width / np.maximum(height, 1)
+        keys = width * height if sort == "pixels" else width / np.maximum(height, 1)
+        return np.where(keys > 0, keys, np.nan)
 
     def _pixels(self, rows: Int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         found = self.measures.records[rows]

@@ -11,11 +11,11 @@ import hmac
 import ipaddress
 import socket
 from collections.abc import Iterable
-from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class Guard:
         if scope["method"] == "POST" and not _from_here(headers):
             return _refused("A form of another site can't be sent here.", 403)
         if _length(headers) > LARGEST_UPLOAD:
-            return _refused(f"A file of more than {LARGEST_UPLOAD >> 20} MiB is not read here.", 413)
+            return too_large()
         return self._ask_for_token(scope, headers) if self._token else None
 
     def _is_ours(self, host: str) -> bool:
@@ -134,6 +134,11 @@ class Guard:
         return hmac.compare_digest(text.encode(), self._token.encode())
 
 
+def too_large() -> Response:
+    """Return the answer to a request whose body is longer than LARGEST_UPLOAD."""
+    return _refused(f"A file of more than {LARGEST_UPLOAD >> 20} MiB is not read here.", 413)
+
+
 def _refused(text: str, status: int) -> Response:
     return PlainTextResponse(f"{text}\n", status)
 
@@ -160,11 +165,7 @@ def _length(headers: Headers) -> int:
 
 
 def _cookie_of(headers: Headers, name: str) -> str:
-    try:
-        found = SimpleCookie(headers.get("cookie", "")).get(name)
-    except CookieError:
-        return ""
-    return found.value if found else ""
+    return cookie_parser(headers.get("cookie", "")).get(name, "")
 
 
 def _limited(receive: Receive) -> Receive:

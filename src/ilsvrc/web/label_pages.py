@@ -29,6 +29,9 @@ MOST_LABELS = 1_000
 MOST_UNPACKED = 512 << 20
 """Bytes that a compressed file of predictions may have once it is unpacked."""
 
+MOST_ROWS = 2_000_000
+"""Rows that a Parquet file of predictions may have: repeated values take no bytes there."""
+
 _BETWEEN = re.compile(r"[\s,;]+")
 
 
@@ -145,6 +148,8 @@ def _refuse_large(path: Path) -> None:
 
             metadata = pq.read_metadata(path)
             size = sum(metadata.row_group(at).total_byte_size for at in range(metadata.num_row_groups))
+            if metadata.num_rows > MOST_ROWS:
+                raise ValueError(f"{metadata.num_rows:,} rows are more than are read here")
         else:
             return
     except (zipfile.BadZipFile, ValueError, OSError) as error:

@@ -51,6 +51,7 @@ _AT_ONCE = 16
 """Pictures that are read at the same time from a store."""
 
 _PICTURE_POLICY = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox"}
+_ROW = re.compile(r"[0-9]{1,12}")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 
 
@@ -204,9 +205,10 @@ class Pages:
         return synset
 
     def _image(self, request: Request) -> tuple[Split, int]:
-        split, row = self._split(request), int(request.path_params["row"])
+        split, text = self._split(request), request.path_params["row"]
+        row = int(text) if _ROW.fullmatch(text) else len(split)
         if row >= len(split):
-            raise HTTPException(404, f"{split.name} has {len(split):,} images, and no number {row:,}.")
+            raise HTTPException(404, f"{split.name} has {len(split):,} images, and none has the number {text[:20]}.")
         return split, row
 
     def _found(self, split: Split, query: str) -> Sequence[tuple[Synset | None, str]]:

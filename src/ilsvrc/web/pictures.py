@@ -8,8 +8,9 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from ilsvrc.images.decode import UndecodableError, pillow
+from ilsvrc.images.inspect import MOST_PIXELS
 from ilsvrc.images.measure import measure
-from ilsvrc.images.thumbnail import MOST_PIXELS, thumbnail
+from ilsvrc.images.thumbnail import thumbnail
 from ilsvrc.web.collection import Split
 
 SIDE = 224

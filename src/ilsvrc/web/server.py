@@ -13,14 +13,14 @@ from http import HTTPStatus
 import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from ilsvrc.errors import IlsvrcError, MachineError, UsageError
 from ilsvrc.web.collection import Collection
-from ilsvrc.web.guard import Guard, is_loopback, own_names
+from ilsvrc.web.guard import Guard, is_loopback, own_names, too_large
 from ilsvrc.web.label_pages import LabelPages
 from ilsvrc.web.pages import Pages
 from ilsvrc.web.report_page import ReportPage
@@ -145,10 +145,10 @@ def application(collection: Collection) -> Starlette:
         Route("/tree", pages.tree),
         Route("/tree/{wnid}", pages.tree),
         Route("/class/{split}/{wnid}", pages.images),
-        Route("/image/{split}/{row:int}", pages.image),
-        Route("/thumb/{split}/{row:int}", pages.thumbnail),
-        Route("/picture/{split}/{row:int}", pages.picture),
-        Route("/file/{split}/{row:int}", pages.file),
+        Route("/image/{split}/{row}", pages.image),
+        Route("/thumb/{split}/{row}", pages.thumbnail),
+        Route("/picture/{split}/{row}", pages.picture),
+        Route("/file/{split}/{row}", pages.file),
         Route("/sample", pages.sample),
         Route("/compare", pages.compare),
         Route("/labels", labels.labels),
@@ -157,7 +157,8 @@ def application(collection: Collection) -> Starlette:
         Route("/report/again", report.again, methods=["POST"]),
         *(Route(f"/static/{name}", _static(name, *kind)) for name, kind in _STATIC.items()),
     ]
-    failures = {HTTPException: _failed(collection), IlsvrcError: _failed(collection), OSError: _failed(collection)}
+    failures = dict.fromkeys((HTTPException, IlsvrcError, OSError), _failed(collection))
+    failures[ClientDisconnect] = _too_large
     return Starlette(routes=routes, exception_handlers=failures)
 
 
@@ -168,6 +169,11 @@ def _static(name: str, folder: str, media_type: str) -> Callable[[Request], Awai
         return Response(text, media_type=media_type, headers={"Cache-Control": "private, max-age=3600"})
 
     return answer
+
+
+def _too_large(_: Request, __: Exception) -> Response:
+    """Answer where the guard ended a body that is too long; where its sender ended it, nobody reads the answer."""
+    return too_large()
 
 
 def _failed(collection: Collection) -> Callable[[Request, Exception], Response]:

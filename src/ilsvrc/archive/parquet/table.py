@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from ilsvrc.archive.index import numbers
 from ilsvrc.archive.names import LAST_NUMBER, NO_LABEL
 from ilsvrc.archive.parquet.footer import Column, RowGroup, read_footer
 from ilsvrc.archive.parquet.pages import FETCH_AGAIN, damaged
+from ilsvrc.archive.remote import SourceFile
 from ilsvrc.archive.source import ByteSource
 from ilsvrc.errors import ArchiveError
 from ilsvrc.issues import Code
@@ -53,33 +53,6 @@ _NAME = (
 
 The image is labelled by the last part of its name in imagenet-1k.py, the loading script that the files were made by.
 """
-
-
-class _File(io.RawIOBase):
-    """A source as a file of Python's, for pyarrow; it has a place of its own."""
-
-    def __init__(self, source: ByteSource) -> None:
-        self._source = source
-        self._at = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        self._at = offset + (0, self._at, self._source.state.size)[whence]
-        return self._at
-
-    def read(self, size: int | None = -1) -> bytes:
-        left = max(0, self._source.state.size - self._at)
-        data = self._source.read(self._at, left if size is None or size < 0 else min(size, left))
-        self._at += len(data)
-        return data
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +107,7 @@ class ImageTable:
         self.source = source
         self.footer = read_footer(source)
         with self._sound("its footer can't be read"):
-            self._file = pq.ParquetFile(pa.PythonFile(_File(source), mode="r"))
+            self._file = pq.ParquetFile(pa.PythonFile(SourceFile(source), mode="r"))
             self._schema = self._file.schema_arrow
         self._leaves = [leaf.path for leaf in self.footer.leaves if not leaf.repeated]
         self.columns = self._columns()

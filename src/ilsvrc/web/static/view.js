@@ -22,6 +22,9 @@
     if (next) {
       next.focus();
       next.scrollIntoView({ block: "nearest" });
+    } else {
+      const more = document.querySelector("li.more");
+      if (more) more.scrollIntoView({ block: "nearest" });
     }
     return true;
   };
@@ -53,6 +56,19 @@
       go(document.querySelector(`[data-key="${event.key}"]`));
     }
   });
+
+  const failed = (event) => {
+    const text = event.detail.xhr.responseText;
+    const note = document.createElement("p");
+    note.className = "note";
+    note.setAttribute("role", "alert");
+    const page = new DOMParser().parseFromString(text, "text/html");
+    const said = page.querySelector("main .note") || page.body;
+    note.textContent = said.textContent.trim() || "The server does not answer: is ilsvrc view still running?";
+    event.detail.target.replaceChildren(note);
+  };
+  document.addEventListener("htmx:responseError", failed);
+  document.addEventListener("htmx:sendError", failed);
 
   const drop = document.getElementById("drop");
   if (!drop) return;
