@@ -12,6 +12,7 @@ import ilsvrc
 from ilsvrc.readers.locate import find_splits, open_reader
 from ilsvrc.sinks.formats.registry import FORMATS
 from ilsvrc.testing import Form, MiniSpec, write_mini
+from tests.cli.helpers import ilsvrc as command
 from tests.readers.test_forms import content
 from tests.stores.servers import Bucket
 
@@ -72,3 +73,15 @@ def test_class_folders_are_read_in_place(manifest: bool, written: Written, bucke
     for split in ("train", "val"):
         theirs = ilsvrc.ImageNet(bucket.url("folders"), split, loader=bytes)
         assert list(theirs) == list(ilsvrc.ImageNet(tmp_path, split, loader=bytes))
+
+
+def test_hints_fetch_to_this_machine_what_a_bucket_lacks(written: Written, bucket: Bucket) -> None:
+    """Fetching to an address is refused."""
+    bucket.put_folder(written("hf-parquet"), "imagenet")
+    (zipped,) = written("kaggle-zip").glob("*.zip")
+    bucket.put({f"kaggle/{zipped.name}": zipped.read_bytes()[:-5000]})
+    lacking = command("check", bucket.url("imagenet"), status=1).stdout
+    assert "ilsvrc fetch --hf --split val --to FOLDER" in lacking
+    cut = command("index", bucket.url("kaggle"), status=None)
+    assert "ilsvrc fetch --kaggle --to FOLDER" in cut.stderr
+    assert "--to s3://" not in lacking + cut.stderr

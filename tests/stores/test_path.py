@@ -11,7 +11,7 @@ import pytest
 from ilsvrc.errors import MachineError
 from ilsvrc.prepare.prepare import prepare
 from ilsvrc.readers.locate import find_splits
-from ilsvrc.stores.path import StorePath, asked_once, names_in, path_below, size_of
+from ilsvrc.stores.path import StorePath, asked_once, fetch_folder, names_in, path_below, size_of
 from tests.stores.proxy import proxy_to
 from tests.stores.servers import S3, Bucket, environment
 
@@ -87,6 +87,11 @@ def test_a_key_that_can_not_be_listed_is_named_as_the_reason(bucket: Bucket) -> 
     with pytest.raises(MachineError, match="has a key that can't be listed") as caught:
         list(StorePath(bucket.url("root")).bucket.below("root"))
     assert "move that object away" in caught.value.hint
+
+
+def test_nothing_is_fetched_into_a_store() -> None:
+    assert fetch_folder(Path("/data/my archives")) == "'/data/my archives'"
+    assert fetch_folder(StorePath("s3://bucket/archives")) == "FOLDER"
 
 
 NAMES = (

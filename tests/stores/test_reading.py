@@ -215,6 +215,12 @@ def test_a_server_that_is_not_trusted(https: Web, mini: Path, monkeypatch: pytes
     assert "certificate is not trusted" in done.stderr
 
 
+def test_https_to_a_port_without_tls_is_named(https: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ilsvrc.stores.client.RETRIES", 0)
+    with pytest.raises(MachineError, match="does not speak TLS there: http://"):
+        ImageNet(f"https://127.0.0.1:{https.server.port}/ranges/{TRAIN}", "train")
+
+
 def test_a_server_without_ranges_names_the_way(https: Web, mini: Path) -> None:
     (https.server.root / TRAIN).write_bytes((mini / TRAIN).read_bytes())
     url = https.url(TRAIN, "whole")

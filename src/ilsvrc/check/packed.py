@@ -24,7 +24,7 @@ from ilsvrc.files import printable
 from ilsvrc.issues import Code, Issue
 from ilsvrc.readers.reader import Found, Reader
 from ilsvrc.run.proof import Claim, HashingProof, NoProof, claims_of
-from ilsvrc.stores.path import Location, size_of
+from ilsvrc.stores.path import Location, fetch_folder, size_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +204,7 @@ def fetch_command(form: str, split: str, path: Location) -> str:
     else:
         folder = folder.parent if path.is_dir() and folder.name == split else folder
         what = split or next((name for name in SPLITS if path.name in expected_names(name)), "")
-    return f"`ilsvrc fetch {what} --to {shlex.quote(printable(str(folder)))}` fetches it" if what else ""
+    return f"`ilsvrc fetch {what} --to {printable(fetch_folder(folder))}` fetches it" if what else ""
 
 
 _OF_HUGGING_FACE = ("Parquet", "Hugging Face")

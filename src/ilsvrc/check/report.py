@@ -9,6 +9,7 @@ from typing import Any
 
 from ilsvrc.check.overview import Overview
 from ilsvrc.issues import Issue, damage
+from ilsvrc.paths import given_location
 from ilsvrc.tree.counts import Expectation
 from ilsvrc.words import counted
 
@@ -205,7 +206,8 @@ class CheckReport:
         """One line: which form was recognised, of which splits, and where."""
         groups: dict[tuple[str, str], list[str]] = {}
         for part in self.parts:
-            where = part.where if len(self.parts) == 1 or part.form != FOLDERS else str(Path(part.where).parent)
+            beside = len(self.parts) > 1 and part.form == FOLDERS
+            where = str(given_location(part.where).parent) if beside else part.where
             groups.setdefault((part.form, where), []).append(part.split or "not readable")
         return "; ".join(f"{form} ({', '.join(splits)}) at {where}" for (form, where), splits in groups.items())
 

@@ -32,7 +32,7 @@ from ilsvrc.readers.tree import TreeReader
 from ilsvrc.run.order import Order, cut, shuffled
 from ilsvrc.run.plan import Damaged, Plan
 from ilsvrc.sinks.formats.base import Format, Limited, Undecoded
-from ilsvrc.stores.path import Location
+from ilsvrc.stores.path import Location, fetch_folder
 from ilsvrc.tree.counts import NEEDS_SCIPY, Expectation, count_issues, counts_of, expectation, official_counts
 from ilsvrc.tree.layout import TEMPLATES, Layout, refuse_collisions
 
@@ -226,7 +226,9 @@ def _sources(src: Location, options: Options, listener: Listener) -> list[Found]
     others = look_alikes(src, [one.path for one in all_found])
     if options.splits:
         hint = f"there is {', '.join(others)}: give it by its path, or its official name" if others else ""
-        hint = hint or f"fetch it (ilsvrc fetch {absent[0]} --to {src}), or leave out --split {absent[0]}"
+        hint = (
+            hint or f"fetch it (ilsvrc fetch {absent[0]} --to {fetch_folder(src)}), or leave out --split {absent[0]}"
+        )
         raise UsageError(f"{src} holds no {names}; nothing was written", hint=hint)
     seen = f"; there is {', '.join(others)}" if others else ""
     prepared = " and ".join(one.split for one in found)

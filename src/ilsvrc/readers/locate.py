@@ -20,7 +20,7 @@ from ilsvrc.files import OWN_FOLDER, printable
 from ilsvrc.paths import given_location
 from ilsvrc.readers.reader import SHARDS, Found, Reader
 from ilsvrc.readers.shards import DAMAGED_MANIFEST
-from ilsvrc.stores.path import Location, StorePath, asked_once, names_in, path_below, size_of
+from ilsvrc.stores.path import Location, StorePath, asked_once, fetch_folder, names_in, path_below, size_of
 from ilsvrc.tree import paths
 from ilsvrc.tree.scan import split_of
 
@@ -273,8 +273,7 @@ def nothing_found(root: Location, splits: Sequence[str] = SPLITS) -> UsageError:
         return begun
     damaged = _damaged(root)
     if damaged:
-        way = shlex.quote(str(root))
-        resumed = f"`ilsvrc fetch --kaggle --to {way}` resumes it, if it is Kaggle's"
+        resumed = f"`ilsvrc fetch --kaggle --to {fetch_folder(root)}` resumes it, if it is Kaggle's"
         hint = damaged.hint if "`" in damaged.hint else resumed
         return UsageError(f"{printable(str(root))} holds {what} that can be read: {damaged.message}", hint=hint)
     names = _names_in(root)
@@ -305,7 +304,7 @@ def refuse_downloading(root: Location, splits: Sequence[str], *, otherwise: str 
     for path in unfinished(root) if root.is_dir() else []:
         spec = facts.official(path.name)
         if spec and spec.split in splits:
-            hint = f"let the download end, or resume it: `ilsvrc fetch {spec.split} --to {shlex.quote(str(root))}`"
+            hint = f"let the download end, or resume it: `ilsvrc fetch {spec.split} --to {fetch_folder(root)}`"
             raise UsageError(f"{path} is still being fetched", hint=hint + otherwise)
 
 

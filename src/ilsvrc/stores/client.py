@@ -426,6 +426,10 @@ _CAUSES = (
     (re.compile(r"dns error|failed to lookup", re.IGNORECASE), "the server's name is not known"),
     (re.compile(r"connection ?refused", re.IGNORECASE), "nobody answers there (connection refused)"),
     (re.compile(r"certificate", re.IGNORECASE), "the server's certificate is not trusted"),
+    (
+        re.compile(r"InvalidContentType|CorruptMessage"),
+        "the server does not speak TLS there: http:// in place of https://?",
+    ),
     (re.compile(r"timed ?out", re.IGNORECASE), "the server did not answer in time"),
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -276,6 +277,14 @@ def size_of(location: Location) -> int:
     if state is None:
         raise FileNotFoundError(errno.ENOENT, "there is no such object", str(location))
     return state.size
+
+
+def fetch_folder(folder: Location) -> str:
+    """Return what `ilsvrc fetch --to` is told, for the shell, to fetch what a folder lacks.
+
+    Nothing is fetched into a store: there it is `FOLDER`, for one of this machine.
+    """
+    return "FOLDER" if isinstance(folder, StorePath) else shlex.quote(str(folder))
 
 
 def path_below(location: Location, folder: Location) -> PurePath:

@@ -130,4 +130,5 @@ except MachineError as error:
         [sys.executable, "-c", program], capture_output=True, text=True, check=False, env=environment
     )
     assert "no Ray cluster answers at ray://127.0.0.1:9" in done.stdout, done.stdout + done.stderr
+    assert "Warning" not in done.stderr
     assert "ray start --head" in done.stdout

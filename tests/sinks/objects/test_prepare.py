@@ -323,6 +323,25 @@ def test_what_was_written_is_read_and_checked_in_the_bucket(mini: Path, root: St
     command("check", root, "--deep", "--against", mini)
 
 
+def test_class_folders_are_recognised_at_their_address(mini: Path, root: StorePath) -> None:
+    ilsvrc.prepare(mini, root, jobs=1)
+    assert ilsvrc_json("check", root)["recognised"] == f"class folders (train, val) at {root}"
+
+
+@pytest.mark.parametrize("form", ["folders", "webdataset"])
+def test_a_manifest_that_is_none_is_said_to_be_unreadable(form: str, mini: Path, root: StorePath) -> None:
+    ilsvrc.prepare(mini, root, splits=["val"], format=form, jobs=1)
+    manifest = root / ".ilsvrc/val.arrow"
+    whole = manifest.read_bytes()
+    manifest.bucket.put(manifest.key, b"garbage")
+    with pytest.raises(UsageError, match=f"manifest can't be read: {manifest}"):
+        ilsvrc.prepare(mini, root, splits=["val"], format=form, jobs=1)
+    manifest.bucket.put(manifest.key, whole)
+    other = "folders" if form == "webdataset" else "webdataset"
+    with pytest.raises(UsageError, match="another source or other settings"):
+        ilsvrc.prepare(mini, root, splits=["val"], format=other, jobs=1)
+
+
 def test_a_server_that_refuses_is_named_and_nothing_else(mini: Path, root: StorePath) -> None:
     with proxied(root) as (proxy, through), through:
         proxy.plan = every(1, Fault(status=403), "PUT", "train-000002")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,7 +11,7 @@ from ilsvrc.archive.parquet.table import ImageTable
 from ilsvrc.archive.remote import source_of
 from ilsvrc.errors import ArchiveError, DamageError, UsageError
 from ilsvrc.issues import Code, Issue
-from ilsvrc.stores.path import Location, StorePath, path_below
+from ilsvrc.stores.path import Location, StorePath, fetch_folder, path_below
 
 SUFFIX = ".parquet"
 
@@ -76,7 +75,7 @@ class Shards:
             for name in self.missing
         ]
         folder = self.folder.parent if self.folder.name == "data" else self.folder
-        command = f"ilsvrc fetch --hf --split {self.split} --to {shlex.quote(str(folder))}"
+        command = f"ilsvrc fetch --hf --split {self.split} --to {fetch_folder(folder)}"
         hint = f"`{command}` fetches what is missing; or give one file, to read it alone"
         raise DamageError(f"{message}; missing: {named}{begun} [{Code.MISSING_FILE}]", issues, hint=hint)
 

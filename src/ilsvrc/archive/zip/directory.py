@@ -16,6 +16,7 @@ from ilsvrc.archive.zip.entry import MAGIC
 from ilsvrc.errors import ArchiveError
 from ilsvrc.files import printable
 from ilsvrc.issues import Code
+from ilsvrc.stores.path import fetch_folder
 
 _SPANNED = b"PK\x07\x08"
 """The signature with which the first part of a split zip begins."""
@@ -136,7 +137,7 @@ def _no_zip(source: ByteSource, head: bytes) -> ArchiveError:
             f"the zip has no list of members at its end: after its {source.state.size:,} bytes more should follow; "
             "it is still being fetched, or was cut short"
         )
-        folder = shlex.quote(printable(str(source.path.absolute().parent)))
+        folder = printable(fetch_folder(source.path.absolute().parent))
         command = f"`ilsvrc fetch --kaggle --to {folder}` resumes it, if it is Kaggle's; else {FETCH_AGAIN}"
         return ArchiveError(Code.TRUNCATED_ARCHIVE, detail, source.path, hint=f"let its download end; or {command}")
     if head.startswith(_SPANNED):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import lzma
 import re
-import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -34,7 +33,7 @@ from ilsvrc.readers.tars.names import INNER, SPLITS, UnknownImage, images_among
 from ilsvrc.readers.tars.packed import form_of, sweep
 from ilsvrc.readers.tars.reader import Contents, TarReader
 from ilsvrc.readers.tars.walk import is_other
-from ilsvrc.stores.path import Location, StorePath
+from ilsvrc.stores.path import Location, StorePath, fetch_folder
 
 TRAIN_PARTS = 5
 """Parts of train at huggingface.co/datasets/ILSVRC/imagenet-1k, train_images_0 to _4 (imagenet-1k.py there)."""
@@ -235,7 +234,7 @@ def _refuse_missing_parts(folder: Location, split: str, paths: Sequence[Location
         return
     issues = [Issue(str(folder / name), Code.MISSING_FILE, "it is not there") for name in missing]
     message = f"{folder}: {len(there):,} of {total:,} files of train are there; missing: {', '.join(missing)}"
-    target = shlex.quote(printable(str(folder.parent if folder.name == "data" else folder)))
+    target = printable(fetch_folder(folder.parent if folder.name == "data" else folder))
     fetch = f"`ilsvrc fetch --hf --split train --to {target}` fetches train anew, in Parquet files"
     hint = f"{fetch}; or give one file, to read it alone"
     raise DamageError(f"{message} [{Code.MISSING_FILE}]", issues, hint=hint)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
@@ -106,7 +107,9 @@ def connected(address: str | None, jobs: int | None) -> Iterator[RayEngine]:
     begun_here = not ray.is_initialized()
     if begun_here:
         try:
-            ray.init(address, logging_level=logging.ERROR, log_to_driver=False, include_dashboard=None)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # of a head that is not there: the error says so
+                ray.init(address, logging_level=logging.ERROR, log_to_driver=False, include_dashboard=None)
         except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
             where = address or os.environ.get("RAY_ADDRESS") or "this machine"
             detail = f"no Ray cluster answers at {where}: {_said(error)}"

@@ -81,7 +81,7 @@ class ObjectFolderSink:
         if manifest is not None:
             return State(Stage.PUBLISHED, missing=tuple(self._lacking(plan, manifest, there)), manifest=manifest)
         if self.staged.manifest.is_file():
-            return State(Stage.OCCUPIED, f"{self.root} holds a {self.split} of another source or other settings")
+            return State(Stage.OCCUPIED, self.staged.foreign_manifest())
         stage = stage_of(plan, begun)
         surplus = set(there) - {path for path, _ in plan.images()} if stage is Stage.UNFINISHED else set()
         if surplus or (there and stage is Stage.FRESH):

@@ -103,7 +103,7 @@ class ObjectShardSink:
                 return State(Stage.OCCUPIED, detail)
             return State(Stage.PUBLISHED, missing=tuple(self._lacking(shards_of(manifest))), manifest=manifest)
         if self.staged.manifest.is_file():
-            return State(Stage.OCCUPIED, f"{self.root} holds a {self.split} of another source or other settings")
+            return State(Stage.OCCUPIED, self.staged.foreign_manifest())
         foreign = self.staged.foreign(there(self.paths), [str(header.get("plan")) for header in begun])
         if foreign is not None:
             return State(Stage.OCCUPIED, f"{foreign} already exists, and no record says that ilsvrc wrote it")

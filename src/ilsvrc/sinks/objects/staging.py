@@ -26,7 +26,7 @@ from ilsvrc.stores.client import AT_ONCE, ChangedError, Head
 from ilsvrc.stores.log import allowed
 from ilsvrc.stores.path import StorePath
 from ilsvrc.tree import paths
-from ilsvrc.tree.manifest import SCHEMA, metadata_of, read_manifest, write_manifest
+from ilsvrc.tree.manifest import SCHEMA, SHARDED, metadata_of, read_manifest, write_manifest
 
 NOTE = "ilsvrc"
 """Name of what is noted of every object that we put besides those below `.ilsvrc`: split, plan, digest."""
@@ -165,6 +165,14 @@ class ObjectStaging:
         except (FileNotFoundError, ValueError):
             return None
         return table if dict(self.provenance).items() <= metadata_of(table).items() else None
+
+    def foreign_manifest(self) -> str:
+        """Say in which way the manifest that is there is not the one of this source and these settings."""
+        for schema in (SCHEMA, SHARDED):
+            with contextlib.suppress(ValueError):
+                read_manifest(self.manifest, schema)
+                return f"{self.root} holds a {self.split} of another source or other settings"
+        return f"{self.root} holds a {self.split} whose manifest can't be read: {self.manifest}"
 
     def record(self, unit: Unit, table: pa.Table) -> Output:
         """Put the part of the manifest with the images of a unit."""
