@@ -48,7 +48,12 @@ Interrupted? Run the same command again: it resumes.
 
 @app.command(epilog=_EXAMPLES)
 def prepare(
-    source: Annotated[Path, typer.Argument(metavar="SRC", help="The data set, in any form: a folder, or one file.")],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SRC", help="The data set, in any form: a folder, a file, or s3://..., gs://, az://, https://."
+        ),
+    ],
     target: Annotated[
         Path, typer.Argument(metavar="DST", help="Folder that gets train and val, or s3://BUCKET/FOLDER.")
     ],
