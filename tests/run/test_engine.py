@@ -18,6 +18,7 @@ import pytest
 from ilsvrc.errors import MachineError
 from ilsvrc.readers.units import Unit
 from ilsvrc.run import engine as engine_module
+from ilsvrc.run import processes as processes_module
 from ilsvrc.run.engine import (
     SMALL_BYTES,
     SMALL_IMAGES,
@@ -176,7 +177,8 @@ class Sleep:
 
 
 def test_closing_ends_workers_whatever_they_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_module, "GRACE", 0.5)
+    for module in (engine_module, processes_module):
+        monkeypatch.setattr(module, "GRACE", 0.5)
     receipts = process_engine(2).run(Sleep(tmp_path), [Unit(f"u{i}", i, i, 0, 1, 0) for i in range(9)])
     assert next(receipts).unit == "u0"
     while not any(tmp_path.iterdir()):
