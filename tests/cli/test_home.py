@@ -30,9 +30,9 @@ COMMANDS = {
     "labels convert": ["~/val.txt", "--to", "wnid", "--output", "~/converted.txt"],
     "labels detect": ["~/predictions.csv", "--truth", "~/val.txt"],
 }
-"""Every command with paths, with `~` in all of them; those of `fetch` are in its own tests."""
+"""Every command with paths, with `~` in all of them; those of `fetch` and `view` are in their own tests."""
 
-WITHOUT_PATHS = {"labels show", "labels table", "labels list", "fetch"}
+WITHOUT_PATHS = {"labels show", "labels table", "labels list", "fetch", "view"}
 
 
 @pytest.fixture(scope="module")

@@ -37,6 +37,14 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def _hangups_are_answered() -> Iterator[None]:
+    """Let programs answer SIGHUP though these tests may run under nohup, which has all that it starts ignore it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 def start(*arguments: object) -> subprocess.Popen[str]:
     """Start the program as the leader of a process group, as a terminal does."""
     command = [sys.executable, "-m", "ilsvrc", *map(str, arguments)]

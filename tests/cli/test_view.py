@@ -63,6 +63,12 @@ def test_address_is_printed_for_people(mini: Path) -> None:
     assert "Ctrl-C ends it" in line
 
 
+def test_a_tilde_is_the_home_folder(mini: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(mini.parent))
+    with viewing(Path("~", mini.name)) as (_, url):
+        assert get(url)[0] == 200
+
+
 def test_others_need_the_token(mini: Path) -> None:
     with viewing(mini, "--host", "0.0.0.0", "--name", "proxy.example") as (_, url):
         query = urlsplit(url).query

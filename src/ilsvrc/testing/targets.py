@@ -55,9 +55,10 @@ class TargetContract:
         assert self.kept(target) == published
 
     def test_what_is_missing_is_written_again(self, target: Target, plan: Plan) -> None:
-        """Each piece in turn; then all is as it was."""
+        """A few pieces in turn; then all is as it was."""
         published = self._published(target, plan)
-        for path in self._pieces(published):
+        pieces = self._pieces(published)
+        for path in pieces[:: -(-len(pieces) // 3)]:
             self.remove(target, path)
             missing = target.state(plan, ()).missing
             assert missing
