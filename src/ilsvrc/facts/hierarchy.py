@@ -28,13 +28,7 @@ class Hierarchy:
 
     def ancestors(self, wnid: str) -> tuple[str, ...]:
         """Return every wnid above this one, once each, nearest first; KeyError if it is none of the 1,860."""
-        found = dict.fromkeys(self.parents[wnid])
-        queue = list(found)
-        for above in queue:
-            new = [p for p in self.parents[above] if p not in found]
-            found.update(dict.fromkeys(new))
-            queue += new
-        return tuple(found)
+        return _reached(self.parents, wnid)
 
     def paths(self, wnid: str) -> tuple[tuple[str, ...], ...]:
         """Return every way from entity down to a synset, both included; KeyError if it is none of the 1,860."""
@@ -43,17 +37,23 @@ class Hierarchy:
 
     def classes_below(self, wnid: str) -> tuple[Synset, ...]:
         """Return the classes at or below a synset, in order of the index; KeyError if it is none of the 1,860."""
-        found, queue = dict.fromkeys([wnid]), [wnid]
-        for above in queue:
-            new = [child for child in self.children[above] if child not in found]
-            found.update(dict.fromkeys(new))
-            queue += new
-        synsets = (classes().get(one) for one in found)
+        synsets = (classes().get(one) for one in (wnid, *_reached(self.children, wnid)))
         return tuple(sorted((synset for synset in synsets if synset), key=lambda synset: synset.index))
 
     def height(self, wnid: str) -> int:
         """Return the edges on the longest way down to a class: 0 for a class itself."""
         return max((1 + self.height(child) for child in self.children[wnid]), default=0)
+
+
+def _reached(edges: Mapping[str, tuple[str, ...]], wnid: str) -> tuple[str, ...]:
+    """Return every synset that edges lead to from this one, once each, nearest first."""
+    found = dict.fromkeys(edges[wnid])
+    queue = list(found)
+    for one in queue:
+        new = [other for other in edges[one] if other not in found]
+        found.update(dict.fromkeys(new))
+        queue += new
+    return tuple(found)
 
 
 @cache

@@ -35,7 +35,7 @@ class Match:
     @property
     def place(self) -> tuple[str, ...]:
         """The first words of its ancestors in WordNet, from entity down."""
-        return tuple(first_word(hierarchy().words[wnid]) for wnid in _path(self.synset.wnid)[:-1])
+        return tuple(first_word(hierarchy().words[wnid]) for wnid in hierarchy().paths(self.synset.wnid)[0][:-1])
 
     @property
     def namesakes(self) -> tuple[Synset, ...]:
@@ -140,12 +140,6 @@ def _rank(wanted: str, word: re.Pattern[str], synset: Synset) -> int | None:
     if wanted in (*words.split(", "), synset.name.casefold()):
         return 0
     return 1 if word.search(words) else 2 if wanted in words else None
-
-
-def _path(wnid: str) -> list[str]:
-    """Return the wnids from entity down to this one, by the first of several parents."""
-    above = hierarchy().parents[wnid]
-    return [*(_path(above[0]) if above else []), wnid]
 
 
 def _close(text: str) -> str:
